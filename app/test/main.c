@@ -43,8 +43,8 @@ test_seed(void)
 	const char *env = getenv("WEIR_TEST_SEED");
 
 	if (seed == 0) {
-		seed = env != NULL ? strtoull(env, NULL, 0) :
-			(uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15);
+		seed = env != NULL ? strtoull(env, NULL, 0)
+				   : (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15);
 		seed |= seed == 0;
 		printf("    WEIR_TEST_SEED=%" PRIu64 "\n", seed);
 	}
@@ -55,9 +55,16 @@ test_seed(void)
 static int
 eal_start(void)
 {
-	static char arg[][24] = { "weir-test", "--no-huge", "--no-pci", "-m", "256",
-		"--in-memory", "--no-telemetry", "--lcores=0", "--iova-mode=va",
-		"--log-level=lib.eal:4" };
+	static char arg[][24] = { "weir-test",
+				  "--no-huge",
+				  "--no-pci",
+				  "-m",
+				  "256",
+				  "--in-memory",
+				  "--no-telemetry",
+				  "--lcores=0",
+				  "--iova-mode=va",
+				  "--log-level=lib.eal:4" };
 	static char *argv[sizeof(arg) / sizeof(arg[0])];
 	static int ret = 1;
 	size_t i;
@@ -76,7 +83,9 @@ static enum test_result
 autotest_run(const struct autotest *t)
 {
 	static const char *const word[] = {
-		[TEST_OK] = "ok", [TEST_FAILED] = "FAILED", [TEST_SKIPPED] = "skipped",
+		[TEST_OK] = "ok",
+		[TEST_FAILED] = "FAILED",
+		[TEST_SKIPPED] = "skipped",
 	};
 	size_t count[3] = { 0 };
 
@@ -92,8 +101,8 @@ autotest_run(const struct autotest *t)
 		       r == TEST_SKIPPED ? skip_reason : "");
 		fflush(stdout);
 	}
-	printf("%s: %zu passed, %zu failed, %zu skipped\n", t->name,
-	       count[TEST_OK], count[TEST_FAILED], count[TEST_SKIPPED]);
+	printf("%s: %zu passed, %zu failed, %zu skipped\n", t->name, count[TEST_OK],
+	       count[TEST_FAILED], count[TEST_SKIPPED]);
 	if (count[TEST_FAILED] != 0)
 		return TEST_FAILED;
 	return count[TEST_OK] == 0 ? TEST_SKIPPED : TEST_OK;
@@ -124,7 +133,9 @@ main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++) {
 		if (!known(argv[i])) {
-			fprintf(stderr, "weir-test: no autotest '%s'; without arguments it lists them\n",
+			fprintf(stderr,
+				"weir-test: no autotest '%s'; without arguments it lists "
+				"them\n",
 				argv[i]);
 			return EXIT_FAILURE;
 		}

@@ -34,8 +34,7 @@ struct autotest {
 void autotest_register(struct autotest *t);
 
 /* Prints the reason, which the caller must not leave empty. */
-enum test_result test_skip(const char *fmt, ...)
-	__attribute__((format(printf, 1, 2)));
+enum test_result test_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The run's seed: WEIR_TEST_SEED or the clock; printed by the first call. */
 uint64_t test_seed(void);
@@ -50,37 +49,41 @@ test_rand(uint64_t *state)
 	return *state * UINT64_C(2685821657736338717);
 }
 
-#define AUTOTEST_(nm, tbl, eal) \
-	static struct autotest autotest_##nm = { \
-		.name = #nm, .cases = tbl, \
-		.nr_cases = sizeof(tbl) / sizeof((tbl)[0]), .needs_eal = eal }; \
-	__attribute__((constructor)) static void autotest_ctor_##nm(void) \
-	{ \
-		autotest_register(&autotest_##nm); \
-	} \
+#define AUTOTEST_(nm, tbl, eal)                                                          \
+	static struct autotest autotest_##nm = { .name = #nm,                            \
+						 .cases = tbl,                           \
+						 .nr_cases =                             \
+							 sizeof(tbl) / sizeof((tbl)[0]), \
+						 .needs_eal = eal };                     \
+	__attribute__((constructor)) static void autotest_ctor_##nm(void)                \
+	{                                                                                \
+		autotest_register(&autotest_##nm);                                       \
+	}                                                                                \
 	struct autotest_semicolon_##nm
 
 /* Register the case table under a name that ends in _autotest. */
 #define AUTOTEST(nm, tbl) AUTOTEST_(nm, tbl, false)
 #define AUTOTEST_EAL(nm, tbl) AUTOTEST_(nm, tbl, true)
 
-#define TEST_ASSERT(cond) do { \
-	if (!(cond)) { \
-		printf("    %s:%d: not %s\n", __FILE__, __LINE__, #cond); \
-		return TEST_FAILED; \
-	} \
-} while (0)
+#define TEST_ASSERT(cond)                                                         \
+	do {                                                                      \
+		if (!(cond)) {                                                    \
+			printf("    %s:%d: not %s\n", __FILE__, __LINE__, #cond); \
+			return TEST_FAILED;                                       \
+		}                                                                 \
+	} while (0)
 
 /* Compare two integers and print both. */
-#define TEST_EQ(a, b) do { \
-	long long test_a_ = (long long)(a), test_b_ = (long long)(b); \
-	if (test_a_ != test_b_) { \
-		printf("    %s:%d: %s is %lld (%#llx), not %s = %lld (%#llx)\n", \
-		       __FILE__, __LINE__, #a, test_a_, \
-		       (unsigned long long)test_a_, #b, test_b_, \
-		       (unsigned long long)test_b_); \
-		return TEST_FAILED; \
-	} \
-} while (0)
+#define TEST_EQ(a, b)                                                                    \
+	do {                                                                             \
+		long long test_a_ = (long long)(a), test_b_ = (long long)(b);            \
+		if (test_a_ != test_b_) {                                                \
+			printf("    %s:%d: %s is %lld (%#llx), not %s = %lld (%#llx)\n", \
+			       __FILE__, __LINE__, #a, test_a_,                          \
+			       (unsigned long long)test_a_, #b, test_b_,                 \
+			       (unsigned long long)test_b_);                             \
+			return TEST_FAILED;                                              \
+		}                                                                        \
+	} while (0)
 
 #endif /* WEIR_TEST_H */

@@ -56,7 +56,7 @@ void weir_sim_set_limit(struct weir_sim *s, uint64_t max_entries);
 struct weir_sim_dev {
 	struct weir_epoch_reader reader;
 	struct weir_sim *sim;
-	uint64_t faults;        /**< translations refused; its owner's to read */
+	uint64_t faults; /**< translations refused; its owner's to read */
 };
 
 /** Attach a device. The memory is the caller's until weir_sim_detach(). */

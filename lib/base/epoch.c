@@ -24,8 +24,9 @@ __attribute__((constructor)) static void
 epoch_ctor(void)
 {
 #ifndef EPOCH_TSAN
-	weir_epoch_asymmetric = syscall(__NR_membarrier,
-			MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+	weir_epoch_asymmetric =
+		syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0,
+			0) == 0;
 #endif
 }
 
@@ -35,8 +36,7 @@ epoch_fence(void)
 	/* after a fork() the registration is gone: register again and retry */
 	if (weir_epoch_asymmetric &&
 	    syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) {
-		syscall(__NR_membarrier,
-			MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+		syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 		syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 	}
 	atomic_thread_fence(memory_order_seq_cst);

@@ -35,5 +35,5 @@ weir_log(enum weir_log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
-	atomic_load(&log_sink)(level, msg);
+	atomic_load (&log_sink)(level, msg);
 }

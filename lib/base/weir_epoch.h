@@ -40,12 +40,12 @@ extern "C" {
 /** One reader's counter. Zero it before its first use. */
 struct weir_epoch_reader {
 	_Alignas(64) _Atomic uint64_t ctr; /**< odd: inside a section */
-	struct weir_epoch_reader *next;    /**< guarded by weir_epoch.lock */
+	struct weir_epoch_reader *next;	   /**< guarded by weir_epoch.lock */
 };
 
 /** A set of readers that a writer waits for together. */
 struct weir_epoch {
-	pthread_mutex_t lock;           /**< guards the list */
+	pthread_mutex_t lock; /**< guards the list */
 	struct weir_epoch_reader *head;
 };
 

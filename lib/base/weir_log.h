@@ -24,11 +24,11 @@ extern "C" {
 
 /** Severity; smaller is worse. */
 enum weir_log_level {
-	WEIR_LOG_ERR,    /**< something asked for was not done */
-	WEIR_LOG_WARN,   /**< done, but the user should know */
+	WEIR_LOG_ERR,	 /**< something asked for was not done */
+	WEIR_LOG_WARN,	 /**< done, but the user should know */
 	WEIR_LOG_NOTICE, /**< a change of state: link, peer, channel */
-	WEIR_LOG_INFO,   /**< what was agreed with a peer */
-	WEIR_LOG_DEBUG,  /**< every message */
+	WEIR_LOG_INFO,	 /**< what was agreed with a peer */
+	WEIR_LOG_DEBUG,	 /**< every message */
 };
 
 /** A sink takes one formatted message, without a newline at its end. */

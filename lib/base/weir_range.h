@@ -25,7 +25,7 @@ extern "C" {
 /** Bytes [start, last]; a valid range has start <= last. */
 struct weir_range {
 	uint64_t start; /**< first byte */
-	uint64_t last;  /**< last byte, inclusive */
+	uint64_t last;	/**< last byte, inclusive */
 };
 
 /**

@@ -36,7 +36,7 @@
 extern "C" {
 #endif
 
-#define WEIR_PROT_READ  0x1u /**< a device may read */
+#define WEIR_PROT_READ 0x1u  /**< a device may read */
 #define WEIR_PROT_WRITE 0x2u /**< a device may write */
 
 /** Regions whose owner nobody asked for. */
@@ -45,11 +45,11 @@ extern "C" {
 /** A stretch of iovas that leads to a stretch of host memory. */
 struct weir_region {
 	struct weir_range iova; /**< page-aligned at both ends */
-	uint64_t hva;   /**< host virtual address behind iova.start */
-	uint64_t chunk; /**< bytes between borders, from iova.start; 0: any */
-	uint32_t prot;  /**< WEIR_PROT_*, not 0 */
-	uint32_t refs;  /**< times mapped, at least 1 in a map */
-	uint32_t owner; /**< who mapped it: a port's id, or WEIR_OWNER_NONE */
+	uint64_t hva;		/**< host virtual address behind iova.start */
+	uint64_t chunk;		/**< bytes between borders, from iova.start; 0: any */
+	uint32_t prot;		/**< WEIR_PROT_*, not 0 */
+	uint32_t refs;		/**< times mapped, at least 1 in a map */
+	uint32_t owner;		/**< who mapped it: a port's id, or WEIR_OWNER_NONE */
 };
 
 #ifdef __cplusplus

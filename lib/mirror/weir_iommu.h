@@ -28,13 +28,14 @@ extern "C" {
 
 /** What a backend can do. */
 struct weir_iommu_caps {
-	const char *name;      /**< for messages: "sim/type1v1" */
-	uint64_t page_sizes;   /**< bit n: pages of 2^n bytes; smallest is the alignment */
-	uint64_t max_entries;  /**< entries it may hold in all; UINT64_MAX: no limit */
-	uint64_t max_locked;   /**< bytes it may pin in all; UINT64_MAX: no limit */
-	bool splits;           /**< an entry can be unmapped in part */
+	const char *name;     /**< for messages: "sim/type1v1" */
+	uint64_t page_sizes;  /**< bit n: pages of 2^n bytes; smallest is the alignment */
+	uint64_t max_entries; /**< entries it may hold in all; UINT64_MAX: no limit */
+	uint64_t max_locked;  /**< bytes it may pin in all; UINT64_MAX: no limit */
+	bool splits;	      /**< an entry can be unmapped in part */
 	unsigned int nr_apertures;
-	struct weir_range aperture[WEIR_IOMMU_MAX_APERTURES]; /**< iovas that can be mapped, sorted */
+	struct weir_range aperture[WEIR_IOMMU_MAX_APERTURES]; /**< iovas that can be
+								 mapped, sorted */
 };
 
 /** A backend's calls. All return 0 or -errno as the kernel gave it. */
@@ -43,8 +44,7 @@ struct weir_iommu_ops {
 	int (*caps)(void *ctx, struct weir_iommu_caps *caps);
 
 	/** Map one entry: [iova, iova + len) to memory at @p hva. */
-	int (*map)(void *ctx, uint64_t iova, uint64_t hva, uint64_t len,
-		   uint32_t prot);
+	int (*map)(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot);
 
 	/**
 	 * Unmap [iova, iova + len).

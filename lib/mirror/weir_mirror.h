@@ -82,8 +82,7 @@ int weir_mirror_unmap(struct weir_mirror *m, struct weir_range iova);
  *
  * @return 0; -ENOENT: none there nor after.
  */
-int weir_mirror_lookup(struct weir_mirror *m, uint64_t iova,
-		       struct weir_region *out);
+int weir_mirror_lookup(struct weir_mirror *m, uint64_t iova, struct weir_region *out);
 
 /** Called for each region in order of iova; anything but 0 ends the walk. */
 typedef int (*weir_mirror_walk_t)(const struct weir_region *r, void *arg);
