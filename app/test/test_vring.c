@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "test.h"
+#include "weir_vring.h"
+
+#define SIZE 8u	      /* of the ring */
+#define SLOT 0x10000u /* bytes of each of two slots, adjacent in gpa */
+#define UVA UINT64_C(0x7f0000000000)
+#define DESC 0x0u
+#define AVAIL 0x1000u
+#define USED 0x2000u
+#define TABLE 0x3000u /* for indirect descriptors */
+#define DATA 0x4000u
+#define MAX_IOV 16u
+
+static const struct weir_gmem *gmem;
+static struct weir_vring vr;
+static struct weir_iov iov[MAX_IOV];
+
+static const struct weir_vring_addr good = {
+	.desc_uva = UVA + DESC,
+	.avail_uva = UVA + AVAIL,
+	.used_uva = UVA + USED,
+	.size = SIZE,
+};
+
+static int
+ring_make(void)
+{
+	int fd = memfd_create("test_vring", MFD_CLOEXEC);
+
+	gmem = &weir_gmem_empty;
+	if (fd < 0 || ftruncate(fd, 2 * SLOT) != 0)
+		return -1;
+	for (uint64_t i = 0; i < 2; i++) {
+		const struct weir_gmem_region r = { i * SLOT, SLOT, UVA + i * SLOT,
+						    i * SLOT };
+		struct weir_gmem *more;
+
+		if (weir_gmem_add(gmem, &r, fd, &more) != 0)
+			return -1;
+		weir_gmem_put(gmem);
+		gmem = more;
+	}
+	close(fd);
+	return weir_vring_init(&vr, gmem, &good);
+}
+
+static void
+ring_free(void)
+{
+	weir_gmem_put(gmem);
+}
+
+static void
+desc_set(unsigned int i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+{
+	vr.desc[i] = (struct vring_desc){ addr, len, flags, next };
+}
+
+static void
+table_set(unsigned int i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+{
+	struct vring_desc *t = (void *)((char *)vr.desc + TABLE);
+
+	t[i] = (struct vring_desc){ addr, len, flags, next };
+}
+
+static enum test_result
+init_bad_refused(void)
+{
+	struct weir_vring_addr a;
+	struct weir_vring untouched;
+
+	TEST_EQ(ring_make(), 0);
+	untouched = vr;
+#define BAD(member, value, ret)                                        \
+	do {                                                           \
+		a = good;                                              \
+		a.member = value;                                      \
+		TEST_EQ(weir_vring_init(&vr, gmem, &a), ret);          \
+		TEST_ASSERT(memcmp(&vr, &untouched, sizeof(vr)) == 0); \
+	} while (0)
+	BAD(size, 0, -EINVAL);
+	BAD(size, 7, -EINVAL);
+	BAD(size, 65536, -EINVAL);
+	BAD(desc_uva, UVA + 8, -EINVAL);
+	BAD(avail_uva, UVA + AVAIL + 1, -EINVAL);
+	BAD(used_uva, UVA + USED + 2, -EINVAL);
+	BAD(desc_uva, UVA - 16, -EFAULT);
+	BAD(desc_uva, UINT64_MAX & ~UINT64_C(15), -EFAULT);
+	/* the table would reach from one slot into the next */
+	BAD(desc_uva, UVA + SLOT - 16, -EFAULT);
+	BAD(avail_uva, UVA + 2 * SLOT - 4, -EFAULT);
+	BAD(used_uva, UVA + 2 * SLOT - 4, -EFAULT);
+#undef BAD
+	ring_free();
+	return TEST_OK;
+}
+
+static enum test_result
+init_resumes_where_used_is(void)
+{
+	struct weir_vring_addr a = good;
+
+	TEST_EQ(ring_make(), 0);
+	TEST_EQ(vr.used->flags, VRING_USED_F_NO_NOTIFY);
+	/* chains 5 and 6 were taken and not given back by whoever was here before */
+	vr.used->idx = 5;
+	a.base = 7;
+	TEST_EQ(weir_vring_init(&vr, gmem, &a), 0);
+	TEST_EQ(vr.last_avail, 5);
+	TEST_EQ(vr.used_next, 5);
+	/* no ring is that far ahead: the base stands */
+	a.base = 5 + SIZE + 1;
+	TEST_EQ(weir_vring_init(&vr, gmem, &a), 0);
+	TEST_EQ(vr.last_avail, 5 + SIZE + 1);
+	ring_free();
+	return TEST_OK;
+}
+
+static enum test_result
+gather_good_chains(void)
+{
+	uint64_t len;
+
+	TEST_EQ(ring_make(), 0);
+	/* three buffers, the middle one across the slots' border, one empty */
+	desc_set(0, DATA, 100, VRING_DESC_F_NEXT, 3);
+	desc_set(3, SLOT - 10, 30, VRING_DESC_F_NEXT, 7);
+	desc_set(7, DATA, 0, VRING_DESC_F_NEXT, 1);
+	desc_set(1, DATA + 0x1000, 5, 0, 99);
+	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len), 4);
+	TEST_EQ(len, 135);
+	TEST_EQ(iov[1].len, 10);
+	TEST_EQ(iov[2].len, 20);
+	TEST_ASSERT(iov[2].hva == (void *)(uintptr_t)gmem->slot[1].hva);
+	TEST_EQ(iov[3].len, 5);
+
+	/* an indirect table behind a direct buffer */
+	desc_set(0, DATA, 12, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2);
+	desc_set(2, TABLE, 3 * sizeof(struct vring_desc), VRING_DESC_F_INDIRECT, 0);
+	table_set(0, DATA, 1000, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 2);
+	table_set(2, DATA + 0x1000, 1, VRING_DESC_F_WRITE, 0);
+	TEST_EQ(weir_vring_gather(&vr, 0, VRING_DESC_F_WRITE, iov, MAX_IOV, &len), 3);
+	TEST_EQ(len, 1013);
+
+	desc_set(0, DATA, 0, 0, 0);
+	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len), 0);
+	TEST_EQ(len, 0);
+	ring_free();
+	return TEST_OK;
+}
+
+static int
+gather(uint16_t head)
+{
+	uint64_t len = 42;
+
+	return -weir_vring_gather(&vr, head, 0, iov, 4, &len);
+}
+
+static enum test_result
+gather_bad_chains_named(void)
+{
+	const uint16_t nx = VRING_DESC_F_NEXT, ind = VRING_DESC_F_INDIRECT;
+	const uint32_t sz = sizeof(struct vring_desc);
+
+	TEST_EQ(ring_make(), 0);
+	TEST_EQ(gather(SIZE), WEIR_VRING_HEAD);
+	TEST_EQ(gather(UINT16_MAX), WEIR_VRING_HEAD);
+	desc_set(0, DATA, 1, nx, SIZE);
+	TEST_EQ(gather(0), WEIR_VRING_NEXT);
+	/* loops, of buffers that add no piece */
+	desc_set(0, DATA, 0, nx, 0);
+	TEST_EQ(gather(0), WEIR_VRING_LOOP);
+	desc_set(0, DATA, 0, nx, 1);
+	desc_set(1, DATA, 0, nx, 0);
+	TEST_EQ(gather(0), WEIR_VRING_LOOP);
+	desc_set(1, DATA, 1, nx, 1);
+	TEST_EQ(gather(1), WEIR_VRING_CHAIN_TOO_LONG);
+	desc_set(0, 2 * SLOT, 1, 0, 0);
+	TEST_EQ(gather(0), WEIR_VRING_ADDRESS);
+	desc_set(0, 2 * SLOT - 1, 2, 0, 0);
+	TEST_EQ(gather(0), WEIR_VRING_ADDRESS);
+	desc_set(0, UINT64_MAX, 2, 0, 0);
+	TEST_EQ(gather(0), WEIR_VRING_ADDRESS);
+	desc_set(0, DATA, UINT32_MAX, 0, 0);
+	TEST_EQ(gather(0), WEIR_VRING_ADDRESS);
+	desc_set(0, DATA, 1, VRING_DESC_F_WRITE, 0);
+	TEST_EQ(gather(0), WEIR_VRING_DIRECTION);
+	desc_set(0, TABLE, 0, ind, 0);
+	TEST_EQ(gather(0), WEIR_VRING_INDIRECT_TABLE);
+	desc_set(0, TABLE, sz + 1, ind, 0);
+	TEST_EQ(gather(0), WEIR_VRING_INDIRECT_TABLE);
+	desc_set(0, UINT64_MAX - 3, sz, ind, 0);
+	TEST_EQ(gather(0), WEIR_VRING_INDIRECT_TABLE);
+	desc_set(0, 2 * SLOT, sz, ind, 0);
+	TEST_EQ(gather(0), WEIR_VRING_INDIRECT_TABLE);
+	desc_set(0, TABLE, 2 * sz, ind, 0);
+	table_set(0, DATA, 1, nx, 2);
+	TEST_EQ(gather(0), WEIR_VRING_NEXT);
+	table_set(0, DATA, 0, nx, 1);
+	table_set(1, DATA, 0, nx, 0);
+	TEST_EQ(gather(0), WEIR_VRING_LOOP);
+	table_set(0, TABLE, sz, ind, 0);
+	TEST_EQ(gather(0), WEIR_VRING_INDIRECT_NESTED);
+	ring_free();
+	return TEST_OK;
+}
+
+static enum test_result
+table_across_slots_is_read(void)
+{
+	struct vring_desc d = { DATA, 77, 0, 0 };
+	uint64_t at = SLOT - 8, len;
+
+	TEST_EQ(ring_make(), 0);
+	memcpy((char *)(uintptr_t)gmem->slot[0].hva + at, &d, 8);
+	memcpy((char *)(uintptr_t)gmem->slot[1].hva, (char *)&d + 8, 8);
+	desc_set(0, at, sizeof(d), VRING_DESC_F_INDIRECT, 0);
+	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len), 1);
+	TEST_EQ(len, 77);
+	ring_free();
+	return TEST_OK;
+}
+
+static enum test_result
+single_only_the_plain_case(void)
+{
+	const uint16_t w = VRING_DESC_F_WRITE;
+
+	TEST_EQ(ring_make(), 0);
+	desc_set(0, DATA, 1500, w, 0);
+	TEST_ASSERT(weir_vring_single(&vr, 0, w, iov));
+	TEST_EQ(iov[0].len, 1500);
+	TEST_ASSERT(!weir_vring_single(&vr, 0, 0, iov));
+	TEST_ASSERT(!weir_vring_single(&vr, SIZE, w, iov));
+	desc_set(0, DATA, 1500, w | VRING_DESC_F_NEXT, 1);
+	TEST_ASSERT(!weir_vring_single(&vr, 0, w, iov));
+	desc_set(0, SLOT - 1, 2, w, 0);
+	TEST_ASSERT(!weir_vring_single(&vr, 0, w, iov));
+	desc_set(0, 2 * SLOT, 1, w, 0);
+	TEST_ASSERT(!weir_vring_single(&vr, 0, w, iov));
+	ring_free();
+	return TEST_OK;
+}
+
+static enum test_result
+avail_too_far_is_a_fault(void)
+{
+	TEST_EQ(ring_make(), 0);
+	vr.last_avail = 65530;
+	vr.avail->idx = 65530;
+	TEST_EQ(weir_vring_avail(&vr), 0);
+	vr.avail->idx = (uint16_t)(65530 + SIZE);
+	TEST_EQ(weir_vring_avail(&vr), (int)SIZE);
+	vr.avail->idx = (uint16_t)(65530 + SIZE + 1);
+	TEST_EQ(weir_vring_avail(&vr), -WEIR_VRING_AVAIL_IDX);
+	vr.avail->idx = 65529;
+	TEST_EQ(weir_vring_avail(&vr), -WEIR_VRING_AVAIL_IDX);
+	ring_free();
+	return TEST_OK;
+}
+
+static enum test_result
+call_as_the_guest_wishes(void)
+{
+	struct weir_vring_addr a = good;
+
+	TEST_EQ(ring_make(), 0);
+	vr.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	TEST_ASSERT(!weir_vring_want_call(&vr));
+	vr.avail->flags = 0;
+	TEST_ASSERT(weir_vring_want_call(&vr));
+
+	a.event_idx = true;
+	TEST_EQ(weir_vring_init(&vr, gmem, &a), 0);
+	TEST_EQ(vr.used->flags, 0);
+	/* the first time nothing is known of what the guest saw */
+	vr.avail->ring[SIZE] = 100;
+	weir_vring_publish(&vr, 1);
+	TEST_ASSERT(weir_vring_want_call(&vr));
+	/* asks to be called when entry 3 is used */
+	vr.avail->ring[SIZE] = 3;
+	weir_vring_publish(&vr, 2);
+	TEST_ASSERT(!weir_vring_want_call(&vr));
+	weir_vring_publish(&vr, 1);
+	TEST_ASSERT(weir_vring_want_call(&vr));
+	weir_vring_publish(&vr, 1);
+	TEST_ASSERT(!weir_vring_want_call(&vr));
+	ring_free();
+	return TEST_OK;
+}
+
+static enum test_result
+used_entries_hidden_until_published(void)
+{
+	TEST_EQ(ring_make(), 0);
+	weir_vring_use(&vr, 3, 100);
+	weir_vring_use(&vr, 1, 200);
+	TEST_EQ(vr.used->idx, 0);
+	weir_vring_publish(&vr, 1);
+	TEST_EQ(vr.used->idx, 1);
+	TEST_EQ(vr.used->ring[0].id, 3);
+	weir_vring_publish(&vr, 1);
+	TEST_EQ(vr.used->ring[1].len, 200);
+	ring_free();
+	return TEST_OK;
+}
+
+static const struct test_case vring_cases[] = {
+	{ "init_bad_refused", init_bad_refused },
+	{ "init_resumes_where_used_is", init_resumes_where_used_is },
+	{ "gather_good_chains", gather_good_chains },
+	{ "gather_bad_chains_named", gather_bad_chains_named },
+	{ "table_across_slots_is_read", table_across_slots_is_read },
+	{ "single_only_the_plain_case", single_only_the_plain_case },
+	{ "avail_too_far_is_a_fault", avail_too_far_is_a_fault },
+	{ "call_as_the_guest_wishes", call_as_the_guest_wishes },
+	{ "used_entries_hidden_until_published", used_entries_hidden_until_published },
+};
+AUTOTEST(vring_autotest, vring_cases);

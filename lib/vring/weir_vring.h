@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_VRING_H
+#define WEIR_VRING_H
+/**
+ * @file
+ * A split virtqueue seen from the device's side (VIRTIO 1.3, section 2.7).
+ *
+ * Two rings and a table in the guest's memory, and the device's place in them:
+ *
+ *     avail.idx ---- the guest adds heads of descriptor chains up to here
+ *     last_avail --- the device has taken heads up to here
+ *     used_next ---- used entries are written up to here, not yet visible
+ *     used.idx ----- the guest sees used entries up to here
+ *
+ * Between used.idx and used_next lie chains whose copies are under way. The
+ * guest may not look at a used entry behind used.idx, so entries are written in
+ * their final place as soon as the length is known, in ring order, and a chain
+ * is given back by moving used.idx alone. That needs no shadow ring and makes
+ * the order of completion the order of the ring by construction.
+ *
+ * Everything in shared memory is the guest's to change at any time. Each field
+ * is read once into a local, checked and then used. A walk over a chain is
+ * bounded by the size of the ring, or of the indirect table. What cannot be a
+ * driver's doing is a fault: the ring is dead until the frontend sets it up
+ * again.
+ *
+ * No threads, no sockets, no system calls. One thread at a time.
+ */
+#include <linux/virtio_ring.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weir_gmem.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Entries that a split ring may have at most (VIRTIO 1.3, 2.7). */
+#define WEIR_VRING_MAX_SIZE 32768
+
+/** What a guest did that no driver does. 0: nothing. */
+enum weir_vring_fault {
+	WEIR_VRING_OK,
+	WEIR_VRING_AVAIL_IDX,	   /**< avail.idx is more than a ring ahead */
+	WEIR_VRING_HEAD,	   /**< a head is not below the ring's size */
+	WEIR_VRING_NEXT,	   /**< a next field leaves the table */
+	WEIR_VRING_LOOP,	   /**< a chain is longer than its table */
+	WEIR_VRING_ADDRESS,	   /**< a buffer is not in guest memory */
+	WEIR_VRING_DIRECTION,	   /**< a buffer is writable and should not be, or not and
+				      should */
+	WEIR_VRING_INDIRECT_TABLE, /**< an indirect table's length or address */
+	WEIR_VRING_INDIRECT_NESTED, /**< an indirect descriptor in an indirect table */
+	WEIR_VRING_CHAIN_TOO_LONG,  /**< more pieces than the device gathers */
+	WEIR_VRING_NR_FAULTS,
+};
+
+/** A piece of guest memory, contiguous here and for a DMA engine. */
+struct weir_iov {
+	void *hva;     /**< in this process */
+	uint64_t iova; /**< for a DMA engine */
+	uint64_t len;  /**< bytes */
+};
+
+/** Where the three parts are, and the device's place in them. */
+struct weir_vring {
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint16_t mask;	     /**< size - 1 */
+	uint16_t last_avail; /**< next entry of avail.ring to take */
+	uint16_t used_idx;   /**< what used.idx says */
+	uint16_t used_next;  /**< next entry of used.ring to write */
+	uint16_t call_idx;   /**< used.idx when the guest was last called */
+	bool event_idx;	     /**< VIRTIO_F_RING_EVENT_IDX was negotiated */
+	bool call_any;	     /**< call_idx means nothing yet: call at once */
+	uint32_t hint;	     /**< slot of the last hit */
+	const struct weir_gmem *gmem;
+};
+
+/** The frontend's description of a ring. */
+struct weir_vring_addr {
+	uint64_t desc_uva;  /**< 16-byte aligned */
+	uint64_t avail_uva; /**< 2-byte aligned */
+	uint64_t used_uva;  /**< 4-byte aligned */
+	uint32_t size;	    /**< entries, a power of two up to 32768 */
+	uint16_t base;	    /**< first entry of avail.ring to take */
+	bool event_idx;
+};
+
+/**
+ * Find a ring in guest memory and take up the work at its base.
+ *
+ * used.idx is left as it is and becomes the device's place in the used ring.
+ * Tells the guest not to kick: the ring is polled.
+ *
+ * @param vr  Written only on success.
+ * @return 0; -EINVAL: size or alignment; -EFAULT: a part is not in one slot.
+ */
+int weir_vring_init(struct weir_vring *vr, const struct weir_gmem *gmem,
+		    const struct weir_vring_addr *addr);
+
+/** The fault in words, for a message. */
+const char *weir_vring_fault_name(enum weir_vring_fault f);
+
+/**
+ * Chains that can be taken. Data plane.
+ *
+ * @return 0 to size; -WEIR_VRING_AVAIL_IDX.
+ */
+static inline int
+weir_vring_avail(const struct weir_vring *vr)
+{
+	uint16_t idx = __atomic_load_n(&vr->avail->idx, __ATOMIC_ACQUIRE);
+	uint16_t n = (uint16_t)(idx - vr->last_avail);
+
+	return __builtin_expect(n > vr->mask + 1, 0) ? -WEIR_VRING_AVAIL_IDX : n;
+}
+
+/** The head @p ahead entries from last_avail; not checked. Data plane. */
+static inline uint16_t
+weir_vring_head(const struct weir_vring *vr, uint16_t ahead)
+{
+	uint16_t at = (uint16_t)(vr->last_avail + ahead) & vr->mask;
+
+	return __atomic_load_n(&vr->avail->ring[at], __ATOMIC_RELAXED);
+}
+
+/**
+ * A chain of one direct buffer in one piece, the usual case. Data plane.
+ *
+ * @param dir  VRING_DESC_F_WRITE: the device writes it; 0: reads it.
+ * @return true: @p iov is it; false: not that simple, use weir_vring_gather().
+ */
+static inline bool
+weir_vring_single(struct weir_vring *vr, uint16_t head, uint16_t dir,
+		  struct weir_iov *iov)
+{
+	struct vring_desc d;
+
+	if (__builtin_expect(head > vr->mask, 0))
+		return false;
+	d = *(volatile struct vring_desc *)&vr->desc[head];
+	if (d.flags != dir || d.len == 0)
+		return false;
+	iov->len = d.len;
+	iov->hva = weir_gmem_translate(vr->gmem, (struct weir_gpa){ d.addr }, &iov->len,
+				       &iov->iova, &vr->hint);
+	return iov->hva != NULL && iov->len == d.len;
+}
+
+/**
+ * Gather all pieces of a chain, whatever its shape. Data plane, the slow half.
+ *
+ * @param dir  As for weir_vring_single().
+ * @param iov  Room for @p max pieces.
+ * @param len  Bytes of the whole chain, written on success.
+ * @return pieces, none of length 0, from 0 (an empty chain) to @p max; or a
+ *         negated enum weir_vring_fault.
+ */
+int weir_vring_gather(struct weir_vring *vr, uint16_t head, uint16_t dir,
+		      struct weir_iov *iov, unsigned int max, uint64_t *len);
+
+/** Write the next used entry; the guest does not see it yet. Data plane. */
+static inline void
+weir_vring_use(struct weir_vring *vr, uint16_t head, uint32_t len)
+{
+	struct vring_used_elem *e = &vr->used->ring[vr->used_next & vr->mask];
+
+	e->id = head;
+	e->len = len;
+	vr->used_next++;
+}
+
+/** Let the guest see @p n more used entries. Data plane. */
+static inline void
+weir_vring_publish(struct weir_vring *vr, uint16_t n)
+{
+	vr->used_idx = (uint16_t)(vr->used_idx + n);
+	__atomic_store_n(&vr->used->idx, vr->used_idx, __ATOMIC_RELEASE);
+}
+
+/**
+ * True if the guest wants to be called for what was published since the last
+ * call (VIRTIO 1.3, 2.7.7 and 2.7.10). Contains a full fence. Data plane.
+ */
+static inline bool
+weir_vring_want_call(struct weir_vring *vr)
+{
+	uint16_t event, old = vr->call_idx;
+
+	/* used.idx must be visible before the guest's wish is read */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!vr->event_idx)
+		return (__atomic_load_n(&vr->avail->flags, __ATOMIC_RELAXED) &
+			VRING_AVAIL_F_NO_INTERRUPT) == 0;
+	event = __atomic_load_n(&vr->avail->ring[vr->mask + 1], __ATOMIC_RELAXED);
+	vr->call_idx = vr->used_idx;
+	if (__builtin_expect(vr->call_any, 0)) {
+		vr->call_any = false;
+		return true;
+	}
+	return vring_need_event(event, vr->used_idx, old);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* WEIR_VRING_H */
