@@ -236,7 +236,8 @@ def run_case(case):
             where = traceback.extract_tb(e.__traceback__)[1]
             print(f"    {os.path.basename(where.filename)}:{where.lineno}: {e}")
         except Exception:
-            print("".join(f"    {line}\n" for line in traceback.format_exc().splitlines()))
+            print("".join(f"    {line}\n" for line in traceback.format_exc().splitlines()),
+                  end="")
         ws.show_logs()
         return "FAILED", ""
 
