@@ -55,8 +55,8 @@ look(struct weir_sim_dev *d, uint64_t iova, uint32_t prot, uint64_t *len)
 
 /* Each case gets a domain with a device and 8 MiB to map. */
 struct bench {
-	struct weir_sim *s;
 	struct weir_sim_dev d;
+	struct weir_sim *s;
 	char *mem;
 };
 #define BENCH_LEN (8 * MB)

@@ -46,25 +46,26 @@ struct sim_rules {
 
 /** A domain. */
 struct weir_sim {
-	/* read by devices */
+	/* read by devices, and what seldom changes */
 	struct sim_pt pt;
 	_Atomic uint64_t
 		gen; /**< unmaps so far and one: what a TLB entry is checked by */
 	const struct sim_rules *rules;
+	uint64_t max_entries; /**< guarded by lock, and so are the next two */
+	uint64_t max_locked;
+	struct weir_vma_reader vmas;
 
 	/* written by devices, on faults */
 	_Alignas(64) _Atomic uint64_t faults;
 	atomic_flag noting;		  /**< held by who writes or reads last_fault */
 	struct weir_sim_fault last_fault; /**< prot 0: none yet */
 
-	/* the control plane's; lock guards all but nr_entries' reading */
-	_Alignas(64) pthread_mutex_t lock;
+	/* the control plane's */
+	_Alignas(64)
+		pthread_mutex_t lock; /**< guards what follows but nr_entries' reading */
 	struct weir_tree entries;
 	_Atomic uint64_t nr_entries; /**< entries.nr_nodes, for who does not lock */
-	uint64_t max_entries;
-	uint64_t max_locked;
-	uint64_t locked; /**< bytes mapped, each entry counted */
-	struct weir_vma_reader vmas;
+	uint64_t locked;	     /**< bytes mapped, each entry counted */
 	unsigned int nr_devs;
 	struct weir_epoch devs;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,15 +48,35 @@ find_by_query(const struct weir_vma_reader *r, uint64_t addr, struct weir_vma *o
 	return 0;
 }
 
+/* Past a number and the character after it; NULL if that is another. */
+static const char *
+parse_number(const char *p, int base, char after, uint64_t *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoull(p, &end, base);
+	return errno == 0 && end != p && *end == after ? end + 1 : NULL;
+}
+
 /* proc_pid_maps(5): "start-end rwxp offset major:minor inode  name" */
 static bool
-parse_line(const char *line, struct weir_vma *out)
+parse_line(const char *p, struct weir_vma *out)
 {
-	uint64_t start, end, inode;
-	char perms[5];
+	uint64_t start, end, skipped, inode;
+	const char *perms;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %*x:%*x %" SCNu64, &start, &end,
-		   perms, &inode) != 4)
+	p = parse_number(p, 16, '-', &start);
+	p = p != NULL ? parse_number(p, 16, ' ', &end) : NULL;
+	if (p == NULL || strlen(p) < 5)
+		return false;
+	perms = p;
+	p = parse_number(p + 5, 16, ' ', &skipped);
+	p = p != NULL ? parse_number(p, 16, ':', &skipped) : NULL;
+	p = p != NULL ? parse_number(p, 16, ' ', &skipped) : NULL;
+	/* without a name the line ends in blanks or at once */
+	if (p == NULL || (parse_number(p, 10, ' ', &inode) == NULL &&
+			  parse_number(p, 10, '\n', &inode) == NULL))
 		return false;
 	out->hva = (struct weir_range){ start, end - 1 };
 	out->prot = (perms[0] == 'r' ? PROT_READ : 0) |
