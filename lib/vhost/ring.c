@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stddef.h>
+
+#include <linux/virtio_config.h>
+
+#include "vhost_priv.h"
+
+#define BASE_IDX_MASK 0x7fffu
+#define BASE_WRAP 0x8000u
+
+static bool
+is_packed(const struct weir_vhost_session *s)
+{
+	return (s->features & WEIR_VHOST_BIT(VIRTIO_F_RING_PACKED)) != 0;
+}
+
+void
+vhost_ring_init(struct weir_vhost_ring *r)
+{
+	*r = (struct weir_vhost_ring){ .kick_fd = -1, .call_fd = -1, .err_fd = -1 };
+}
+
+bool
+vhost_ring_runs(const struct weir_vhost_ring *r)
+{
+	return r->started && r->num != 0 && r->has_addr;
+}
+
+void
+vhost_ring_reset(struct weir_vhost_session *s, struct weir_vhost_ring *r, bool keep_call)
+{
+	struct weir_vhost_ring old = *r;
+
+	vhost_ring_init(r);
+	r->gen = old.gen + 1;
+	vhost_retire(s, old.kick_fd);
+	if (keep_call) {
+		r->call_fd = old.call_fd;
+		r->err_fd = old.err_fd;
+	} else {
+		vhost_retire(s, old.call_fd);
+		vhost_retire(s, old.err_fd);
+	}
+}
+
+bool
+vhost_rings_enable(struct weir_vhost_session *s, bool enable)
+{
+	bool changed = false;
+
+	for (uint32_t i = 0; i < s->nr_rings; i++) {
+		if (s->ring[i].enabled == enable)
+			continue;
+		s->ring[i].enabled = enable;
+		s->ring[i].gen++;
+		changed = true;
+	}
+	return changed;
+}
+
+static void
+ring_changed(struct weir_vhost_session *s, struct weir_vhost_event *ev)
+{
+	s->ring[ev->ring].gen++;
+	ev->type = WEIR_VHOST_EV_RING;
+}
+
+/* Name the area of a ring that is in no region. @return NULL: all are in one. */
+static const char *
+ring_outside(const struct weir_vhost_session *s, const struct weir_vhost_ring *r,
+	     struct weir_range *where)
+{
+	struct vhost_areas a;
+
+	*where = (struct weir_range){ r->desc, UINT64_MAX };
+	if (vhost_ring_areas(r, s->features, &a) != 0)
+		return "a range that wraps";
+	*where = a.desc;
+	if (!vhost_mem_has_user(s, a.desc))
+		return "descriptors";
+	*where = a.avail;
+	if (!vhost_mem_has_user(s, a.avail))
+		return "available ring";
+	*where = a.used;
+	if (!vhost_mem_has_user(s, a.used))
+		return "used ring";
+	return NULL;
+}
+
+int
+vhost_set_vring_num(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		    struct weir_vhost_event *ev)
+{
+	struct weir_vhost_ring *r = &s->ring[ev->ring];
+	const uint32_t num = msg->payload.state.num;
+	int ret;
+
+	ret = vhost_check_ring_num(ev->ring, num, is_packed(s), &s->why);
+	if (ret != 0)
+		return ret;
+	if (r->num == num)
+		return 0;
+	if (vhost_ring_runs(r))
+		return vhost_why(&s->why, -EBUSY, "ring %" PRIu32 " runs", ev->ring);
+	r->num = num;
+	ring_changed(s, ev);
+	return 0;
+}
+
+static bool
+ring_same_addr(const struct weir_vhost_ring *a, const struct weir_vhost_ring *b)
+{
+	return a->has_addr == b->has_addr && a->desc == b->desc && a->avail == b->avail &&
+	       a->used == b->used && a->log_gpa == b->log_gpa &&
+	       a->log_used == b->log_used;
+}
+
+int
+vhost_set_vring_addr(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		     struct weir_vhost_event *ev)
+{
+	const struct vhost_vring_addr *addr = &msg->payload.addr;
+	struct weir_vhost_ring *r = &s->ring[ev->ring];
+	struct weir_vhost_ring want = *r;
+	int ret;
+
+	ret = vhost_check_ring_addr(addr, is_packed(s), &s->why);
+	if (ret != 0)
+		return ret;
+	want.desc = addr->desc_user_addr;
+	want.avail = addr->avail_user_addr;
+	want.used = addr->used_user_addr;
+	want.log_gpa = addr->log_guest_addr;
+	want.log_used = (addr->flags & (1u << VHOST_VRING_F_LOG)) != 0;
+	want.has_addr = true;
+	if (ring_same_addr(r, &want))
+		return 0;
+	*r = want;
+	ring_changed(s, ev);
+	return 0;
+}
+
+int
+vhost_set_vring_base(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		     struct weir_vhost_event *ev)
+{
+	struct weir_vhost_ring *r = &s->ring[ev->ring];
+	const uint32_t base = msg->payload.state.num;
+	int ret;
+
+	ret = vhost_check_ring_base(ev->ring, base, r->num, is_packed(s), &s->why);
+	if (ret != 0)
+		return ret;
+	if (vhost_ring_runs(r))
+		return vhost_why(&s->why, -EBUSY, "ring %" PRIu32 " runs", ev->ring);
+	r->base = base;
+	ring_changed(s, ev);
+	return 0;
+}
+
+int
+vhost_get_vring_base(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		     struct weir_vhost_event *ev)
+{
+	struct weir_vhost_ring *r = &s->ring[ev->ring];
+
+	(void)msg; /* its num is to be 0, and with virtio-user is not */
+	ev->type = WEIR_VHOST_EV_RING_STOP;
+	ev->base = r->base;
+	vhost_retire(s, r->kick_fd);
+	r->kick_fd = -1;
+	r->started = false;
+	r->gen++;
+	return 0;
+}
+
+/*
+ * Put the message's descriptor in place of another. Not blocking, since whoever
+ * writes to it may be a polling lcore, and a peer could fill an eventfd.
+ */
+static int
+ring_replace_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		struct weir_vhost_event *ev, int *slot)
+{
+	int flags, ret;
+
+	ret = vhost_check_ring_fd(msg, &s->why);
+	if (ret != 0)
+		return ret;
+	if (msg->nr_fds != 0) {
+		flags = fcntl(msg->fds[0], F_GETFL);
+		if (flags < 0 || fcntl(msg->fds[0], F_SETFL, flags | O_NONBLOCK) != 0)
+			return vhost_why(&s->why, -EBADF,
+					 "ring %" PRIu32
+					 ": descriptor cannot be made non-blocking",
+					 ev->ring);
+	}
+	vhost_retire(s, *slot);
+	*slot = vhost_take_fd(msg);
+	ring_changed(s, ev);
+	return 0;
+}
+
+int
+vhost_set_vring_kick(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		     struct weir_vhost_event *ev)
+{
+	struct weir_vhost_ring *r = &s->ring[ev->ring];
+	struct weir_range where;
+	const char *what;
+	int ret;
+
+	/* with nothing left to come, say it now rather than never start */
+	if (s->has_features && s->mem != NULL && r->num != 0 && r->has_addr) {
+		what = ring_outside(s, r, &where);
+		if (what != NULL)
+			return vhost_why(&s->why, -EFAULT,
+					 "ring %" PRIu32 ": %s, %#" PRIx64 " to %#" PRIx64
+					 ", in no region",
+					 ev->ring, what, where.start, where.last);
+	}
+	ret = ring_replace_fd(s, msg, ev, &r->kick_fd);
+	if (ret == 0)
+		r->started = true;
+	return ret;
+}
+
+int
+vhost_set_vring_call(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		     struct weir_vhost_event *ev)
+{
+	return ring_replace_fd(s, msg, ev, &s->ring[ev->ring].call_fd);
+}
+
+int
+vhost_set_vring_err(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		    struct weir_vhost_event *ev)
+{
+	return ring_replace_fd(s, msg, ev, &s->ring[ev->ring].err_fd);
+}
+
+int
+vhost_set_vring_enable(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		       struct weir_vhost_event *ev)
+{
+	struct weir_vhost_ring *r = &s->ring[ev->ring];
+	const uint32_t num = msg->payload.state.num;
+
+	if (num > 1)
+		return vhost_why(&s->why, -EINVAL,
+				 "ring %" PRIu32 ": %" PRIu32 " is neither 0 nor 1",
+				 ev->ring, num);
+	if (r->enabled == (num == 1))
+		return 0;
+	r->enabled = num == 1;
+	ring_changed(s, ev);
+	return 0;
+}
+
+uint32_t
+weir_vhost_nr_rings(const struct weir_vhost_session *s)
+{
+	return s->nr_rings;
+}
+
+const struct weir_vhost_ring *
+weir_vhost_ring(const struct weir_vhost_session *s, uint32_t idx)
+{
+	return idx < s->nr_rings ? &s->ring[idx] : NULL;
+}
+
+/*
+ * Size and base are looked at again: they may have come before the features
+ * that say what they mean.
+ */
+const char *
+weir_vhost_ring_waits_for(const struct weir_vhost_session *s, uint32_t idx)
+{
+	struct vhost_why scratch = { .name = "" };
+	const struct weir_vhost_ring *r;
+	struct weir_range where;
+
+	if (idx >= s->nr_rings)
+		return "a ring of that number";
+	r = &s->ring[idx];
+	if (!s->has_features)
+		return "SET_FEATURES";
+	if (r->num == 0)
+		return "SET_VRING_NUM";
+	if (!r->has_addr)
+		return "SET_VRING_ADDR";
+	if (!r->started)
+		return "SET_VRING_KICK";
+	if (!r->enabled)
+		return "SET_VRING_ENABLE";
+	if (vhost_check_ring_num(idx, r->num, is_packed(s), &scratch) != 0)
+		return "a size that is a power of two";
+	if (vhost_check_ring_base(idx, r->base, r->num, is_packed(s), &scratch) != 0)
+		return "a base below its size";
+	if (ring_outside(s, r, &where) != NULL)
+		return "memory at its addresses";
+	return NULL;
+}
+
+bool
+weir_vhost_ring_ready(const struct weir_vhost_session *s, uint32_t idx)
+{
+	return weir_vhost_ring_waits_for(s, idx) == NULL;
+}
+
+struct weir_vhost_base
+weir_vhost_base_split(uint32_t base, bool packed)
+{
+	uint32_t used = base >> 16;
+
+	if (!packed)
+		return (struct weir_vhost_base){ .avail_idx = base & UINT16_MAX };
+	if (used == 0)
+		used = base;
+	return (struct weir_vhost_base){
+		.avail_idx = base & BASE_IDX_MASK,
+		.avail_wrap = (base & BASE_WRAP) != 0,
+		.used_idx = used & BASE_IDX_MASK,
+		.used_wrap = (used & BASE_WRAP) != 0,
+	};
+}
+
+uint32_t
+weir_vhost_base_join(struct weir_vhost_base base, bool packed)
+{
+	uint32_t avail = base.avail_idx, used = base.used_idx;
+
+	if (!packed)
+		return avail;
+	avail |= base.avail_wrap ? BASE_WRAP : 0;
+	used |= base.used_wrap ? BASE_WRAP : 0;
+	return avail | used << 16;
+}

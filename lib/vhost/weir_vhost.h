@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_VHOST_H
+#define WEIR_VHOST_H
+/**
+ * @file
+ * One frontend's session: what it asked for, and nothing that was done about it.
+ *
+ * The session holds the state that a vhost-user frontend has set: features,
+ * memory regions, and for each ring its size, base, addresses, descriptors, and
+ * whether it is started and enabled. It checks a message whole before it
+ * changes anything. It maps no memory, touches no ring, and calls nobody; the
+ * port does, after each message, by comparing what the session says now with
+ * what it runs:
+ *
+ *     ret = weir_vhost_session_input(s, &rx, &ev);
+ *     if (ret == 0)
+ *             ret = ... act on ev, then bring each ring in line with
+ *                   weir_vhost_ring_ready() ...
+ *     if (weir_vhost_session_reply(s, &ev, ret, &tx))
+ *             weir_vhost_msg_send(fd, &tx);
+ *     if (ev.close) close the connection, destroy the session
+ *
+ * The event says where to look; a port that looks at everything each time is
+ * right too, for the state is level-triggered.
+ *
+ * **Descriptors.** input() takes all descriptors of the message, also when it
+ * fails. The session owns them until they are replaced or it is destroyed. One
+ * that was replaced, and the files of a region that went, stay open until
+ * reply(), so that between the two the port can take them from whoever uses
+ * them (a polling lcore writing to a call descriptor).
+ *
+ * **All or nothing.** A refused message has changed nothing. One about memory
+ * that the port could not carry out (reply() with a result below 0) is undone:
+ * the table is again that before it, and the port has kept it mapped till then.
+ * Anything else the port cannot do stays as the frontend asked for it.
+ *
+ * **States of a ring.** *Configured* by SET_VRING_NUM, _BASE, _ADDR in any
+ * order. *Started* by SET_VRING_KICK, with a descriptor or without, stopped by
+ * GET_VRING_BASE, which keeps everything but the kick descriptor. *Enabled* by
+ * SET_VRING_ENABLE, or all at once by SET_FEATURES without
+ * WEIR_VHOST_F_PROTOCOL_FEATURES. While it is configured and started, its size
+ * and base cannot change (-EBUSY); addresses and descriptors can. It is *ready*
+ * when features are set, all of the above is, and its addresses lie in memory.
+ *
+ * **Order.** What can be taken in any order is: QEMU enables rings before it
+ * sets features, and sends both again for each queue pair; virtio-user as a
+ * server begins a second connection by disabling and stopping rings, without
+ * SET_OWNER. Refused is a message of a feature that was not offered, or not
+ * negotiated where the specification asks for that; features other than
+ * VHOST_F_LOG_ALL changing while a ring runs; a ring above the offered ones.
+ *
+ * **Resets.** RESET_OWNER disables all rings. RESET_DEVICE, and a SET_STATUS of
+ * 0, take features, rings, MTU and status back to the start (the latter leaves
+ * call and error descriptors). Memory, log, protocol features and the backend's
+ * channel stay: frontends do not send them again.
+ *
+ * **Errnos of a refusal.** -EPROTO: no such message, or its length or number of
+ * descriptors is wrong. -EPROTONOSUPPORT: not implemented, not offered, not
+ * negotiated. -EINVAL: a field's value. -ERANGE: a ring or slot that is not
+ * there, or a region beyond its file. -EOVERFLOW: a range wraps. -EEXIST:
+ * regions overlap. -ENOENT: no such region. -ENOSPC: no slot left. -EFAULT: a
+ * started ring lies outside memory. -EBUSY: the ring runs. -EBADF: a descriptor
+ * that cannot serve. -ENOMEM.
+ *
+ * **Threads.** One at a time; a session has no lock. What it returns is valid
+ * until the next call that is not a getter.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "weir_range.h"
+#include "weir_vhost_msg.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_vhost_session;
+
+/** Slots of guest memory that a port offers unless it has a reason not to. */
+#define WEIR_VHOST_MEM_SLOTS 509u
+
+/** Protocol features that a session carries out; a port offers a subset. */
+#define WEIR_VHOST_PF_SUPPORTED                                                         \
+	(WEIR_VHOST_BIT(WEIR_VHOST_PF_MQ) | WEIR_VHOST_BIT(WEIR_VHOST_PF_LOG_SHMFD) |   \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_RARP) | WEIR_VHOST_BIT(WEIR_VHOST_PF_REPLY_ACK) | \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_NET_MTU) |                                        \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_BACKEND_REQ) |                                    \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIG) |                                         \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_RESET_DEVICE) |                                   \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS) |                            \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_STATUS))
+
+/** What a session offers to its frontend. */
+struct weir_vhost_config {
+	uint64_t features;	    /**< virtio's, and WEIR_VHOST_F_PROTOCOL_FEATURES */
+	uint64_t protocol_features; /**< within WEIR_VHOST_PF_SUPPORTED */
+	uint16_t nr_queue_pairs;    /**< 1 to 128: the protocol counts rings in a byte */
+	uint16_t nr_mem_slots;	    /**< 8 to 32764; 0: WEIR_VHOST_MEM_SLOTS */
+	uint32_t config_len;	    /**< bytes of configuration space, up to 256 */
+};
+
+/** A region of guest memory. */
+struct weir_vhost_region {
+	struct weir_range gpa;	/**< where the guest sees it, 4 KiB aligned */
+	struct weir_range user; /**< where the frontend sees it, 4 KiB aligned */
+	uint64_t mmap_offset;	/**< in the file; the session checked its length */
+	dev_t dev;		/**< with ino: which file it is, whatever its fd */
+	ino_t ino;
+	int fd; /**< the session's; -1: weir_vhost_mem_close_fds() was called */
+};
+
+/** The dirty log. */
+struct weir_vhost_log {
+	uint64_t len;	      /**< bytes of bitmap, a bit each 4 KiB from address 0 */
+	uint64_t mmap_offset; /**< in the file */
+	int fd;		      /**< the session's; -1: there is none */
+	int event_fd;	      /**< SET_LOG_FD's, the session's; -1: there is none */
+};
+
+/** A ring, as its frontend wants it. */
+struct weir_vhost_ring {
+	uint64_t gen;	  /**< goes up with each change of anything below */
+	uint64_t desc;	  /**< a user address, as all three */
+	uint64_t avail;	  /**< packed: the driver's event suppression */
+	uint64_t used;	  /**< packed: the device's event suppression */
+	uint64_t log_gpa; /**< where writes to `used` are logged */
+	uint32_t num;	  /**< entries; 0: not set yet */
+	uint32_t base;	  /**< as on the wire, see weir_vhost_base_split() */
+	int kick_fd;	  /**< -1: poll */
+	int call_fd;	  /**< -1: do not notify */
+	int err_fd;	  /**< -1: do not notify */
+	bool has_addr;	  /**< SET_VRING_ADDR was seen */
+	bool log_used;	  /**< writes to `used` are to be logged */
+	bool started;	  /**< SET_VRING_KICK was, and no GET_VRING_BASE since */
+	bool enabled;	  /**< SET_VRING_ENABLE */
+};
+
+/** A base taken apart. */
+struct weir_vhost_base {
+	uint16_t avail_idx;
+	uint16_t used_idx; /**< packed only; a split ring's is in memory */
+	bool avail_wrap;
+	bool used_wrap;
+};
+
+/** What a message was about. */
+enum weir_vhost_event_type {
+	WEIR_VHOST_EV_NONE,	 /**< nothing changed that anybody need act on */
+	WEIR_VHOST_EV_FEATURES,	 /**< virtio features; any ring may be ready now */
+	WEIR_VHOST_EV_MEM_TABLE, /**< all regions: see weir_vhost_mem() */
+	WEIR_VHOST_EV_MEM_ADD,	 /**< ev.region has come */
+	WEIR_VHOST_EV_MEM_DEL,	 /**< ev.region has gone; its fd is open until reply() */
+	WEIR_VHOST_EV_RING,	 /**< ring ev.ring changed */
+	WEIR_VHOST_EV_RING_STOP, /**< stop ev.ring, put what it has reached in ev.base */
+	WEIR_VHOST_EV_RESET,	 /**< all rings changed, features may have gone */
+	WEIR_VHOST_EV_LOG,	 /**< the dirty log was replaced */
+	WEIR_VHOST_EV_BACKEND_REQ, /**< weir_vhost_backend_fd() was replaced */
+	WEIR_VHOST_EV_MTU,	   /**< ev.mtu */
+	WEIR_VHOST_EV_STATUS,	   /**< ev.status */
+	WEIR_VHOST_EV_RARP,	   /**< announce ev.mac */
+	WEIR_VHOST_EV_GET_CONFIG,  /**< fill ev.config.data */
+	WEIR_VHOST_EV_SET_CONFIG,  /**< ev.config was written */
+};
+
+/** How a message is answered when it succeeds; the session's, for reply(). */
+enum weir_vhost_answer {
+	WEIR_VHOST_ANSWER_ACK,	  /**< only if NEED_REPLY asks: 0 or not 0 */
+	WEIR_VHOST_ANSWER_U64,	  /**< ev.u64 */
+	WEIR_VHOST_ANSWER_BASE,	  /**< ev.ring and ev.base */
+	WEIR_VHOST_ANSWER_CONFIG, /**< ev.config, or nothing of it on failure */
+};
+
+/** What input() says; the port fills in what the type asks for. */
+struct weir_vhost_event {
+	enum weir_vhost_event_type type;
+	enum weir_vhost_answer answer;
+	uint32_t request; /**< enum weir_vhost_request, or whatever the peer sent */
+	bool need_reply;
+	bool close; /**< after reply(): the connection is of no more use */
+	uint32_t ring;
+	uint32_t base;	/**< RING_STOP: in, the last one set; out, the one reached */
+	uint64_t u64;	/**< a GET's answer */
+	uint16_t mtu;	/**< bytes, 68 to 65535 */
+	uint8_t status; /**< virtio's device status */
+	uint8_t mac[6];
+	struct weir_vhost_region region;
+	struct weir_vhost_wire_config config;
+};
+
+/**
+ * Make a session, for one connection.
+ *
+ * @return 0; -EINVAL: queue pairs, slots or config_len out of their limits, or
+ *         protocol features without WEIR_VHOST_F_PROTOCOL_FEATURES;
+ *         -EPROTONOSUPPORT: protocol features outside WEIR_VHOST_PF_SUPPORTED,
+ *         or VIRTIO_F_ACCESS_PLATFORM, which needs an IOTLB; -ENOMEM.
+ */
+int weir_vhost_session_create(const struct weir_vhost_config *config,
+			      struct weir_vhost_session **out);
+
+/** Close every descriptor and free the session. NULL is allowed. */
+void weir_vhost_session_destroy(struct weir_vhost_session *s);
+
+/**
+ * Check a message and take it in.
+ *
+ * @param msg  Whole. Its descriptors are taken or closed in any case.
+ * @param ev   Written in any case; of type WEIR_VHOST_EV_NONE on failure.
+ * @return 0; or an errno as listed above, with the reason in
+ *         weir_vhost_session_error() and the session as it was.
+ */
+int weir_vhost_session_input(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+			     struct weir_vhost_event *ev);
+
+/**
+ * Finish a message: commit or undo it, close what was replaced, answer.
+ *
+ * To be called once after each input(), also after one that failed.
+ *
+ * @param ev      Input()'s, with what the port filled in.
+ * @param result  0, or the -errno of input() or of the port.
+ * @param reply   Written if the call returns true; carries no descriptors.
+ * @return true: @p reply is to be sent. ev->close says whether the connection
+ *         can go on: it cannot if the message failed and the peer did not ask
+ *         to be told, or if it was no message at all.
+ */
+bool weir_vhost_session_reply(struct weir_vhost_session *s, struct weir_vhost_event *ev,
+			      int result, struct weir_vhost_msg *reply);
+
+/** Why the last input() failed, "SET_VRING_NUM: ring 3: 7 is not a power of two". */
+const char *weir_vhost_session_error(const struct weir_vhost_session *s);
+
+/** Virtio and protocol features that were set; 0 before that. */
+uint64_t weir_vhost_features(const struct weir_vhost_session *s);
+uint64_t weir_vhost_protocol_features(const struct weir_vhost_session *s);
+
+/** Rings that the frontend may name: two for each queue pair. */
+uint32_t weir_vhost_nr_rings(const struct weir_vhost_session *s);
+
+/** The frontend's regions, sorted by guest address. @param nr Written. */
+const struct weir_vhost_region *weir_vhost_mem(const struct weir_vhost_session *s,
+					       uint32_t *nr);
+
+/**
+ * Close the files of all regions, whose fd is -1 then; what is mapped needs no
+ * file. With 509 slots a port, descriptors run out before memory does. Counts
+ * as a reply() with 0 where memory is concerned.
+ */
+void weir_vhost_mem_close_fds(struct weir_vhost_session *s);
+
+/** True if both show the same bytes of the same file at the same addresses. */
+bool weir_vhost_region_same(const struct weir_vhost_region *a,
+			    const struct weir_vhost_region *b);
+
+/**
+ * The guest address of a stretch of the frontend's address space.
+ *
+ * @return 0; -EINVAL: @p len is 0; -EOVERFLOW: it wraps; -EFAULT: no one region
+ *         has all of it.
+ */
+int weir_vhost_user_to_gpa(const struct weir_vhost_session *s, uint64_t user,
+			   uint64_t len, uint64_t *gpa);
+
+/** A ring. @return NULL if @p idx is not below weir_vhost_nr_rings(). */
+const struct weir_vhost_ring *weir_vhost_ring(const struct weir_vhost_session *s,
+					      uint32_t idx);
+
+/** True if a ring is to be processed; what is missing ("SET_VRING_KICK") or NULL. */
+bool weir_vhost_ring_ready(const struct weir_vhost_session *s, uint32_t idx);
+const char *weir_vhost_ring_waits_for(const struct weir_vhost_session *s, uint32_t idx);
+
+/**
+ * Take a base apart.
+ *
+ * DPDK's frontend and backend leave the upper half of a packed base, the used
+ * index, 0: their rings are at rest then and both are the same. So an upper
+ * half of 0 is taken to say that.
+ */
+struct weir_vhost_base weir_vhost_base_split(uint32_t base, bool packed);
+
+/** Put a base together, a packed one with both halves. */
+uint32_t weir_vhost_base_join(struct weir_vhost_base base, bool packed);
+
+/** The dirty log. */
+const struct weir_vhost_log *weir_vhost_log(const struct weir_vhost_session *s);
+
+/** The backend's own channel, the session's, or -1; NET_SET_MTU; SET_STATUS; or 0. */
+int weir_vhost_backend_fd(const struct weir_vhost_session *s);
+uint16_t weir_vhost_mtu(const struct weir_vhost_session *s);
+uint8_t weir_vhost_status(const struct weir_vhost_session *s);
+
+/** Names without their prefix; "request" or "?" for what is not known. */
+const char *weir_vhost_request_name(uint32_t request);
+const char *weir_vhost_pf_name(unsigned int bit);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* WEIR_VHOST_H */
