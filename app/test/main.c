@@ -60,7 +60,7 @@ eal_start(void)
 				  "--no-pci",
 				  "-m",
 				  "256",
-				  "--in-memory",
+				  "--no-shconf",
 				  "--no-telemetry",
 				  "--lcores=0",
 				  "--iova-mode=va",
