@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_COPY_H
+#define WEIR_COPY_H
+/**
+ * @file
+ * Copies by DMA engines, over DPDK's dmadev.
+ *
+ * A *channel* is one virtual channel (vchan) of a dmadev. Copies submitted to
+ * it are numbered, 1, 2, 3...; a channel completes in that order, so that one
+ * number, `done`, says of each copy whether it is done. A user keeps the number
+ * of its last copy and compares. That works for several users of one channel
+ * too: whoever polls it moves `done` for all.
+ *
+ *     weir_copy_lock(c);
+ *     seq = weir_copy_submit(c, ...);    any number of copies
+ *     weir_copy_kick(c);                 once a burst
+ *     weir_copy_poll(c);                 at once, or in a later burst
+ *     weir_copy_unlock(c);
+ *     if (weir_copy_done(c, seq)) ...
+ *
+ * **A copy that was submitted is done in the end.** If the engine reports an
+ * error, the channel copies those bytes again by CPU and counts it; the user
+ * sees a copy that is done. For that the channel keeps both host addresses until
+ * the copy is done, and the user keeps the memory.
+ *
+ * Channels are found by the dmadev's name and shared by reference count: a
+ * device with many vchans gives each user one of its own, a device with few
+ * lets them share. The first user configures and starts the device, the last
+ * one stops it.
+ *
+ * Threads: weir_copy_get() and weir_copy_put() belong to the control plane, any
+ * thread. All else is the data plane's, under the channel's lock, which is
+ * contended only where lcores share a channel.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_dmadev.h>
+#include <rte_spinlock.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A copy under way, kept so that it can be done again by CPU. */
+struct weir_copy_op {
+	void *dst;
+	const void *src;
+	uint32_t len; /**< bytes */
+};
+
+/** A channel. Its user reads `done` and the counters, and writes nothing. */
+struct weir_copy_chan {
+	rte_spinlock_t lock; /**< guards all that changes below */
+	int16_t dev_id;
+	uint16_t vchan;
+	uint32_t mask;	    /**< of ring; its size is the vchan's nb_desc */
+	uint64_t submitted; /**< number of the last copy submitted */
+	uint64_t kicked;    /**< number of the last copy the engine knows of */
+	uint64_t done;	    /**< number of the last copy that is done */
+	uint64_t errors;    /**< copies that failed and were done by CPU */
+	struct weir_copy_op *ring;
+};
+
+/** Copies that a channel may have under way: vchan descriptors asked for. */
+#define WEIR_COPY_RING 1024
+
+/**
+ * Take a channel of a dmadev.
+ *
+ * A device that nobody of ours uses is configured and started; one that is
+ * started already, by the application, is refused.
+ *
+ * @param dma_name  The dmadev's name, as in rte_dma_get_dev_id_by_name().
+ * @return 0; -ENODEV: no dmadev of that name; -ENOTSUP: it cannot copy from
+ *         memory to memory; -EBUSY: the application has started it; -ENOMEM; or
+ *         what the device answered to being configured.
+ */
+int weir_copy_get(const char *dma_name, struct weir_copy_chan **out);
+
+/** Give a channel back; nothing of the caller's may be under way. */
+void weir_copy_put(struct weir_copy_chan *c);
+
+/** Lock the channel for a burst. Data plane. */
+static inline void
+weir_copy_lock(struct weir_copy_chan *c)
+{
+	rte_spinlock_lock(&c->lock);
+}
+
+/** Unlock it. Data plane. */
+static inline void
+weir_copy_unlock(struct weir_copy_chan *c)
+{
+	rte_spinlock_unlock(&c->lock);
+}
+
+/** Copies that can be submitted now. Data plane, locked. */
+static inline uint32_t
+weir_copy_room(const struct weir_copy_chan *c)
+{
+	return c->mask + 1 - (uint32_t)(c->submitted - c->done);
+}
+
+/**
+ * Submit a copy; the engine learns of it with the next weir_copy_kick().
+ *
+ * The caller has seen weir_copy_room(). Data plane, locked.
+ *
+ * @param len  Bytes, not 0.
+ * @return true; false: the engine did not take it, copy by CPU.
+ */
+static inline bool
+weir_copy_submit(struct weir_copy_chan *c, void *dst, rte_iova_t dst_iova,
+		 const void *src, rte_iova_t src_iova, uint32_t len)
+{
+	struct weir_copy_op *op;
+
+	if (__builtin_expect(
+		    rte_dma_copy(c->dev_id, c->vchan, src_iova, dst_iova, len, 0) < 0, 0))
+		return false;
+	op = &c->ring[++c->submitted & c->mask];
+	op->dst = dst;
+	op->src = src;
+	op->len = len;
+	return true;
+}
+
+/** Tell the engine of what was submitted. Data plane, locked. */
+static inline void
+weir_copy_kick(struct weir_copy_chan *c)
+{
+	if (c->kicked == c->submitted)
+		return;
+	rte_dma_submit(c->dev_id, c->vchan);
+	c->kicked = c->submitted;
+}
+
+/** The slow half of weir_copy_poll(): the next copy has failed. */
+void weir_copy_recover(struct weir_copy_chan *c);
+
+/** Take the engine's completions and move `done`. Data plane, locked. */
+static inline void
+weir_copy_poll(struct weir_copy_chan *c)
+{
+	bool error = false;
+
+	if (c->done == c->kicked)
+		return;
+	c->done += rte_dma_completed(c->dev_id, c->vchan, (uint16_t)(c->kicked - c->done),
+				     NULL, &error);
+	if (__builtin_expect(error, 0))
+		weir_copy_recover(c);
+}
+
+/** True if copy number @p seq, and so all before it, are done. Data plane. */
+static inline bool
+weir_copy_done(const struct weir_copy_chan *c, uint64_t seq)
+{
+	return __atomic_load_n(&c->done, __ATOMIC_ACQUIRE) >= seq;
+}
+
+/**
+ * Wait until copy number @p seq is done. Control plane.
+ *
+ * @param timeout_us  Microseconds.
+ * @return 0; -EBUSY: not done at the bound; the memory may still be written.
+ */
+int weir_copy_drain(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* WEIR_COPY_H */

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+
+#include "port.h"
+#include "weir_fail.h"
+#include "weir_log.h"
+
+static struct weir_port *ports; /* the control thread's */
+
+struct weir_port *
+port_first(void)
+{
+	return ports;
+}
+
+/* A public call on its way to the control thread. */
+struct call {
+	struct weir_port *p;
+	int ret;
+};
+
+static void
+do_register(void *arg)
+{
+	static uint32_t last_id;
+	struct call *c = arg;
+
+	c->ret = ctl_watch(&c->p->fault);
+	if (c->ret != 0)
+		return;
+	c->p->id = ++last_id;
+	c->p->next = ports;
+	ports = c->p;
+}
+
+static int
+conf_check(const struct weir_port_conf *conf)
+{
+	if (conf->name == NULL || conf->name[0] == '\0' || conf->path == NULL ||
+	    conf->path[0] == '\0')
+		return -EINVAL;
+	if (conf->nr_pairs == 0 || conf->nr_pairs > WEIR_PORT_MAX_PAIRS)
+		return -EINVAL;
+	if (strlen(conf->name) >= sizeof(((struct weir_port *)0)->name) ||
+	    strlen(conf->path) >= sizeof(((struct weir_port *)0)->path))
+		return -ENAMETOOLONG;
+	return rte_eal_process_type() == RTE_PROC_PRIMARY ? 0 : -ENOTSUP;
+}
+
+static struct weir_port *
+port_alloc(const struct weir_port_conf *conf)
+{
+	uint32_t nr_rings = 2u * conf->nr_pairs;
+	struct weir_port *p = weir_zalloc_aligned(
+		RTE_CACHE_LINE_SIZE, sizeof(*p) + nr_rings * sizeof(p->ring[0]));
+
+	if (p == NULL)
+		return NULL;
+	strcpy(p->name, conf->name);
+	strcpy(p->path, conf->path);
+	p->conf = *conf;
+	p->conf.name = p->name;
+	p->conf.path = p->path;
+	p->nr_rings = nr_rings;
+	p->listen.fd = -1;
+	p->conn.fd = -1;
+	p->fault.ready = port_fault_ready;
+	p->gmem = &weir_gmem_empty;
+	weir_vhost_msg_init(&p->rx);
+	return p;
+}
+
+int
+weir_port_create(const struct weir_port_conf *conf, struct weir_port **out)
+{
+	struct call c;
+	int ret = conf_check(conf);
+
+	if (ret != 0)
+		return ret;
+	c.p = port_alloc(conf);
+	if (c.p == NULL)
+		return -ENOMEM;
+	c.p->fault.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c.p->fault.fd < 0) {
+		ret = -errno;
+		goto err_free;
+	}
+	ret = ctl_get();
+	if (ret != 0)
+		goto err_close;
+	port_telemetry_init();
+	ctl_run(do_register, &c);
+	if (c.ret != 0) {
+		ret = c.ret;
+		goto err_ctl;
+	}
+	*out = c.p;
+	return 0;
+
+err_ctl:
+	ctl_put();
+err_close:
+	close(c.p->fault.fd);
+err_free:
+	free(c.p);
+	return ret;
+}
+
+static void
+do_close(void *arg)
+{
+	struct call *c = arg;
+	struct weir_port *p = c->p;
+
+	p->started = false;
+	p->closing = true;
+	port_conn_close(p, NULL);
+	/* copies that do not end keep the memory, and us, here: better than reuse */
+	c->ret = p->state == PORT_CLOSING ? -EBUSY : 0;
+	if (c->ret != 0)
+		return;
+	ctl_timer_clear(&p->retry);
+	ctl_timer_clear(&p->idle);
+	if (p->listen.fd >= 0)
+		unlink(p->path);
+	ctl_close(&p->listen);
+	ctl_close(&p->fault);
+	for (struct weir_port **at = &ports; *at != NULL; at = &(*at)->next) {
+		if (*at == p) {
+			*at = p->next;
+			break;
+		}
+	}
+}
+
+void
+weir_port_destroy(struct weir_port *p)
+{
+	struct call c = { .p = p };
+
+	if (p == NULL)
+		return;
+	ctl_run(do_close, &c);
+	while (c.ret != 0) {
+		usleep(10000);
+		ctl_run(do_close, &c);
+	}
+	for (uint32_t i = 0; i < p->nr_rings; i++) {
+		queue_free(&p->ring[i].q);
+		if (p->ring[i].q.chan != NULL)
+			weir_copy_put(p->ring[i].q.chan);
+	}
+	ctl_put();
+	free(p);
+}
+
+static int
+queue_setup(struct weir_port *p, uint32_t i, struct rte_mempool *pool, const char *dma)
+{
+	struct port_ring *r = &p->ring[i];
+	struct weir_copy_chan *chan = NULL;
+	int ret = 0;
+
+	if (p->started)
+		return -EBUSY;
+	if (dma != NULL)
+		ret = weir_copy_get(dma, &chan);
+	if (ret != 0)
+		return ret;
+	if (r->q.chan != NULL)
+		weir_copy_put(r->q.chan);
+	r->q.chan = chan;
+	r->q.pool = pool;
+	r->q.threshold = p->conf.dma_threshold;
+	r->q.linear = p->conf.linear;
+	r->q.ext_buf = p->conf.ext_buf;
+	r->q.legacy_flags = p->conf.legacy_flags;
+	r->q.port_id = p->conf.mbuf_port;
+	r->q.index = (uint16_t)i;
+	r->q.fault_fd = p->fault.fd;
+	rte_spinlock_init(&r->q.lock);
+	r->set_up = true;
+	return 0;
+}
+
+int
+weir_port_rxq_setup(struct weir_port *p, uint16_t pair, struct rte_mempool *pool,
+		    const char *dma)
+{
+	int ret;
+
+	if (pair >= p->conf.nr_pairs || pool == NULL)
+		return -EINVAL;
+	ret = queue_setup(p, 2u * pair + 1, pool, dma);
+	if (ret == 0)
+		p->ring[2 * pair + 1].q.sw_csum = true;
+	return ret;
+}
+
+int
+weir_port_txq_setup(struct weir_port *p, uint16_t pair, const char *dma)
+{
+	return pair < p->conf.nr_pairs ? queue_setup(p, 2u * pair, NULL, dma) : -EINVAL;
+}
+
+static struct weir_queue *
+queue_get(struct weir_port *p, uint32_t i)
+{
+	return i < p->nr_rings && p->ring[i].set_up ? &p->ring[i].q : NULL;
+}
+
+struct weir_queue *
+weir_port_rxq(struct weir_port *p, uint16_t pair)
+{
+	return queue_get(p, 2u * pair + 1);
+}
+
+struct weir_queue *
+weir_port_txq(struct weir_port *p, uint16_t pair)
+{
+	return queue_get(p, 2u * pair);
+}
+
+void
+weir_port_set_sw_csum(struct weir_port *p, bool on)
+{
+	for (uint32_t i = 1; i < p->nr_rings; i += 2)
+		p->ring[i].q.sw_csum = on;
+}
+
+static void
+do_start(void *arg)
+{
+	struct call *c = arg;
+	struct weir_port *p = c->p;
+
+	/* each receive queue collects for the transmit queue of its pair */
+	for (uint32_t i = 0; i < p->nr_rings; i += 2) {
+		bool both = p->ring[i].set_up && p->ring[i].q.chan != NULL;
+
+		p->ring[i + 1].q.pair = both ? &p->ring[i].q : NULL;
+	}
+	c->ret = p->state == PORT_IDLE ? port_conn_open(p) : 0;
+	if (c->ret != 0)
+		return;
+	p->started = true;
+	if (p->session != NULL)
+		port_rings_sync(p);
+}
+
+int
+weir_port_start(struct weir_port *p)
+{
+	struct call c = { .p = p };
+
+	ctl_run(do_start, &c);
+	return c.ret;
+}
+
+static void
+do_stop(void *arg)
+{
+	struct call *c = arg;
+
+	c->p->started = false;
+	if (c->p->session != NULL && port_rings_sync(c->p) != 0)
+		/* the queues must be quiet when this returns: part with the guest */
+		port_conn_close(c->p, "copies under way do not end");
+}
+
+void
+weir_port_stop(struct weir_port *p)
+{
+	struct call c = { .p = p };
+
+	ctl_run(do_stop, &c);
+}
+
+bool
+weir_port_link(const struct weir_port *p)
+{
+	return atomic_load(&p->link);
+}
+
+bool
+weir_queue_running(const struct weir_queue *q)
+{
+	return atomic_load_explicit(&q->live, memory_order_relaxed);
+}
+
+uint16_t
+weir_port_peer_mtu(const struct weir_port *p)
+{
+	return atomic_load(&p->peer_mtu);
+}
+
+uint16_t
+weir_port_rx_burst(struct weir_queue *rxq, struct rte_mbuf **pkts, uint16_t n)
+{
+	return queue_rx_burst(rxq, pkts, n);
+}
+
+uint16_t
+weir_port_tx_burst(struct weir_queue *txq, struct rte_mbuf **pkts, uint16_t n)
+{
+	return queue_tx_burst(txq, pkts, n);
+}
+
+static uint64_t
+counter(const _Atomic uint64_t *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+void
+weir_queue_stats_get(const struct weir_queue *q, struct weir_queue_stats *out)
+{
+	*out = (struct weir_queue_stats){
+		.packets = counter(&q->stats.packets),
+		.bytes = counter(&q->stats.bytes),
+		.cpu_copies = counter(&q->stats.cpu_copies),
+		.dma_copies = counter(&q->stats.dma_copies),
+		.dma_errors = q->chan != NULL ? q->chan->errors : 0,
+		.in_flight = q->chan != NULL ? queue_in_flight(q) : 0,
+		.dropped = counter(&q->stats.dropped),
+		.no_mbuf = counter(&q->stats.no_mbuf),
+		.calls = counter(&q->stats.calls),
+		.rewound = counter(&q->stats.rewound),
+	};
+}
+
+void
+weir_queue_stats_reset(struct weir_queue *q)
+{
+	memset(&q->stats, 0, sizeof(q->stats));
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_PORT_PORT_H
+#define WEIR_PORT_PORT_H
+/*
+ * The port's own state. All of it belongs to the control thread but for what
+ * says otherwise; the public functions get there through ctl_run().
+ *
+ *     IDLE ------ start ----> WAITING --- peer ---> CONNECTED
+ *                                ^                      |  peer gone, or broken
+ *                                +---- settled ---- CLOSING
+ *
+ * IDLE       no socket yet.
+ * WAITING    listening, or trying to connect.
+ * CONNECTED  a session; rings run as it wants them.
+ * CLOSING    the peer is gone, copies into its memory are not over: the memory
+ *            stays mapped, a timer looks again. New peers wait in the backlog.
+ */
+#include "ctl.h"
+#include "queue.h"
+#include "weir_port.h"
+#include "weir_vhost.h"
+
+enum port_state { PORT_IDLE, PORT_WAITING, PORT_CONNECTED, PORT_CLOSING };
+
+/* A ring: the queue, and how the control thread runs it. */
+struct port_ring {
+	struct weir_queue q; /* first: epoch readers are cache-aligned */
+	bool set_up;	     /* by weir_port_rxq_setup() or _txq_setup() */
+	bool running;
+	bool own_base; /* base says where to go on, not the session's */
+	uint16_t base;
+	uint64_t gen; /* of the session's ring when it was started */
+};
+
+struct weir_port {
+	char name[64];
+	char path[108];
+	struct weir_port_conf conf;
+	uint32_t id; /* owner of its regions in the mirror */
+	enum port_state state;
+	bool started;
+	bool closing;	   /* weir_port_destroy() waits: no new peer */
+	int connect_error; /* client: what was last logged of connecting */
+	struct ctl_fd listen, conn, fault;
+	struct ctl_timer retry; /* CLOSING: look again; WAITING: connect, accept again */
+	struct ctl_timer idle;	/* collect for tx queues that nobody calls */
+	struct weir_vhost_session *session;
+	struct weir_vhost_msg rx, tx;
+	const struct weir_gmem *gmem;
+	uint64_t connections; /* peers so far */
+	uint64_t resets;      /* peers disconnected for what they did */
+	char last_error[256]; /* why the last one was */
+	_Atomic bool link;    /* any thread reads it */
+	_Atomic uint16_t peer_mtu;
+	struct weir_port *next; /* of all ports; control thread */
+	uint32_t nr_rings;
+	struct port_ring ring[];
+};
+
+/* All ports of the process. Control thread. */
+struct weir_port *port_first(void);
+
+/* telemetry.c: register the commands, once. */
+void port_telemetry_init(void);
+
+/* How long a stop waits for copies before it is given up, to be tried again. */
+#define PORT_DRAIN_US 200000u
+
+/* How often tx queues with a channel are looked at, in case nobody calls them. */
+#define PORT_IDLE_US 2000u
+
+/* port_mem.c: guest memory. */
+
+/* Take over the session's whole table, or one region more or less. 0; -errno:
+ * the old table is in force. Rings are stopped on success. */
+int port_mem_table(struct weir_port *p);
+int port_mem_add(struct weir_port *p, const struct weir_vhost_region *r);
+int port_mem_del(struct weir_port *p, const struct weir_vhost_region *r);
+
+/* Forget all guest memory. Rings are stopped. */
+void port_mem_clear(struct weir_port *p);
+
+/* port_ring.c: rings follow the session. */
+
+/* Stop one; all. 0; -EBUSY: not within the time, call it again. */
+int port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us);
+int port_rings_stop(struct weir_port *p, uint64_t timeout_us);
+
+/* Stop, start and restart rings until they are as the session has them. */
+int port_rings_sync(struct weir_port *p);
+
+/* port_conn.c: sockets and messages. */
+
+/* Begin to listen or to connect. */
+int port_conn_open(struct weir_port *p);
+
+/* Part with the peer; fmt says why, NULL if it is no fault of its own. */
+void port_conn_close(struct weir_port *p, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* A queue was broken by its guest. */
+void port_fault_ready(struct ctl_fd *f);
+
+/* The timers' functions. */
+void port_retry_expired(struct ctl_timer *t);
+void port_idle_expired(struct ctl_timer *t);
+
+#endif /* WEIR_PORT_PORT_H */

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The port's socket, its one peer, and the messages between them.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
+
+#include "port.h"
+#include "weir_log.h"
+
+#define BIT(nr) (UINT64_C(1) << (nr))
+#define PORT_OF(f, member) \
+	((struct weir_port *)((char *)(f)-offsetof(struct weir_port, member)))
+
+/* Try again to connect, or to accept when descriptors ran out. */
+#define RETRY_US UINT64_C(500000)
+/* Look again whether copies into a lost peer's memory are over. */
+#define SETTLE_US UINT64_C(10000)
+
+static uint64_t
+offered_features(const struct weir_port *p)
+{
+	uint64_t f = BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_ANY_LAYOUT) |
+		     BIT(VIRTIO_F_IN_ORDER) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |
+		     BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_NET_F_MRG_RXBUF) |
+		     BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_CTRL_RX) |
+		     BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) | BIT(VIRTIO_NET_F_MQ) |
+		     BIT(VIRTIO_NET_F_MTU) | BIT(VIRTIO_NET_F_CSUM) |
+		     BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(WEIR_VHOST_F_PROTOCOL_FEATURES);
+
+	if (p->conf.tso)
+		f |= BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) |
+		     BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6);
+	return f;
+}
+
+static int
+session_open(struct weir_port *p)
+{
+	const struct weir_vhost_config conf = {
+		.features = offered_features(p),
+		.protocol_features =
+			BIT(WEIR_VHOST_PF_MQ) | BIT(WEIR_VHOST_PF_REPLY_ACK) |
+			BIT(WEIR_VHOST_PF_NET_MTU) | BIT(WEIR_VHOST_PF_STATUS) |
+			BIT(WEIR_VHOST_PF_RESET_DEVICE) |
+			BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS),
+		.nr_queue_pairs = p->conf.nr_pairs,
+	};
+
+	return weir_vhost_session_create(&conf, &p->session);
+}
+
+static void
+retry_later(struct weir_port *p, uint64_t delay_us)
+{
+	ctl_timer_set(&p->retry, delay_us);
+}
+
+/* Copies into the lost peer's memory are over: forget the peer. 0; -EBUSY. */
+static int
+settle(struct weir_port *p, uint64_t timeout_us)
+{
+	int ret = port_rings_stop(p, timeout_us);
+
+	if (ret != 0)
+		return ret;
+	port_rings_sync(p);
+	for (uint32_t i = 0; i < p->nr_rings; i++)
+		p->ring[i].own_base = false;
+	weir_vhost_session_destroy(p->session);
+	p->session = NULL;
+	weir_vhost_msg_reset(&p->rx);
+	port_mem_clear(p);
+	atomic_store(&p->peer_mtu, 0);
+	p->state = PORT_WAITING;
+	return 0;
+}
+
+static void
+conn_lost(struct weir_port *p)
+{
+	ctl_close(&p->conn);
+	p->state = PORT_CLOSING;
+	if (settle(p, PORT_DRAIN_US) != 0) {
+		/* the next peer waits in the backlog until the memory is free */
+		ctl_unwatch(&p->listen);
+		retry_later(p, SETTLE_US);
+	} else if (p->conf.client && !p->closing) {
+		retry_later(p, RETRY_US);
+	}
+}
+
+void
+port_conn_close(struct weir_port *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (p->state != PORT_CONNECTED)
+		return;
+	if (fmt != NULL) {
+		va_start(ap, fmt);
+		vsnprintf(p->last_error, sizeof(p->last_error), fmt, ap);
+		va_end(ap);
+		p->resets++;
+		weir_log(WEIR_LOG_ERR, "%s: peer disconnected: %s", p->name,
+			 p->last_error);
+	} else {
+		weir_log(WEIR_LOG_NOTICE, "%s: the peer has gone", p->name);
+	}
+	conn_lost(p);
+}
+
+/* The port acts on what a message changed. 0; -errno, for the answer. */
+static int
+act(struct weir_port *p, struct weir_vhost_event *ev)
+{
+	int ret;
+
+	switch (ev->type) {
+	case WEIR_VHOST_EV_MEM_TABLE:
+		ret = port_mem_table(p);
+		break;
+	case WEIR_VHOST_EV_MEM_ADD:
+		ret = port_mem_add(p, &ev->region);
+		break;
+	case WEIR_VHOST_EV_MEM_DEL:
+		ret = port_mem_del(p, &ev->region);
+		break;
+	case WEIR_VHOST_EV_RING_STOP:
+		ret = port_ring_stop(p, ev->ring, PORT_DRAIN_US);
+		if (ret == 0 && p->ring[ev->ring].own_base)
+			ev->base = p->ring[ev->ring].base;
+		break;
+	case WEIR_VHOST_EV_MTU:
+		atomic_store(&p->peer_mtu, ev->mtu);
+		ret = 0;
+		break;
+	default:
+		ret = 0;
+		break;
+	}
+	return ret;
+}
+
+static void
+message(struct weir_port *p)
+{
+	struct weir_vhost_event ev;
+	char why[sizeof(p->last_error)];
+	int ret, sent = 0;
+
+	ret = weir_vhost_session_input(p->session, &p->rx, &ev);
+	snprintf(why, sizeof(why), "%s", weir_vhost_session_error(p->session));
+	weir_log(WEIR_LOG_DEBUG, "%s: %s", p->name, weir_vhost_request_name(ev.request));
+	if (ret == 0) {
+		ret = act(p, &ev);
+		if (ret != 0)
+			snprintf(why, sizeof(why), "%s: %s",
+				 weir_vhost_request_name(ev.request), strerror(-ret));
+	}
+	/*
+	 * Before the answer: rings may not hold descriptors that reply() closes,
+	 * and whoever is told that a ring was enabled may count on it.
+	 */
+	if (ret == 0 && port_rings_sync(p) != 0) {
+		ret = -EBUSY;
+		snprintf(why, sizeof(why), "%s: a ring cannot follow",
+			 weir_vhost_request_name(ev.request));
+	}
+	if (weir_vhost_session_reply(p->session, &ev, ret, &p->tx))
+		sent = weir_vhost_msg_send(p->conn.fd, &p->tx);
+	if (ev.close)
+		port_conn_close(p, "%s", why);
+	else if (ret != 0)
+		weir_log(WEIR_LOG_ERR, "%s: refused: %s", p->name, why);
+	if (sent != 0)
+		port_conn_close(p, "no answer can be sent: %s", strerror(-sent));
+}
+
+static void
+conn_ready(struct ctl_fd *f)
+{
+	struct weir_port *p = PORT_OF(f, conn);
+	int ret = weir_vhost_msg_recv(f->fd, &p->rx);
+
+	if (ret == 0)
+		message(p);
+	else if (ret == -ECONNRESET)
+		port_conn_close(p, NULL);
+	else if (ret != -EAGAIN)
+		port_conn_close(p, "%s", p->rx.why);
+}
+
+/* The port's peer has hung up, and its end of file was not read yet. */
+static bool
+conn_dead(struct weir_port *p)
+{
+	char byte;
+
+	return recv(p->conn.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void
+conn_begin(struct weir_port *p, int fd)
+{
+	int ret = session_open(p);
+
+	p->conn.fd = fd;
+	if (ret == 0)
+		ret = ctl_watch(&p->conn);
+	if (ret != 0) {
+		weir_log(WEIR_LOG_ERR, "%s: no session for a peer: %s", p->name,
+			 strerror(-ret));
+		weir_vhost_session_destroy(p->session);
+		p->session = NULL;
+		ctl_close(&p->conn);
+		return;
+	}
+	weir_vhost_msg_init(&p->rx);
+	p->state = PORT_CONNECTED;
+	p->connections++;
+	weir_log(WEIR_LOG_NOTICE, "%s: a peer on %s", p->name, p->path);
+}
+
+static void
+listen_ready(struct ctl_fd *f)
+{
+	struct weir_port *p = PORT_OF(f, listen);
+	int fd, ret;
+
+	ret = weir_vhost_accept(f->fd, &fd);
+	if (ret == -EAGAIN)
+		return;
+	if (ret != 0) {
+		weir_log(WEIR_LOG_ERR, "%s: cannot accept a peer: %s", p->name,
+			 strerror(-ret));
+		ctl_unwatch(f);
+		retry_later(p, RETRY_US);
+		return;
+	}
+	/* a guest that was killed and started again may be here before its end */
+	if (p->state == PORT_CONNECTED && conn_dead(p))
+		port_conn_close(p, NULL);
+	if (p->state == PORT_WAITING) {
+		conn_begin(p, fd);
+		return;
+	}
+	weir_log(WEIR_LOG_ERR, "%s: a second peer on %s was turned away", p->name,
+		 p->path);
+	close(fd);
+}
+
+static void
+connect_now(struct weir_port *p)
+{
+	int fd, ret = weir_vhost_connect(p->path, &fd);
+
+	if (ret == 0) {
+		p->connect_error = 0;
+		conn_begin(p, fd);
+		return;
+	}
+	/* once, not twice a second */
+	if (ret != p->connect_error)
+		weir_log(WEIR_LOG_NOTICE, "%s: waiting for a peer on %s: %s", p->name,
+			 p->path, strerror(-ret));
+	p->connect_error = ret;
+	retry_later(p, RETRY_US);
+}
+
+void
+port_retry_expired(struct ctl_timer *t)
+{
+	struct weir_port *p = PORT_OF(t, retry);
+
+	if (p->state == PORT_CLOSING && settle(p, 0) != 0) {
+		retry_later(p, SETTLE_US);
+		return;
+	}
+	if (p->closing)
+		return;
+	if (!p->conf.client && !p->listen.watched && ctl_watch(&p->listen) != 0)
+		retry_later(p, RETRY_US);
+	if (p->conf.client && p->state == PORT_WAITING)
+		connect_now(p);
+}
+
+int
+port_conn_open(struct weir_port *p)
+{
+	int ret = 0;
+
+	p->conn.ready = conn_ready;
+	p->listen.ready = listen_ready;
+	p->retry.expired = port_retry_expired;
+	p->idle.expired = port_idle_expired;
+	if (!p->conf.client) {
+		ret = weir_vhost_listen(p->path, &p->listen.fd);
+		if (ret == 0)
+			ret = ctl_watch(&p->listen);
+		if (ret != 0) {
+			ctl_close(&p->listen);
+			return ret;
+		}
+	}
+	p->state = PORT_WAITING;
+	weir_log(WEIR_LOG_INFO, "%s: %s %s", p->name,
+		 p->conf.client ? "connecting to" : "listening on", p->path);
+	if (p->conf.client)
+		connect_now(p);
+	return 0;
+}
+
+void
+port_fault_ready(struct ctl_fd *f)
+{
+	struct weir_port *p = PORT_OF(f, fault);
+	eventfd_t n;
+
+	(void)!eventfd_read(f->fd, &n);
+	for (uint32_t i = 0; i < p->nr_rings; i++) {
+		int fault = atomic_load(&p->ring[i].q.fault);
+
+		if (!p->ring[i].running || fault == WEIR_VRING_OK)
+			continue;
+		port_conn_close(p, "ring %u: %s", i, weir_vring_fault_name(fault));
+		return;
+	}
+}

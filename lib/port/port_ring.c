@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Rings follow the session: after each message every ring is compared with what
+ * the frontend wants of it now, and stopped, started, or restarted.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+
+#include "port.h"
+#include "weir_log.h"
+
+int
+port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
+{
+	struct port_ring *r = &p->ring[i];
+	int ret;
+
+	if (!r->running)
+		return 0;
+	ret = queue_stop(&r->q, timeout_us);
+	if (ret != 0) {
+		if (timeout_us != 0)
+			weir_log(WEIR_LOG_WARN,
+				 "%s: ring %u: copies under way do not end", p->name, i);
+		return ret;
+	}
+	r->running = false;
+	r->base = r->q.vr.last_avail;
+	r->own_base = true;
+	if (p->conf.notify != NULL)
+		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_QUEUE);
+	return 0;
+}
+
+int
+port_rings_stop(struct weir_port *p, uint64_t timeout_us)
+{
+	int ret = 0;
+
+	/* keep all lcores out first: what can end then ends at the same time */
+	for (uint32_t i = 0; i < p->nr_rings; i++)
+		if (p->ring[i].running)
+			atomic_store(&p->ring[i].q.live, false);
+	for (uint32_t i = 0; i < p->nr_rings; i++) {
+		int one = port_ring_stop(p, i, timeout_us);
+
+		if (one != 0)
+			ret = one;
+	}
+	return ret;
+}
+
+/* What was negotiated decides how the queue works. */
+static void
+queue_features(struct port_ring *r, uint64_t features)
+{
+	const uint64_t mrg = UINT64_C(1) << VIRTIO_NET_F_MRG_RXBUF;
+	const uint64_t v1 = UINT64_C(1) << VIRTIO_F_VERSION_1;
+
+	r->q.mergeable = (features & mrg) != 0;
+	r->q.hdr_len = (features & (mrg | v1)) != 0
+			       ? sizeof(struct virtio_net_hdr_mrg_rxbuf)
+			       : sizeof(struct virtio_net_hdr);
+	r->q.guest_csum = (features & UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM) != 0;
+}
+
+static int
+ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
+{
+	const uint64_t features = weir_vhost_features(p->session);
+	struct port_ring *r = &p->ring[i];
+	const struct weir_vring_addr addr = {
+		.desc_uva = want->desc,
+		.avail_uva = want->avail,
+		.used_uva = want->used,
+		.size = want->num,
+		.base = r->own_base ? r->base : (uint16_t)want->base,
+		.event_idx = (features & UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX) != 0,
+	};
+	int ret;
+
+	ret = queue_alloc(&r->q, want->num);
+	if (ret == 0)
+		ret = weir_vring_init(&r->q.vr, p->gmem, &addr);
+	if (ret != 0) {
+		weir_log(WEIR_LOG_ERR, "%s: ring %u does not start: %s", p->name, i,
+			 strerror(-ret));
+		return ret;
+	}
+	queue_features(r, features);
+	r->q.call_fd = want->call_fd;
+	r->gen = want->gen;
+	r->running = true;
+	queue_start(&r->q);
+	weir_log(WEIR_LOG_INFO, "%s: ring %u runs: %u entries from %u", p->name, i,
+		 want->num, r->q.vr.last_avail);
+	if (p->conf.notify != NULL)
+		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_QUEUE);
+	return 0;
+}
+
+static int
+ring_sync(struct weir_port *p, uint32_t i)
+{
+	const struct weir_vhost_ring *want = weir_vhost_ring(p->session, i);
+	struct port_ring *r = &p->ring[i];
+	bool ready = p->state == PORT_CONNECTED && p->started && r->set_up &&
+		     weir_vhost_ring_ready(p->session, i);
+	int ret = 0;
+
+	if (r->running && (!ready || r->gen != want->gen))
+		ret = port_ring_stop(p, i, PORT_DRAIN_US);
+	/* a ring that the frontend stopped goes on where it says */
+	if (!want->started)
+		r->own_base = false;
+	if (ret == 0 && ready && !r->running)
+		ret = ring_start(p, i, want);
+	return ret;
+}
+
+static void
+link_sync(struct weir_port *p)
+{
+	bool up = p->ring[0].running && p->ring[1].running;
+
+	if (atomic_exchange(&p->link, up) == up)
+		return;
+	weir_log(WEIR_LOG_NOTICE, "%s: link %s", p->name, up ? "up" : "down");
+	if (p->conf.notify != NULL)
+		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_LINK);
+}
+
+/* Somebody has to look at tx queues with a channel that nobody calls. */
+static void
+idle_sync(struct weir_port *p)
+{
+	for (uint32_t i = 0; i < p->nr_rings; i += 2) {
+		if (p->ring[i].running && p->ring[i].q.chan != NULL) {
+			if (!p->idle.armed)
+				ctl_timer_set(&p->idle, PORT_IDLE_US);
+			return;
+		}
+	}
+	ctl_timer_clear(&p->idle);
+}
+
+int
+port_rings_sync(struct weir_port *p)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < p->nr_rings && p->session != NULL; i++) {
+		int one = ring_sync(p, i);
+
+		if (one != 0)
+			ret = one;
+	}
+	link_sync(p);
+	idle_sync(p);
+	return ret;
+}
+
+void
+port_idle_expired(struct ctl_timer *t)
+{
+	struct weir_port *p =
+		(struct weir_port *)((char *)t - offsetof(struct weir_port, idle));
+
+	for (uint32_t i = 0; i < p->nr_rings; i += 2) {
+		struct weir_queue *q = &p->ring[i].q;
+		uint32_t tail = atomic_load_explicit(&q->win_tail, memory_order_relaxed);
+
+		/* it has not moved since the last look: nobody else collects */
+		if (p->ring[i].running && q->chan != NULL && tail == q->seen_tail)
+			queue_collect_idle(q);
+		q->seen_tail = tail;
+	}
+	idle_sync(p);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_PORT_QUEUE_H
+#define WEIR_PORT_QUEUE_H
+/*
+ * A queue of a port: one virtqueue, one end of it polled by an lcore, the other
+ * held by the control thread.
+ *
+ * **Who may touch it.** While `live` is true the lcore owns everything but the
+ * fields marked "control"; while it is false the control thread does. The
+ * control thread clears `live` and then waits until the lcore is out:
+ *
+ *   - a queue that copies by CPU is an epoch reader, which costs the lcore one
+ *     store a burst (weir_epoch.h);
+ *   - a queue with a DMA channel has completions to collect even when the
+ *     application does not call it, so that a second thread has to come in: the
+ *     lcore that receives on the same pair, or the control thread. `lock` is
+ *     for them. They try it and go away if it is taken; only the owner waits,
+ *     at most for one collection.
+ *
+ * **The window** (queues with a channel). Packets whose chains were taken and
+ * not yet given back, in ring order, whether their bytes go by DMA or went by
+ * CPU. A packet is over when the channel is past its last copy, and is handed
+ * on when all before it are.
+ */
+#include <linux/virtio_net.h>
+#include <rte_mbuf.h>
+#include <rte_spinlock.h>
+
+#include "weir_copy.h"
+#include "weir_epoch.h"
+#include "weir_vring.h"
+
+/* Longest frame that is carried: a 64 KiB TSO frame and its Ethernet header. */
+#define QUEUE_MAX_FRAME (65536u + 64u)
+
+/* Written by whoever is inside, read by anyone: plain adds, untorn. */
+struct queue_stats {
+	_Atomic uint64_t packets;
+	_Atomic uint64_t bytes;
+	_Atomic uint64_t cpu_copies; /* pieces */
+	_Atomic uint64_t dma_copies; /* pieces */
+	_Atomic uint64_t dropped;    /* frames that could not be carried */
+	_Atomic uint64_t no_mbuf;    /* bursts ended for want of mbufs */
+	_Atomic uint64_t calls;	     /* interrupts sent to the guest */
+	_Atomic uint64_t rewound;    /* received, given back to the ring at a stop */
+};
+
+static inline void
+stat_add(_Atomic uint64_t *c, uint64_t n)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+/* A packet in the window. */
+struct queue_pkt {
+	struct rte_mbuf *m;	   /* NULL: its chain goes back, nothing else */
+	uint64_t seq;		   /* its last copy's number; 0: all by CPU */
+	uint32_t nr_used;	   /* used entries written for it */
+	struct virtio_net_hdr hdr; /* rx: as the guest wrote it */
+};
+
+struct weir_queue {
+	struct weir_epoch_reader reader;
+	_Atomic bool live;
+	_Atomic int fault; /* enum weir_vring_fault, with live cleared */
+	uint8_t hdr_len;   /* virtio_net_hdr: 10, or 12 with num_buffers */
+	bool mergeable;	   /* VIRTIO_NET_F_MRG_RXBUF */
+	bool guest_csum;   /* tx: the guest takes partial checksums */
+	bool sw_csum;	   /* rx: complete partial checksums in software */
+	bool linear;	   /* rx: one segment a frame, or it is dropped */
+	bool ext_buf;	   /* rx: ... or it gets an external buffer */
+	bool legacy_flags; /* rx: offload flags as of old, RTE_MBUF_F_TX_* */
+	int call_fd;	   /* -1: the guest polls */
+	struct weir_vring vr;
+	struct rte_mempool *pool; /* rx */
+	struct weir_iov *iov;	  /* scratch: the pieces of one packet */
+	uint32_t max_iov;
+
+	/* with a channel only */
+	struct weir_copy_chan *chan;
+	uint32_t threshold; /* bytes from which a piece goes by DMA */
+	rte_spinlock_t lock;
+	struct queue_pkt *win;
+	uint32_t win_mask;
+	_Atomic uint32_t win_head; /* next free; the window is head - tail long */
+	_Atomic uint32_t win_tail; /* oldest */
+
+	struct queue_stats stats __attribute__((aligned(64)));
+
+	/* control */
+	struct weir_queue *pair; /* rx: the tx queue to collect for */
+	int fault_fd;		 /* eventfd that wakes the control thread */
+	uint16_t port_id;
+	uint16_t index;	    /* of the virtqueue */
+	uint32_t seen_tail; /* window at the control thread's last look */
+};
+
+/* Packets in the window now. */
+static inline uint32_t
+queue_in_flight(const struct weir_queue *q)
+{
+	return atomic_load_explicit(&q->win_head, memory_order_relaxed) -
+	       atomic_load_explicit(&q->win_tail, memory_order_relaxed);
+}
+
+/* Come in as the owner. False: not live, and nothing is held. */
+static inline bool
+queue_enter(struct weir_queue *q)
+{
+	if (q->chan != NULL)
+		rte_spinlock_lock(&q->lock);
+	else
+		weir_epoch_enter(&q->reader);
+	if (__builtin_expect(atomic_load_explicit(&q->live, memory_order_acquire), 1))
+		return true;
+	if (q->chan != NULL)
+		rte_spinlock_unlock(&q->lock);
+	else
+		weir_epoch_leave(&q->reader);
+	return false;
+}
+
+static inline void
+queue_leave(struct weir_queue *q)
+{
+	if (q->chan != NULL)
+		rte_spinlock_unlock(&q->lock);
+	else
+		weir_epoch_leave(&q->reader);
+}
+
+/* Interrupt the guest if it wants it. */
+void queue_call(struct weir_queue *q);
+
+/* A guest broke the ring: nothing more of it is touched; the control thread
+ * learns why and resets the port. From inside. */
+void queue_break(struct weir_queue *q, int fault);
+
+/* Give back what is over at the window's tail of a tx queue. From inside. */
+void queue_collect_tx(struct weir_queue *q);
+
+/* As a guest: collect for a tx queue nobody may be calling. */
+void queue_collect_idle(struct weir_queue *q);
+
+/* Control thread: allocate what a ring of @p size entries needs.
+ * 0; -ENOMEM, and nothing has changed. */
+int queue_alloc(struct weir_queue *q, uint32_t size);
+
+/* Control thread: free it. Not live. */
+void queue_free(struct weir_queue *q);
+
+/* Control thread: let the lcore in. */
+void queue_start(struct weir_queue *q);
+
+/*
+ * Control thread: keep the lcore out, wait for copies under way, settle the
+ * window. What was being sent has been given to the guest; what was being
+ * received goes back to the ring, untouched, to be received again: nothing is
+ * lost, nothing comes twice.
+ *
+ * 0; -EBUSY: the lcore, or a copy, is not out after timeout_us; call it again.
+ */
+int queue_stop(struct weir_queue *q, uint64_t timeout_us);
+
+uint16_t queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n);
+uint16_t queue_tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n);
+
+#endif /* WEIR_PORT_QUEUE_H */

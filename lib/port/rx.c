@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Guest to host: chains of the guest's transmit queue into mbufs.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <linux/virtio_net.h>
+#include <rte_ether.h>
+#include <rte_malloc.h>
+#include <rte_memcpy.h>
+
+#include "offload.h"
+#include "queue.h"
+
+/* Where the next byte comes from. */
+struct cursor {
+	struct weir_iov *v;
+	uint64_t off;
+};
+
+static inline void
+cursor_skip(struct cursor *c, uint64_t n)
+{
+	c->off += n;
+	if (c->off == c->v->len) {
+		c->v++;
+		c->off = 0;
+	}
+}
+
+static inline void
+get_header(struct weir_queue *q, struct cursor *c, struct virtio_net_hdr *h)
+{
+	char buf[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
+	uint32_t got = 0;
+
+	while (got != q->hdr_len) {
+		uint32_t n = (uint32_t)RTE_MIN((uint64_t)(q->hdr_len - got),
+					       c->v->len - c->off);
+
+		memcpy(buf + got, (const char *)c->v->hva + c->off, n);
+		cursor_skip(c, n);
+		got += n;
+	}
+	memcpy(h, buf, sizeof(*h));
+}
+
+static void
+ext_buf_free(void *addr, void *arg)
+{
+	RTE_SET_USED(addr);
+	rte_free(arg);
+}
+
+/* Give an mbuf a buffer that holds the whole frame. */
+static int
+ext_buf_attach(struct rte_mbuf *m, uint32_t len)
+{
+	struct rte_mbuf_ext_shared_info *info;
+	uint32_t total = len + RTE_PKTMBUF_HEADROOM + sizeof(*info) + sizeof(uintptr_t);
+	uint16_t buf_len;
+	void *buf;
+
+	if (total > UINT16_MAX)
+		return -EMSGSIZE;
+	buf_len = (uint16_t)total;
+	buf = rte_malloc(NULL, buf_len, RTE_CACHE_LINE_SIZE);
+	if (buf == NULL)
+		return -ENOMEM;
+	info = rte_pktmbuf_ext_shinfo_init_helper(buf, &buf_len, ext_buf_free, buf);
+	if (info == NULL) {
+		rte_free(buf);
+		return -EMSGSIZE;
+	}
+	rte_pktmbuf_attach_extbuf(m, buf, rte_malloc_virt2iova(buf), buf_len, info);
+	rte_pktmbuf_reset_headroom(m);
+	return 0;
+}
+
+/* Make the mbuf, or a chain behind it, as long as the frame. */
+static int
+mbuf_grow(struct weir_queue *q, struct rte_mbuf *m, uint32_t len)
+{
+	struct rte_mbuf *last = m;
+	uint32_t left = len, room = rte_pktmbuf_tailroom(m);
+
+	if (left > room && q->ext_buf && ext_buf_attach(m, len) == 0)
+		room = rte_pktmbuf_tailroom(m);
+	if (left > room && q->linear)
+		return -EMSGSIZE;
+	while (left > room) {
+		last->data_len = (uint16_t)room;
+		left -= room;
+		last->next = rte_pktmbuf_alloc(q->pool);
+		if (last->next == NULL) {
+			rte_pktmbuf_free(m->next);
+			m->next = NULL;
+			m->nb_segs = 1;
+			return -ENOMEM;
+		}
+		last = last->next;
+		m->nb_segs++;
+		room = rte_pktmbuf_tailroom(last);
+	}
+	last->data_len = (uint16_t)left;
+	m->pkt_len = len;
+	return 0;
+}
+
+static inline uint64_t
+get_piece(struct weir_queue *q, const struct cursor *c, struct rte_mbuf *m, uint32_t off,
+	  uint32_t n)
+{
+	const char *src = (const char *)c->v->hva + c->off;
+	char *dst = rte_pktmbuf_mtod_offset(m, char *, off);
+
+	if (q->chan != NULL && n >= q->threshold && weir_copy_room(q->chan) != 0 &&
+	    weir_copy_submit(q->chan, dst, rte_mbuf_data_iova(m) + off, src,
+			     c->v->iova + c->off, n)) {
+		stat_add(&q->stats.dma_copies, 1);
+		return q->chan->submitted;
+	}
+	rte_memcpy(dst, src, n);
+	stat_add(&q->stats.cpu_copies, 1);
+	return 0;
+}
+
+static inline uint64_t
+get_packet(struct weir_queue *q, struct cursor *c, struct rte_mbuf *m)
+{
+	uint64_t last = 0;
+
+	for (; m != NULL; m = m->next) {
+		uint32_t off = 0;
+
+		while (off != m->data_len) {
+			uint32_t n = (uint32_t)RTE_MIN((uint64_t)(m->data_len - off),
+						       c->v->len - c->off);
+			uint64_t seq = get_piece(q, c, m, off, n);
+
+			if (seq != 0)
+				last = seq;
+			cursor_skip(c, n);
+			off += n;
+		}
+	}
+	return last;
+}
+
+/* What a chain came to. */
+enum rx_result {
+	RX_TAKEN,   /* the mbuf is the frame, once its copies are done */
+	RX_DROPPED, /* the chain goes back; the mbuf was not used */
+	RX_LATER,   /* no mbufs for so long a frame: leave the chain */
+	RX_BROKEN,  /* the ring */
+};
+
+static inline enum rx_result
+rx_one(struct weir_queue *q, uint16_t head, struct rte_mbuf *m,
+       struct virtio_net_hdr *hdr, uint64_t *seq)
+{
+	struct cursor c = { .v = q->iov };
+	uint64_t len;
+	int ret;
+
+	*seq = 0;
+	if (weir_vring_single(&q->vr, head, 0, q->iov)) {
+		len = q->iov[0].len;
+	} else {
+		ret = weir_vring_gather(&q->vr, head, 0, q->iov, q->max_iov, &len);
+		if (ret < 0) {
+			queue_break(q, -ret);
+			return RX_BROKEN;
+		}
+	}
+	if (len < q->hdr_len + (uint64_t)RTE_ETHER_HDR_LEN || len > QUEUE_MAX_FRAME)
+		return RX_DROPPED;
+	get_header(q, &c, hdr);
+	ret = mbuf_grow(q, m, (uint32_t)len - q->hdr_len);
+	if (ret != 0)
+		return ret == -ENOMEM ? RX_LATER : RX_DROPPED;
+	*seq = get_packet(q, &c, m);
+	return RX_TAKEN;
+}
+
+/* The frame's bytes are all there: the flags that depend on them. */
+static inline void
+rx_finish(struct weir_queue *q, struct rte_mbuf *m, const struct virtio_net_hdr *hdr)
+{
+	m->port = q->port_id;
+	if (__builtin_expect((hdr->flags | hdr->gso_type) != 0, 0))
+		offload_rx(m, hdr, q->sw_csum, q->legacy_flags);
+	stat_add(&q->stats.packets, 1);
+	stat_add(&q->stats.bytes, m->pkt_len);
+}
+
+static uint16_t
+rx_burst_cpu(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct virtio_net_hdr hdr;
+	uint16_t got = 0, taken;
+	uint64_t seq;
+
+	if (rte_pktmbuf_alloc_bulk(q->pool, pkts, n) != 0) {
+		stat_add(&q->stats.no_mbuf, 1);
+		return 0;
+	}
+	for (taken = 0; taken < n; taken++) {
+		uint16_t head = weir_vring_head(&q->vr, taken);
+		enum rx_result r = rx_one(q, head, pkts[got], &hdr, &seq);
+
+		if (r == RX_BROKEN)
+			break;
+		if (r == RX_LATER) {
+			stat_add(&q->stats.no_mbuf, 1);
+			break;
+		}
+		weir_vring_use(&q->vr, head, 0);
+		if (r == RX_DROPPED)
+			stat_add(&q->stats.dropped, 1);
+		else
+			rx_finish(q, pkts[got++], &hdr);
+	}
+	q->vr.last_avail = (uint16_t)(q->vr.last_avail + taken);
+	if (taken != 0) {
+		weir_vring_publish(&q->vr, taken);
+		queue_call(q);
+	}
+	rte_pktmbuf_free_bulk(&pkts[got], (unsigned int)(n - got));
+	return got;
+}
+
+/* Take up to n chains into the window. */
+static void
+rx_submit(struct weir_queue *q, uint16_t n)
+{
+	uint32_t head = q->win_head, room = q->win_mask + 1 - queue_in_flight(q);
+	uint16_t taken;
+
+	if (n > room)
+		n = (uint16_t)room;
+	weir_copy_lock(q->chan);
+	for (taken = 0; taken < n; taken++) {
+		uint16_t at = weir_vring_head(&q->vr, taken);
+		struct queue_pkt *p = &q->win[head & q->win_mask];
+		enum rx_result r;
+
+		p->m = rte_pktmbuf_alloc(q->pool);
+		r = p->m == NULL ? RX_LATER : rx_one(q, at, p->m, &p->hdr, &p->seq);
+		if (r != RX_TAKEN) {
+			rte_pktmbuf_free(p->m);
+			p->m = NULL;
+		}
+		if (r == RX_LATER)
+			stat_add(&q->stats.no_mbuf, 1);
+		if (r == RX_LATER || r == RX_BROKEN)
+			break;
+		if (r == RX_DROPPED)
+			stat_add(&q->stats.dropped, 1);
+		p->nr_used = 1;
+		weir_vring_use(&q->vr, at, 0);
+		head++;
+	}
+	weir_copy_kick(q->chan);
+	weir_copy_unlock(q->chan);
+	q->vr.last_avail = (uint16_t)(q->vr.last_avail + taken);
+	atomic_store_explicit(&q->win_head, head, memory_order_relaxed);
+}
+
+/* Hand on what is over at the window's tail. */
+static uint16_t
+rx_collect(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint32_t tail = q->win_tail, head = q->win_head;
+	uint16_t got = 0, used = 0;
+
+	if (tail == head || n == 0)
+		return 0;
+	weir_copy_lock(q->chan);
+	weir_copy_poll(q->chan);
+	weir_copy_unlock(q->chan);
+	while (tail != head && got < n) {
+		struct queue_pkt *p = &q->win[tail & q->win_mask];
+
+		if (!weir_copy_done(q->chan, p->seq))
+			break;
+		if (p->m != NULL) {
+			rx_finish(q, p->m, &p->hdr);
+			pkts[got++] = p->m;
+		}
+		used++;
+		tail++;
+	}
+	atomic_store_explicit(&q->win_tail, tail, memory_order_relaxed);
+	if (used != 0) {
+		weir_vring_publish(&q->vr, used);
+		queue_call(q);
+	}
+	return got;
+}
+
+static uint16_t
+rx_burst_dma(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, uint16_t nr_avail)
+{
+	uint16_t got = rx_collect(q, pkts, n);
+
+	if (nr_avail != 0) {
+		rx_submit(q, RTE_MIN(n, nr_avail));
+		/* an engine that copies at once is over already */
+		got = (uint16_t)(got + rx_collect(q, pkts + got, (uint16_t)(n - got)));
+	}
+	return got;
+}
+
+uint16_t
+queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t got = 0;
+	int avail;
+
+	if (__builtin_expect(!queue_enter(q), 0))
+		return 0;
+	avail = weir_vring_avail(&q->vr);
+	if (__builtin_expect(avail < 0, 0))
+		queue_break(q, -avail);
+	else if (q->chan != NULL)
+		got = rx_burst_dma(q, pkts, n, (uint16_t)avail);
+	else if (avail != 0)
+		got = rx_burst_cpu(q, pkts, RTE_MIN(n, (uint16_t)avail));
+	queue_leave(q);
+	if (q->pair != NULL)
+		queue_collect_idle(q->pair);
+	return got;
+}

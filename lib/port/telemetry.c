@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * /weir/ports        every port in short
+ * /weir/ports,NAME   one, with each queue that was set up
+ *
+ * A request is answered on telemetry's thread; it has the control thread fill
+ * in the answer, since all that is asked for belongs to that one.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_telemetry.h>
+#include <rte_version.h>
+
+#include "port.h"
+
+struct request {
+	const char *name; /* NULL: all ports */
+	struct rte_tel_data *d;
+	int ret;
+};
+
+static const char *const state_name[] = {
+	[PORT_IDLE] = "idle",
+	[PORT_WAITING] = "waiting",
+	[PORT_CONNECTED] = "connected",
+	[PORT_CLOSING] = "closing",
+};
+
+static void
+add_u64(struct rte_tel_data *d, const char *name, uint64_t v)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+	rte_tel_data_add_dict_uint(d, name, v);
+#else
+	rte_tel_data_add_dict_u64(d, name, v);
+#endif
+}
+
+static void
+add_memory(struct rte_tel_data *d, const struct weir_gmem *g)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < g->nr_slots; i++)
+		bytes += weir_range_len(g->slot[i].gpa);
+	add_u64(d, "memory_slots", g->nr_slots);
+	add_u64(d, "memory_bytes", bytes);
+}
+
+static void
+add_port(struct rte_tel_data *d, const struct weir_port *p)
+{
+	char features[2 + 16 + 1];
+
+	snprintf(features, sizeof(features), "%#" PRIx64,
+		 p->session != NULL ? weir_vhost_features(p->session) : 0);
+	rte_tel_data_add_dict_string(d, "iface", p->path);
+	rte_tel_data_add_dict_string(d, "mode", p->conf.client ? "client" : "server");
+	rte_tel_data_add_dict_string(d, "state", state_name[p->state]);
+	rte_tel_data_add_dict_string(d, "link", p->link ? "up" : "down");
+	rte_tel_data_add_dict_string(d, "features", features);
+	add_u64(d, "queue_pairs", p->conf.nr_pairs);
+	add_u64(d, "connections", p->connections);
+	add_u64(d, "peers_disconnected", p->resets);
+	rte_tel_data_add_dict_string(d, "last_error", p->last_error);
+	add_memory(d, p->gmem);
+}
+
+static void
+add_queue(struct rte_tel_data *d, const struct port_ring *r)
+{
+	struct weir_queue_stats st;
+
+	weir_queue_stats_get(&r->q, &st);
+	rte_tel_data_add_dict_string(d, "ring", r->running ? "running" : "stopped");
+	rte_tel_data_add_dict_string(d, "copies_by", r->q.chan != NULL ? "dma" : "cpu");
+	add_u64(d, "packets", st.packets);
+	add_u64(d, "bytes", st.bytes);
+	add_u64(d, "cpu_copies", st.cpu_copies);
+	add_u64(d, "dma_copies", st.dma_copies);
+	add_u64(d, "dma_errors", st.dma_errors);
+	add_u64(d, "in_flight", st.in_flight);
+	add_u64(d, "dropped", st.dropped);
+	add_u64(d, "no_mbuf", st.no_mbuf);
+	add_u64(d, "calls", st.calls);
+	add_u64(d, "rewound", st.rewound);
+}
+
+static int
+add_queues(struct rte_tel_data *d, const struct weir_port *p)
+{
+	char name[16];
+
+	for (uint32_t i = 0; i < p->nr_rings; i++) {
+		struct rte_tel_data *q;
+
+		if (!p->ring[i].set_up)
+			continue;
+		q = rte_tel_data_alloc();
+		if (q == NULL)
+			return -ENOMEM;
+		rte_tel_data_start_dict(q);
+		add_queue(q, &p->ring[i]);
+		snprintf(name, sizeof(name), "%s%u", i % 2 == 0 ? "txq" : "rxq", i / 2);
+		if (rte_tel_data_add_dict_container(d, name, q, 0) != 0) {
+			rte_tel_data_free(q);
+			return -ENOSPC;
+		}
+	}
+	return 0;
+}
+
+static void
+do_ports(void *arg)
+{
+	struct request *r = arg;
+
+	rte_tel_data_start_dict(r->d);
+	for (const struct weir_port *p = port_first(); p != NULL; p = p->next) {
+		struct rte_tel_data *one;
+
+		if (r->name != NULL && strcmp(r->name, p->name) != 0)
+			continue;
+		if (r->name != NULL) {
+			add_port(r->d, p);
+			r->ret = add_queues(r->d, p);
+			return;
+		}
+		one = rte_tel_data_alloc();
+		if (one == NULL) {
+			r->ret = -ENOMEM;
+			return;
+		}
+		rte_tel_data_start_dict(one);
+		add_port(one, p);
+		if (rte_tel_data_add_dict_container(r->d, p->name, one, 0) != 0) {
+			rte_tel_data_free(one);
+			r->ret = -ENOSPC;
+			return;
+		}
+	}
+	if (r->name != NULL)
+		r->ret = -ENOENT;
+}
+
+static int
+ports_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	struct request r = { .d = d };
+	int ret;
+
+	RTE_SET_USED(cmd);
+	if (params != NULL && params[0] != '\0')
+		r.name = params;
+	/* the thread must not end while it is asked */
+	ret = ctl_get();
+	if (ret != 0)
+		return ret;
+	ctl_run(do_ports, &r);
+	ctl_put();
+	return r.ret;
+}
+
+static void
+commands_register(void)
+{
+	rte_telemetry_register_cmd("/weir/ports", ports_cmd,
+				   "All weir ports; with a port's name also its queues.");
+}
+
+void
+port_telemetry_init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, commands_register);
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Host to guest: mbufs into chains that the guest's receive queue offers.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <linux/virtio_net.h>
+#include <rte_memcpy.h>
+
+#include "offload.h"
+#include "queue.h"
+
+/* Where the next byte goes: a piece of the packet's room and an offset in it. */
+struct cursor {
+	struct weir_iov *v;
+	uint64_t off;
+};
+
+/* Room for one packet: the first nr_iov pieces of q->iov. */
+struct room {
+	unsigned int nr_iov;
+	uint16_t nr_heads;
+};
+
+static inline void
+cursor_skip(struct cursor *c, uint64_t n)
+{
+	c->off += n;
+	if (c->off == c->v->len) {
+		c->v++;
+		c->off = 0;
+	}
+}
+
+/*
+ * Take chains until they hold need bytes; write their used entries.
+ *
+ * 0; -ENOBUFS: the guest has not offered enough yet; -EMSGSIZE: it takes one
+ * chain a packet and this one is too short; -EPROTO: the ring is broken.
+ * Nothing is taken on failure.
+ */
+static int
+room_take(struct weir_queue *q, uint64_t need, uint16_t nr_avail, struct room *room)
+{
+	struct weir_vring *vr = &q->vr;
+	uint16_t used = vr->used_next;
+	uint64_t have = 0, len;
+	int nr, ret;
+
+	*room = (struct room){ 0 };
+	while (have < need) {
+		uint16_t head;
+
+		ret = -ENOBUFS;
+		if (room->nr_heads == nr_avail)
+			goto err_untake;
+		head = weir_vring_head(vr, room->nr_heads);
+		if (weir_vring_single(vr, head, VRING_DESC_F_WRITE,
+				      &q->iov[room->nr_iov])) {
+			len = q->iov[room->nr_iov].len;
+			nr = 1;
+		} else {
+			nr = weir_vring_gather(vr, head, VRING_DESC_F_WRITE,
+					       &q->iov[room->nr_iov],
+					       q->max_iov - room->nr_iov, &len);
+			if (nr < 0) {
+				queue_break(q, -nr);
+				ret = -EPROTO;
+				goto err_untake;
+			}
+		}
+		ret = -EMSGSIZE;
+		if (!q->mergeable && len < need)
+			goto err_untake;
+		weir_vring_use(vr, head, (uint32_t)RTE_MIN(len, need - have));
+		have += len;
+		room->nr_iov += (unsigned int)nr;
+		room->nr_heads++;
+	}
+	vr->last_avail = (uint16_t)(vr->last_avail + room->nr_heads);
+	return 0;
+
+err_untake:
+	vr->used_next = used;
+	return ret;
+}
+
+static void
+put_header(struct weir_queue *q, struct cursor *c, struct rte_mbuf *m, uint16_t nr_heads)
+{
+	struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = nr_heads };
+	const char *p = (const char *)&h;
+	uint32_t left = q->hdr_len;
+
+	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0, 0))
+		offload_tx_header(&h.hdr, m);
+	while (left != 0) {
+		uint32_t n = (uint32_t)RTE_MIN((uint64_t)left, c->v->len - c->off);
+
+		memcpy((char *)c->v->hva + c->off, p, n);
+		cursor_skip(c, n);
+		p += n;
+		left -= n;
+	}
+}
+
+/* One contiguous stretch of an mbuf: by DMA if there is a channel that takes it. */
+static inline uint64_t
+put_piece(struct weir_queue *q, const struct cursor *c, const struct rte_mbuf *m,
+	  uint32_t off, uint32_t n)
+{
+	char *dst = (char *)c->v->hva + c->off;
+	const char *src = rte_pktmbuf_mtod_offset(m, const char *, off);
+
+	if (q->chan != NULL && n >= q->threshold && weir_copy_room(q->chan) != 0 &&
+	    weir_copy_submit(q->chan, dst, c->v->iova + c->off, src,
+			     rte_mbuf_data_iova(m) + off, n)) {
+		stat_add(&q->stats.dma_copies, 1);
+		return q->chan->submitted;
+	}
+	rte_memcpy(dst, src, n);
+	stat_add(&q->stats.cpu_copies, 1);
+	return 0;
+}
+
+/* Copy a whole packet behind the header. @return its last DMA copy's number. */
+static inline uint64_t
+put_packet(struct weir_queue *q, struct cursor *c, const struct rte_mbuf *m)
+{
+	uint64_t last = 0;
+
+	for (; m != NULL; m = m->next) {
+		uint32_t off = 0;
+
+		while (off != m->data_len) {
+			uint32_t n = (uint32_t)RTE_MIN((uint64_t)(m->data_len - off),
+						       c->v->len - c->off);
+			uint64_t seq = put_piece(q, c, m, off, n);
+
+			if (seq != 0)
+				last = seq;
+			cursor_skip(c, n);
+			off += n;
+		}
+	}
+	return last;
+}
+
+/* 1: taken; 0: no room now, or the ring broke. */
+static inline int
+tx_one(struct weir_queue *q, struct rte_mbuf *m, uint16_t nr_avail, uint64_t *seq,
+       struct room *room)
+{
+	struct cursor c = { .v = q->iov };
+	int ret;
+
+	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0 && !q->guest_csum,
+			     0) &&
+	    offload_tx_software(m) != 0)
+		ret = -EMSGSIZE;
+	else
+		ret = room_take(q, (uint64_t)m->pkt_len + q->hdr_len, nr_avail, room);
+	*seq = 0;
+	if (ret == -EMSGSIZE) {
+		*room = (struct room){ 0 };
+		stat_add(&q->stats.dropped, 1);
+		return 1;
+	}
+	if (ret != 0)
+		return 0;
+	put_header(q, &c, m, room->nr_heads);
+	*seq = put_packet(q, &c, m);
+	stat_add(&q->stats.packets, 1);
+	stat_add(&q->stats.bytes, m->pkt_len);
+	return 1;
+}
+
+/* All bytes by CPU: what was taken is over when the burst is. */
+static uint16_t
+tx_burst_cpu(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, int nr_avail)
+{
+	struct room room;
+	uint64_t seq;
+	uint16_t i, used;
+
+	for (i = 0; i < n; i++) {
+		if (tx_one(q, pkts[i], (uint16_t)nr_avail, &seq, &room) == 0)
+			break;
+		nr_avail -= room.nr_heads;
+	}
+	used = (uint16_t)(q->vr.used_next - q->vr.used_idx);
+	if (used != 0) {
+		weir_vring_publish(&q->vr, used);
+		queue_call(q);
+	}
+	rte_pktmbuf_free_bulk(pkts, i);
+	return i;
+}
+
+static uint16_t
+tx_burst_dma(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, int nr_avail)
+{
+	uint32_t head = q->win_head, room_win = q->win_mask + 1 - queue_in_flight(q);
+	struct room room;
+	uint64_t seq;
+	uint16_t i;
+
+	if (n > room_win)
+		n = (uint16_t)room_win;
+	weir_copy_lock(q->chan);
+	for (i = 0; i < n; i++) {
+		if (tx_one(q, pkts[i], (uint16_t)nr_avail, &seq, &room) == 0)
+			break;
+		nr_avail -= room.nr_heads;
+		q->win[head++ & q->win_mask] = (struct queue_pkt){
+			.m = pkts[i],
+			.seq = seq,
+			.nr_used = room.nr_heads,
+		};
+	}
+	weir_copy_kick(q->chan);
+	weir_copy_unlock(q->chan);
+	atomic_store_explicit(&q->win_head, head, memory_order_relaxed);
+	return i;
+}
+
+void
+queue_collect_tx(struct weir_queue *q)
+{
+	uint32_t tail = q->win_tail, head = q->win_head;
+	struct rte_mbuf *done[64];
+	uint16_t used = 0;
+	unsigned int nr = 0;
+
+	if (tail == head)
+		return;
+	weir_copy_lock(q->chan);
+	weir_copy_poll(q->chan);
+	weir_copy_unlock(q->chan);
+	while (tail != head) {
+		struct queue_pkt *p = &q->win[tail & q->win_mask];
+
+		if (!weir_copy_done(q->chan, p->seq))
+			break;
+		used = (uint16_t)(used + p->nr_used);
+		done[nr++] = p->m;
+		tail++;
+		if (nr == RTE_DIM(done)) {
+			rte_pktmbuf_free_bulk(done, nr);
+			nr = 0;
+		}
+	}
+	atomic_store_explicit(&q->win_tail, tail, memory_order_relaxed);
+	if (used != 0) {
+		weir_vring_publish(&q->vr, used);
+		queue_call(q);
+	}
+	rte_pktmbuf_free_bulk(done, nr);
+}
+
+void
+queue_collect_idle(struct weir_queue *q)
+{
+	if (queue_in_flight(q) == 0 || !rte_spinlock_trylock(&q->lock))
+		return;
+	if (atomic_load_explicit(&q->live, memory_order_acquire))
+		queue_collect_tx(q);
+	rte_spinlock_unlock(&q->lock);
+}
+
+uint16_t
+queue_tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t sent = 0;
+	int avail;
+
+	if (__builtin_expect(!queue_enter(q), 0))
+		return 0;
+	if (q->chan != NULL)
+		queue_collect_tx(q);
+	avail = weir_vring_avail(&q->vr);
+	if (__builtin_expect(avail < 0, 0))
+		queue_break(q, -avail);
+	else if (q->chan == NULL)
+		sent = tx_burst_cpu(q, pkts, n, avail);
+	else {
+		sent = tx_burst_dma(q, pkts, n, avail);
+		/* an engine that copies at once is over already */
+		queue_collect_tx(q);
+	}
+	queue_leave(q);
+	return sent;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_PORT_H
+#define WEIR_PORT_H
+/**
+ * @file
+ * A vhost-user port: a socket, a guest behind it, and queues that lcores poll.
+ *
+ * The port joins the other rooms. Its control thread, one for all ports of the
+ * process, speaks vhost-user, maps guest memory here and in the IOMMU, and
+ * starts and stops rings. The lcores see queues: a receive queue gives the
+ * frames that the guest sends, a transmit queue takes frames for the guest.
+ *
+ *     weir_port_create(&conf, &port);
+ *     weir_port_rxq_setup(port, 0, pool, NULL);
+ *     weir_port_txq_setup(port, 0, "dma_weir0");
+ *     weir_port_start(port);
+ *     for (;;) {                                    any lcore, one a queue
+ *             n = weir_port_rx_burst(rxq, pkts, 32);
+ *             n = weir_port_tx_burst(txq, pkts, n);
+ *     }
+ *     weir_port_stop(port);
+ *     weir_port_destroy(port);
+ *
+ * **Guests come and go.** When a peer goes away the rings are stopped, copies
+ * under way are waited for, its memory leaves the IOMMU and then this process,
+ * and the port listens (or connects) again. Bursts return 0 meanwhile. A peer
+ * that breaks the protocol or a ring is disconnected, with one message in the
+ * log that names what it did; no other port notices.
+ *
+ * **Nothing is lost at a stop.** Frames that were being sent reach the guest;
+ * frames that were being received stay in its ring and are received after the
+ * next start.
+ *
+ * **DMA.** A queue that was given a dmadev lets it copy. Bursts then return
+ * frames whose copies are done, in ring order; a transmitted mbuf is freed when
+ * the guest has it. A receive burst also collects for the transmit queue of the
+ * same number, and the control thread does for one that nobody calls, so that a
+ * frame does not wait for the next one.
+ *
+ * Threads: setup, start, stop and destroy belong to one control-plane thread
+ * per port; none of them from a polling lcore. One thread at a time may burst
+ * on a queue. Everything else, as said with it. Needs EAL, primary process.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+
+#include "weir_mirror.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_port;
+struct weir_queue;
+
+/** Queue pairs of a port at most: the protocol numbers rings with a byte. */
+#define WEIR_PORT_MAX_PAIRS 128
+
+/** What happened to a port. */
+enum weir_port_event {
+	WEIR_PORT_EV_LINK,  /**< weir_port_link() has changed */
+	WEIR_PORT_EV_QUEUE, /**< a queue has started or stopped */
+};
+
+/**
+ * Called on the control thread. It may call anything of its own port but
+ * weir_port_destroy(), and must not wait for another thread that does.
+ */
+typedef void (*weir_port_notify_t)(void *arg, enum weir_port_event event);
+
+/** What a port is made of. Strings are copied. */
+struct weir_port_conf {
+	const char *name;	/**< for messages and telemetry, up to 63 characters */
+	const char *path;	/**< of the socket, up to 107 bytes */
+	bool client;		/**< connect to the path instead of listening there */
+	uint16_t nr_pairs;	/**< queue pairs offered, 1 to WEIR_PORT_MAX_PAIRS */
+	uint16_t mbuf_port;	/**< rte_mbuf.port of received frames */
+	bool tso;		/**< offer TCP segmentation, both ways */
+	bool linear;		/**< receive only frames that fit one mbuf */
+	bool ext_buf;		/**< ... or give a long one an external buffer */
+	bool legacy_flags;	/**< mark received frames with RTE_MBUF_F_TX_* flags */
+	uint32_t dma_threshold; /**< pieces of fewer bytes are copied by CPU */
+	struct weir_mirror
+		*mirror; /**< where guest memory is mapped for DMA; NULL: nowhere */
+	weir_port_notify_t notify; /**< NULL: nobody is told */
+	void *notify_arg;
+};
+
+/**
+ * Make a port; nothing is opened yet.
+ *
+ * @return 0; -EINVAL: name, path or nr_pairs; -ENAMETOOLONG: path or name;
+ *         -ENOTSUP: not in a secondary process; -ENOMEM; or why the control
+ *         thread could not be started.
+ */
+int weir_port_create(const struct weir_port_conf *conf, struct weir_port **out);
+
+/** Stop, disconnect, remove the socket, free. Waits for copies. NULL is allowed. */
+void weir_port_destroy(struct weir_port *p);
+
+/**
+ * Set up receive queue @p pair, or set it up anew while the port is stopped.
+ *
+ * @param pool  Its mbufs hold what is received; more than one a frame if need be.
+ * @param dma   Name of the dmadev that copies, NULL: the CPU does.
+ * @return 0; -EINVAL: no such pair, or no pool; -EBUSY: the port is started;
+ *         -ENODEV, -ENOTSUP, -EBUSY, ...: as weir_copy_get() answers.
+ */
+int weir_port_rxq_setup(struct weir_port *p, uint16_t pair, struct rte_mempool *pool,
+			const char *dma);
+
+/** Set up transmit queue @p pair. As weir_port_rxq_setup(). */
+int weir_port_txq_setup(struct weir_port *p, uint16_t pair, const char *dma);
+
+/** Receive queue @p pair; NULL if it was not set up. Valid until destroy. */
+struct weir_queue *weir_port_rxq(struct weir_port *p, uint16_t pair);
+
+/** Transmit queue @p pair; NULL if it was not set up. */
+struct weir_queue *weir_port_txq(struct weir_port *p, uint16_t pair);
+
+/**
+ * Complete checksums of received frames in software (the default), or leave
+ * them to an application that asked for checksum offload. While stopped.
+ */
+void weir_port_set_sw_csum(struct weir_port *p, bool on);
+
+/**
+ * Open the socket, if it is not open, and let rings run.
+ *
+ * @return 0; what weir_vhost_listen() answers. In client mode a peer that is
+ *         not there yet is no error: the port goes on trying.
+ */
+int weir_port_start(struct weir_port *p);
+
+/** Stop the rings; the connection stays. */
+void weir_port_stop(struct weir_port *p);
+
+/** True if the first pair's rings run. Any thread. */
+bool weir_port_link(const struct weir_port *p);
+
+/** True if a queue's ring runs. Any thread. */
+bool weir_queue_running(const struct weir_queue *q);
+
+/** Largest MTU that the frontend announced; 0: it did not. Any thread. */
+uint16_t weir_port_peer_mtu(const struct weir_port *p);
+
+/**
+ * Receive up to @p n frames that the guest sent. Data plane.
+ *
+ * @return frames in @p pkts, the caller's.
+ */
+uint16_t weir_port_rx_burst(struct weir_queue *rxq, struct rte_mbuf **pkts, uint16_t n);
+
+/**
+ * Send up to @p n frames to the guest, in order. Data plane.
+ *
+ * @return frames taken, from the front; the rest stays the caller's. A frame
+ *         that can never be carried is taken, freed and counted as dropped.
+ */
+uint16_t weir_port_tx_burst(struct weir_queue *txq, struct rte_mbuf **pkts, uint16_t n);
+
+/** A queue's counters, since the last reset. */
+struct weir_queue_stats {
+	uint64_t packets;    /**< frames received, or sent and in flight */
+	uint64_t bytes;	     /**< of those, without the virtio header */
+	uint64_t cpu_copies; /**< pieces copied by CPU */
+	uint64_t dma_copies; /**< pieces given to the DMA channel */
+	uint64_t dma_errors; /**< pieces that the channel's device failed, done by CPU; of
+				all queues that share the channel */
+	uint64_t in_flight;  /**< frames in the window now */
+	uint64_t dropped;    /**< frames that could not be carried */
+	uint64_t no_mbuf;    /**< bursts ended for want of mbufs */
+	uint64_t calls;	     /**< interrupts sent to the guest */
+	uint64_t rewound;    /**< frames given back to the ring at a stop */
+};
+
+/** Read a queue's counters. Any thread; each is read untorn. */
+void weir_queue_stats_get(const struct weir_queue *q, struct weir_queue_stats *out);
+
+/** Set a queue's counters to 0. What an lcore counts at that moment may be lost. */
+void weir_queue_stats_reset(struct weir_queue *q);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* WEIR_PORT_H */
