@@ -96,6 +96,37 @@ weir_range_intersect(struct weir_range a, struct weir_range b)
 	};
 }
 
+/** How far @p addr, one of the range's bytes, is from its start. */
+static inline uint64_t
+weir_range_offset(struct weir_range r, uint64_t addr)
+{
+	return addr - r.start;
+}
+
+/** What lies before @p addr; call it only with r.start < addr <= r.last. */
+static inline struct weir_range
+weir_range_before(struct weir_range r, uint64_t addr)
+{
+	return (struct weir_range){ .start = r.start, .last = addr - 1 };
+}
+
+/** What lies after @p addr; call it only with r.start <= addr < r.last. */
+static inline struct weir_range
+weir_range_after(struct weir_range r, uint64_t addr)
+{
+	return (struct weir_range){ .start = addr + 1, .last = r.last };
+}
+
+/** The range and one byte more on either side, where there is one. */
+static inline struct weir_range
+weir_range_grow(struct weir_range r)
+{
+	return (struct weir_range){
+		.start = r.start - (r.start != 0),
+		.last = r.last + (r.last != UINT64_MAX),
+	};
+}
+
 /** True if start and length are multiples of @p align, a power of two. */
 static inline bool
 weir_range_aligned(struct weir_range r, uint64_t align)
