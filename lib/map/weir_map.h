@@ -25,8 +25,35 @@
  *
  * **All or nothing.** An operation is planned first: which regions go, which
  * come, which pieces the backends have to map or unmap. Planning changes
- * nothing; a plan that cannot be carried out is refused whole.
+ * nothing; a plan that cannot be carried out is refused whole. weir_plan.h has
+ * that algebra, with no table behind it.
+ *
+ * **The table.** A struct weir_map holds the regions in a B+-tree whose nodes
+ * are never changed once readers can see them: a writer builds the nodes that
+ * differ beside it and publishes them with one store of the root. A change is
+ * made in steps, so that whoever keeps a backend equal to the map can put its
+ * own calls between them:
+ *
+ *     weir_map_plan_map() or _unmap()   all that can fail, nothing is changed
+ *     weir_map_publish()                readers see the new map
+ *     weir_map_finish()                 the old one is freed, or
+ *     weir_map_revert()                 readers see the old map again
+ *
+ * or weir_map_abort() instead of publishing. One writer at a time: whoever
+ * plans holds a lock of its own from the plan to its finish, revert or abort.
+ *
+ * **Reading** takes no lock of the map. A reader finds a region in the tree,
+ * takes that region's own lock for reading, and then looks at the map's
+ * sequence count: if the map has changed since, the gap it may have seen before
+ * the region is looked at again. After a few attempts that met a writer it
+ * takes the map's lock, which a writer holds only while it publishes. So a
+ * reader always gets on, and a writer waits for a reader in one case only: the
+ * region that goes is the one that the reader holds just then.
+ *
+ * Any number of threads may read, without registering; none of these calls is
+ * for a polling lcore but weir_map_lookup().
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +65,9 @@ extern "C" {
 
 #define WEIR_PROT_READ 0x1u  /**< a device may read */
 #define WEIR_PROT_WRITE 0x2u /**< a device may write */
+
+/** Regions begin and end at multiples of this. */
+#define WEIR_MAP_PAGE UINT64_C(4096)
 
 /** Regions whose owner nobody asked for. */
 #define WEIR_OWNER_NONE 0u
@@ -51,6 +81,160 @@ struct weir_region {
 	uint32_t refs;		/**< times mapped, at least 1 in a map */
 	uint32_t owner;		/**< who mapped it: a port's id, or WEIR_OWNER_NONE */
 };
+
+struct weir_map;
+
+/** A change of a map that is under way; from weir_map_plan_map() or _unmap(). */
+struct weir_map_change;
+
+/** What a map holds. */
+struct weir_map_totals {
+	size_t regions;
+	uint64_t pieces; /**< entries of a backend that cannot split */
+	uint64_t pages;	 /**< of WEIR_MAP_PAGE bytes */
+};
+
+/** Make an empty map. @return 0; -ENOMEM. */
+int weir_map_create(struct weir_map **out);
+
+/** Free a map that nobody reads any more and no change is open on. NULL is allowed. */
+void weir_map_destroy(struct weir_map *m);
+
+/**
+ * Plan to map a region; see weir_plan_map() for what it refuses, and why.
+ *
+ * @param out  On success the writer's, until finish, revert or abort.
+ * @return 0; -EINVAL, -EOVERFLOW, -EEXIST; -ENOMEM.
+ */
+int weir_map_plan_map(struct weir_map *m, const struct weir_region *r,
+		      struct weir_map_change **out);
+
+/**
+ * Plan to unmap a range; see weir_plan_unmap() for what it refuses, and why.
+ *
+ * @return 0; -EINVAL, -ENOENT, -ENOTSUP; -ENOMEM.
+ */
+int weir_map_plan_unmap(struct weir_map *m, struct weir_range iova,
+			struct weir_map_change **out);
+
+/**
+ * Plan to make a single piece of every region whose chunk is 0, for a backend
+ * that cannot split. The change has no pieces for backends.
+ *
+ * @return 0; -ENOMEM.
+ */
+int weir_map_plan_harden(struct weir_map *m, struct weir_map_change **out);
+
+/** The algebra's plan of a change: pieces for the backends (weir_plan.h). */
+const struct weir_plan *weir_map_change_plan(const struct weir_map_change *c);
+
+/** What the map holds with the change. */
+struct weir_map_totals weir_map_change_totals(const struct weir_map_change *c);
+
+/**
+ * Let readers see a change.
+ *
+ * Returns when no reader holds a region that goes: it may wait as long as one
+ * is held, see weir_map_hold(). It cannot fail.
+ */
+void weir_map_publish(struct weir_map *m, struct weir_map_change *c);
+
+/** Keep a published change for good. It cannot fail. */
+void weir_map_finish(struct weir_map *m, struct weir_map_change *c);
+
+/** Let readers see the map as it was before a published change. It cannot fail. */
+void weir_map_revert(struct weir_map *m, struct weir_map_change *c);
+
+/** Drop a change that was not published. */
+void weir_map_abort(struct weir_map *m, struct weir_map_change *c);
+
+/** What the map holds now. For the writer; others get each figure by itself. */
+struct weir_map_totals weir_map_totals(const struct weir_map *m);
+
+/** Regions in the map now. Any thread. */
+size_t weir_map_regions(const struct weir_map *m);
+
+/** A question to a map, in the manner of PROCMAP_QUERY. */
+struct weir_map_query {
+	uint64_t iova; /**< the region that covers it, */
+	bool next;     /**< or else the next one */
+	uint32_t prot; /**< only regions with all of these permissions; 0: any */
+	bool by_owner; /**< only regions of owner */
+	uint32_t owner;
+};
+
+/**
+ * Ask for a region.
+ *
+ * @return 0; -ENOENT: none there that passes the filters (nor after, if next).
+ */
+int weir_map_query(struct weir_map *m, const struct weir_map_query *q,
+		   struct weir_region *out);
+
+/** What a caller remembers of its last lookup. Zero it before its first use. */
+struct weir_map_hint {
+	const struct weir_map *map;
+	uint64_t seq;
+	struct weir_region region; /**< the answer */
+};
+
+/**
+ * The region that covers @p iova, in h->region.
+ *
+ * As long as the map has not changed, a hit on the last answer costs one load
+ * of the sequence count and no lock of any kind.
+ *
+ * @param h  The caller's own; one thread at a time.
+ * @return 0; -ENOENT: not mapped.
+ */
+int weir_map_lookup(struct weir_map *m, uint64_t iova, struct weir_map_hint *h);
+
+/** A region that a reader holds. */
+struct weir_map_held;
+
+/**
+ * Hold the region that covers @p iova, or else the next one.
+ *
+ * Until weir_map_release() it does not go away: a writer that takes it away
+ * waits in weir_map_publish(). All other changes go on. When this returns, the
+ * region is in the map and there is nothing between @p iova and it. Whoever
+ * holds a region must not change the map.
+ *
+ * @param out  The region; valid while it is held.
+ * @return the handle; NULL: none there nor after.
+ */
+struct weir_map_held *weir_map_hold(struct weir_map *m, uint64_t iova,
+				    const struct weir_region **out);
+
+/** Let go of a region. */
+void weir_map_release(struct weir_map_held *h);
+
+/** Called for each region in order of iova; anything but 0 ends the walk. */
+typedef int (*weir_map_walk_t)(const struct weir_region *r, void *arg);
+
+/**
+ * Walk a map, holding one region at a time, and none while @p fn runs: it may
+ * do as it likes, also change the map.
+ *
+ * The walk sees each region that is there from its begin to its end. Of those
+ * that come, go, split or merge meanwhile it sees some; never one that did not
+ * exist, never a gap where there was none. Each one ends beyond the one before;
+ * it begins before that one's end only if the two have merged meanwhile.
+ *
+ * @return 0, or what @p fn ended it with.
+ */
+int weir_map_walk(struct weir_map *m, weir_map_walk_t fn, void *arg);
+
+/** Bytes that weir_region_print() needs at most. */
+#define WEIR_REGION_PRINT_LEN 112
+
+/**
+ * One line about a region in the manner of /proc/pid/maps, without a newline:
+ * `start-end prot hva chunk refs owner`, end exclusive as there.
+ *
+ * @return characters written, as snprintf() counts.
+ */
+int weir_region_print(char *buf, size_t len, const struct weir_region *r);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAP_IMPL_H
+#define MAP_IMPL_H
+/* What lib/map's writer and readers share. */
+#include "map_grace.h"
+#include "map_lock.h"
+#include "map_tree.h"
+#include "weir_map.h"
+#include "weir_plan.h"
+
+/* What cannot be freed before readers have left. */
+struct map_limbo {
+	struct map_node *nodes;
+	struct weir_map_held *regions;
+};
+
+/* Regions near a request that are kept without an allocation. */
+#define MAP_NEAR 8
+
+/* A change under way. There is one at a time, so it is part of the map. */
+struct weir_map_change {
+	bool open;
+	struct weir_plan plan;
+	struct map_edit edit;
+	struct weir_map_held *fresh;   /* regions that come, linked */
+	struct weir_map_totals totals; /* with the change; published: without it */
+
+	struct weir_region *near; /* what the plan is made of */
+	size_t nr_near, max_near;
+	struct weir_region *mem; /* near and plan.buf, where they are not inline */
+	struct weir_region near_inline[MAP_NEAR];
+	struct weir_region buf_inline[WEIR_PLAN_MAX_ADD(MAP_NEAR)];
+};
+
+struct weir_map {
+	/* written when something is published; read by everybody */
+	_Alignas(64) _Atomic(struct map_node *) root;
+	_Atomic uint64_t seq; /* odd: just being published */
+	_Atomic size_t nr_regions;
+
+	/* held to publish, and by readers that met too many writers */
+	_Alignas(64) struct map_lock lock;
+
+	/* the writer's */
+	_Alignas(64) struct weir_map_totals totals;
+	struct map_slab nodes;
+	struct map_slab regions;
+	uint64_t nr_edits;
+	struct map_limbo limbo;	  /* since the grace period began */
+	struct map_limbo waiting; /* for the grace period that runs */
+	struct weir_map_change change;
+
+	struct map_grace grace;
+};
+
+#endif /* MAP_IMPL_H */
