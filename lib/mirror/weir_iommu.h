@@ -7,8 +7,9 @@
  *
  * A backend is told of entries, one call an entry, and answers as the kernel
  * would. It takes no decision: no merging, no splitting, no retry. What it can
- * do is data (struct weir_iommu_caps), read once when it is attached; lib/mirror
- * checks every plan against it before the first call.
+ * do is data (struct weir_iommu_caps), read when it is attached, and again when a
+ * plan would not fit; lib/mirror checks every plan against it before the first
+ * call.
  *
  * Calls for one backend are serialised by the mirror. They may block (pinning
  * a large guest takes seconds); never call them from a polling lcore.
@@ -30,10 +31,10 @@ extern "C" {
 struct weir_iommu_caps {
 	const char *name;     /**< for messages: "sim/type1v1" */
 	uint64_t page_sizes;  /**< bit n: pages of 2^n bytes; smallest is the alignment */
-	uint64_t max_entries; /**< entries it may hold in all; UINT64_MAX: no limit */
-	uint64_t max_locked;  /**< bytes it may pin in all; UINT64_MAX: no limit */
+	uint64_t max_entries; /**< entries of ours it may hold; UINT64_MAX: no limit */
+	uint64_t max_locked;  /**< bytes of ours it may pin; UINT64_MAX: no limit */
 	bool splits;	      /**< an entry can be unmapped in part */
-	unsigned int nr_apertures;
+	unsigned int nr_apertures; /**< 0: every iova can be mapped */
 	struct weir_range aperture[WEIR_IOMMU_MAX_APERTURES]; /**< iovas that can be
 								 mapped, sorted */
 };
