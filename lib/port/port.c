@@ -62,8 +62,8 @@ port_alloc(const struct weir_port_conf *conf)
 
 	if (p == NULL)
 		return NULL;
-	strcpy(p->name, conf->name);
-	strcpy(p->path, conf->path);
+	memcpy(p->name, conf->name, strlen(conf->name) + 1);
+	memcpy(p->path, conf->path, strlen(conf->path) + 1);
 	p->conf = *conf;
 	p->conf.name = p->name;
 	p->conf.path = p->path;

@@ -15,6 +15,7 @@
 #include <linux/virtio_ring.h>
 
 #include "port.h"
+#include "weir_errno.h"
 #include "weir_log.h"
 
 #define BIT(nr) (UINT64_C(1) << (nr))
@@ -165,7 +166,7 @@ message(struct weir_port *p)
 		ret = act(p, &ev);
 		if (ret != 0)
 			snprintf(why, sizeof(why), "%s: %s",
-				 weir_vhost_request_name(ev.request), strerror(-ret));
+				 weir_vhost_request_name(ev.request), weir_strerror(ret));
 	}
 	/*
 	 * Before the answer: rings may not hold descriptors that reply() closes,
@@ -183,7 +184,7 @@ message(struct weir_port *p)
 	else if (ret != 0)
 		weir_log(WEIR_LOG_ERR, "%s: refused: %s", p->name, why);
 	if (sent != 0)
-		port_conn_close(p, "no answer can be sent: %s", strerror(-sent));
+		port_conn_close(p, "no answer can be sent: %s", weir_strerror(sent));
 }
 
 static void
@@ -219,7 +220,7 @@ conn_begin(struct weir_port *p, int fd)
 		ret = ctl_watch(&p->conn);
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: no session for a peer: %s", p->name,
-			 strerror(-ret));
+			 weir_strerror(ret));
 		weir_vhost_session_destroy(p->session);
 		p->session = NULL;
 		ctl_close(&p->conn);
@@ -242,7 +243,7 @@ listen_ready(struct ctl_fd *f)
 		return;
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: cannot accept a peer: %s", p->name,
-			 strerror(-ret));
+			 weir_strerror(ret));
 		ctl_unwatch(f);
 		retry_later(p, RETRY_US);
 		return;
@@ -272,7 +273,7 @@ connect_now(struct weir_port *p)
 	/* once, not twice a second */
 	if (ret != p->connect_error)
 		weir_log(WEIR_LOG_NOTICE, "%s: waiting for a peer on %s: %s", p->name,
-			 p->path, strerror(-ret));
+			 p->path, weir_strerror(ret));
 	p->connect_error = ret;
 	retry_later(p, RETRY_US);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "port.h"
+#include "weir_errno.h"
 #include "weir_log.h"
 
 static bool
@@ -66,7 +67,7 @@ mirror_map(struct weir_port *p, const struct weir_gmem *g, const struct weir_gme
 		weir_log(WEIR_LOG_ERR,
 			 "%s: cannot map guest memory %#llx-%#llx for DMA: %s", p->name,
 			 (unsigned long long)s->gpa.start,
-			 (unsigned long long)s->gpa.last, strerror(-ret));
+			 (unsigned long long)s->gpa.last, weir_strerror(ret));
 		while (i-- > 0)
 			if (!table_has(old, &g->slot[i]))
 				weir_mirror_unmap(p->conf.mirror, slot_iova(&g->slot[i]));
@@ -89,7 +90,7 @@ table_retire(struct weir_port *p, const struct weir_gmem *old,
 	/* a device could still write there: better lose the memory than reuse it */
 	weir_log(WEIR_LOG_ERR,
 		 "%s: guest memory stays mapped, the IOMMU did not let go: %s", p->name,
-		 strerror(-ret));
+		 weir_strerror(ret));
 }
 
 /* Put @p new in force, which this takes over on success. */

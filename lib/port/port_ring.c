@@ -10,6 +10,7 @@
 #include <linux/virtio_net.h>
 
 #include "port.h"
+#include "weir_errno.h"
 #include "weir_log.h"
 
 int
@@ -87,7 +88,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 		ret = weir_vring_init(&r->q.vr, p->gmem, &addr);
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: ring %u does not start: %s", p->name, i,
-			 strerror(-ret));
+			 weir_strerror(ret));
 		return ret;
 	}
 	queue_features(r, features);
