@@ -19,7 +19,7 @@ set_iface(const char *value, void *ctx)
 
 	if (*value == '\0' || strlen(value) >= sizeof(g->iface))
 		return -EINVAL;
-	strcpy(g->iface, value);
+	memcpy(g->iface, value, strlen(value) + 1);
 	g->nr_set++;
 	return 0;
 }
@@ -92,7 +92,7 @@ args_malformed_named(void)
 	char why[80];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		strcpy(why, "");
+		why[0] = '\0';
 		TEST_EQ(parse(bad[i].args, &g, why, sizeof(why)),
 			bad[i].why != NULL ? -EINVAL : 0);
 		if (bad[i].why != NULL && strcmp(why, bad[i].why) != 0) {

@@ -59,18 +59,20 @@ weir_args_parse(const char *args, const struct weir_arg *table, size_t nr, void 
 {
 	const struct weir_arg *a;
 	uint64_t seen = 0;
+	size_t len;
 	char *copy, *arg, *next, *eq;
 	int ret = 0;
 
 	assert(nr <= WEIR_ARGS_MAX);
 	if (args == NULL || *args == '\0')
 		return 0;
-	copy = weir_calloc(1, strlen(args) + 1);
+	len = strlen(args) + 1;
+	copy = weir_calloc(1, len);
 	if (copy == NULL) {
 		snprintf(why, why_len, "no memory for the arguments");
 		return -ENOMEM;
 	}
-	strcpy(copy, args);
+	memcpy(copy, args, len);
 	for (arg = copy; arg != NULL && ret == 0; arg = next) {
 		next = cut_argument(arg);
 		eq = strchr(arg, '=');
