@@ -86,9 +86,11 @@ def need_hugepages(mib):
 
 
 def need_built(soname):
-    """Skip the case unless the build folder has the shared object."""
-    if not any(os.path.exists(os.path.join(d, soname)) for d in library_folders()):
-        raise Skip(f"{soname} is not in {BUILD_ROOT}")
+    """The path of a shared object in the build folder; skip the case if it has none."""
+    for folder in library_folders():
+        if os.path.exists(os.path.join(folder, soname)):
+            return os.path.join(folder, soname)
+    raise Skip(f"{soname} is not in {BUILD_ROOT}")
 
 
 def library_folders():
