@@ -9,6 +9,8 @@
  * TEST_SKIPPED through test_skip(), which takes the reason.
  *
  * WEIR_TEST_SEED=n repeats a random test, which prints the seed it used.
+ * WEIR_TEST_EAL="args" starts EAL with other arguments than main.c's; where EAL
+ * does not start with them, for want of huge pages say, what needs it is skipped.
  */
 #include <inttypes.h>
 #include <stdbool.h>
