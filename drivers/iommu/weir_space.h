@@ -14,7 +14,17 @@
  * and physical ones do not meet below 2^47 on the machines DPDK runs on, and if
  * they did the map would refuse it.
  *
- * Needs EAL. Control plane only.
+ * Pages that EAL may give back one by one are mapped one by one. Where EAL's
+ * memory stays as it is (--no-huge, --legacy-mem) each run of iovas is one
+ * entry, so that 4 KiB pages do not use up the entries of an IOMMU.
+ *
+ * External memory is mapped if it has iovas. A heap of it may be added or
+ * removed at any time, if EAL's memory is not static; memory registered with
+ * rte_extmem_register() must be there before the space is made, and stay, since
+ * EAL tells nobody of it.
+ *
+ * Needs EAL. Control plane only; any thread, but not from a callback of EAL's
+ * memory, nor inside a walk of it.
  */
 #include "weir_mirror.h"
 #include "weir_sim.h"
@@ -28,11 +38,15 @@ struct weir_space;
 /**
  * Take the process's space, made on its first use.
  *
- * @return 0; -ENOMEM; or why EAL's memory could not be mapped.
+ * @return 0; -ENOMEM; or why EAL's memory could not be mapped. Nothing is left
+ *         behind then.
  */
 int weir_space_get(struct weir_space **out);
 
-/** Give it back; the last one unmaps EAL's memory and frees it. */
+/**
+ * Give it back; the last one unmaps all and frees it. No device may be attached
+ * to its model any more then. NULL is allowed.
+ */
 void weir_space_put(struct weir_space *s);
 
 /** Its mirror, for mapping guest memory; valid until weir_space_put(). */
@@ -40,6 +54,14 @@ struct weir_mirror *weir_space_mirror(struct weir_space *s);
 
 /** The model behind it, for software engines that have to translate. */
 struct weir_sim *weir_space_sim(struct weir_space *s);
+
+/**
+ * Times that EAL's memory changed and the mirror could not follow.
+ *
+ * EAL cannot be told so: what was not mapped faults when a device uses it. Each
+ * is logged. 0 in a healthy process.
+ */
+uint64_t weir_space_failures(struct weir_space *s);
 
 #ifdef __cplusplus
 }
