@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <linux/virtio_net.h>
+
+#include "frontend.h"
+
+/* Of each ring: table, avail, used, and room for indirect tables; then buffers. */
+#define RING_AREA 0x4000u
+#define TABLE_OFF 0x3000u
+#define RING_LEN (RING_AREA + FE_RING * FE_BUF)
+
+/* Every send uses this many descriptors of the table, at a fixed place each. */
+#define PER_SEND 4u
+
+uint64_t
+fe_gpa(const struct fe *f, const void *p)
+{
+	return FE_GPA + (uint64_t)((const uint8_t *)p - f->mem);
+}
+
+static int
+sock_connect(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const struct timeval limit = { .tv_sec = 10 };
+	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (s < 0)
+		return -errno;
+	strncpy(a.sun_path, path, sizeof(a.sun_path) - 1);
+	if (connect(s, (struct sockaddr *)&a, sizeof(a)) != 0) {
+		int ret = -errno;
+
+		close(s);
+		return ret;
+	}
+	/* a backend that never answers is a failed test, not one that hangs */
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return s;
+}
+
+static void
+rings_lay_out(struct fe *f)
+{
+	for (unsigned int i = 0; i < 2 * f->nr_pairs; i++) {
+		struct fe_ring *r = &f->ring[i];
+		uint8_t *area = f->mem + i * RING_LEN;
+
+		r->desc = (void *)area;
+		r->avail = (void *)(area + 0x1000);
+		r->used = (void *)(area + 0x2000);
+		r->buf = area + RING_AREA;
+		r->avail_idx = 0;
+		r->used_idx = 0;
+		r->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		r->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	}
+}
+
+int
+fe_connect(struct fe *f, const char *path, unsigned int nr_pairs)
+{
+	*f = (struct fe){ .nr_pairs = nr_pairs, .mem_fd = -1 };
+	f->sock = sock_connect(path);
+	if (f->sock < 0)
+		return f->sock;
+	f->mem_len = (2 * nr_pairs * RING_LEN + 0xfffff) & ~(size_t)0xfffff;
+	f->mem_fd = memfd_create("fe", MFD_CLOEXEC);
+	if (f->mem_fd < 0 || ftruncate(f->mem_fd, (off_t)f->mem_len) != 0)
+		return -errno;
+	f->mem = mmap(NULL, f->mem_len, PROT_READ | PROT_WRITE, MAP_SHARED, f->mem_fd, 0);
+	if (f->mem == MAP_FAILED)
+		return -errno;
+	rings_lay_out(f);
+	return 0;
+}
+
+void
+fe_close(struct fe *f)
+{
+	if (f->sock >= 0)
+		close(f->sock);
+	f->sock = -1;
+	if (f->mem_fd < 0)
+		return;
+	for (unsigned int i = 0; i < 2 * f->nr_pairs; i++) {
+		close(f->ring[i].kick);
+		close(f->ring[i].call);
+	}
+	munmap(f->mem, f->mem_len);
+	close(f->mem_fd);
+	f->mem_fd = -1;
+}
+
+static int
+msg_send(int sock, uint32_t request, uint32_t flags, const void *payload, uint32_t len,
+	 const int *fds, unsigned int nr_fds)
+{
+	struct weir_vhost_hdr h = { request, WEIR_VHOST_VERSION | flags, len };
+	struct iovec iov[2] = { { &h, sizeof(h) }, { (void *)(uintptr_t)payload, len } };
+	char control[CMSG_SPACE(sizeof(int) * 16)] = { 0 };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = len != 0 ? 2 : 1 };
+
+	if (nr_fds != 0) {
+		struct cmsghdr *c;
+
+		m.msg_control = control;
+		m.msg_controllen = CMSG_SPACE(sizeof(int) * nr_fds);
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * nr_fds);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * nr_fds);
+	}
+	return sendmsg(sock, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int
+msg_recv(int sock, uint32_t request, void *payload, uint32_t len)
+{
+	struct weir_vhost_hdr h;
+	ssize_t n = recv(sock, &h, sizeof(h), MSG_WAITALL);
+
+	if (n == 0)
+		return -ECONNRESET;
+	if (n != sizeof(h))
+		return n < 0 ? -errno : -EPROTO;
+	if (h.request != request || h.size != len ||
+	    (h.flags & WEIR_VHOST_FLAG_REPLY) == 0)
+		return -EPROTO;
+	return recv(sock, payload, len, MSG_WAITALL) == (ssize_t)len ? 0 : -EPROTO;
+}
+
+int
+fe_msg(struct fe *f, uint32_t request, const void *payload, uint32_t len, const int *fds,
+       unsigned int nr_fds, void *reply, uint32_t reply_len)
+{
+	int ret = msg_send(f->sock, request, 0, payload, len, fds, nr_fds);
+
+	if (ret != 0 || reply == NULL)
+		return ret;
+	return msg_recv(f->sock, request, reply, reply_len);
+}
+
+int64_t
+fe_msg_ack(struct fe *f, uint32_t request, const void *payload, uint32_t len,
+	   const int *fds, unsigned int nr_fds)
+{
+	uint64_t answer;
+	int ret = msg_send(f->sock, request, WEIR_VHOST_FLAG_NEED_REPLY, payload, len,
+			   fds, nr_fds);
+
+	if (ret == 0)
+		ret = msg_recv(f->sock, request, &answer, sizeof(answer));
+	return ret != 0 ? ret : (int64_t)answer;
+}
+
+int
+fe_features(struct fe *f, uint64_t want)
+{
+	const uint64_t pf = WEIR_VHOST_BIT(WEIR_VHOST_PF_MQ) |
+			    WEIR_VHOST_BIT(WEIR_VHOST_PF_REPLY_ACK);
+	uint64_t offered, pf_offered;
+	int ret;
+
+	ret = fe_msg(f, WEIR_VHOST_GET_FEATURES, NULL, 0, NULL, 0, &offered,
+		     sizeof(offered));
+	if (ret == 0)
+		ret = fe_msg(f, WEIR_VHOST_GET_PROTOCOL_FEATURES, NULL, 0, NULL, 0,
+			     &pf_offered, sizeof(pf_offered));
+	if (ret != 0 || (pf_offered & pf) != pf)
+		return ret != 0 ? ret : -ENOTSUP;
+	ret = fe_msg(f, WEIR_VHOST_SET_PROTOCOL_FEATURES, &pf, sizeof(pf), NULL, 0, NULL,
+		     0);
+	if (ret == 0)
+		ret = fe_msg(f, WEIR_VHOST_SET_OWNER, NULL, 0, NULL, 0, NULL, 0);
+	f->features = offered & (want | WEIR_VHOST_BIT(WEIR_VHOST_F_PROTOCOL_FEATURES));
+	if (ret == 0)
+		ret = fe_msg(f, WEIR_VHOST_SET_FEATURES, &f->features,
+			     sizeof(f->features), NULL, 0, NULL, 0);
+	return ret;
+}
+
+int
+fe_share(struct fe *f)
+{
+	struct {
+		uint32_t nr_regions, pad;
+		struct weir_vhost_wire_region region;
+	} t = {
+		.nr_regions = 1,
+		.region = { FE_GPA, f->mem_len, (uintptr_t)f->mem, 0 },
+	};
+	int64_t ret =
+		fe_msg_ack(f, WEIR_VHOST_SET_MEM_TABLE, &t, sizeof(t), &f->mem_fd, 1);
+
+	return ret > 0 ? -EPROTO : (int)ret;
+}
+
+int
+fe_ring_start(struct fe *f, unsigned int i, uint16_t base)
+{
+	struct fe_ring *r = &f->ring[i];
+	const struct vhost_vring_state num = { i, FE_RING }, at = { i, base },
+				       on = { i, 1 };
+	const struct vhost_vring_addr addr = {
+		.index = i,
+		.desc_user_addr = (uintptr_t)r->desc,
+		.avail_user_addr = (uintptr_t)r->avail,
+		.used_user_addr = (uintptr_t)r->used,
+	};
+	const uint64_t idx = i;
+	int64_t ret;
+
+	r->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	ret = fe_msg(f, WEIR_VHOST_SET_VRING_NUM, &num, sizeof(num), NULL, 0, NULL, 0);
+	if (ret == 0)
+		ret = fe_msg(f, WEIR_VHOST_SET_VRING_BASE, &at, sizeof(at), NULL, 0, NULL,
+			     0);
+	if (ret == 0)
+		ret = fe_msg(f, WEIR_VHOST_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0,
+			     NULL, 0);
+	if (ret == 0)
+		ret = fe_msg(f, WEIR_VHOST_SET_VRING_CALL, &idx, sizeof(idx), &r->call, 1,
+			     NULL, 0);
+	if (ret == 0)
+		ret = fe_msg(f, WEIR_VHOST_SET_VRING_KICK, &idx, sizeof(idx), &r->kick, 1,
+			     NULL, 0);
+	if (ret == 0)
+		ret = fe_msg_ack(f, WEIR_VHOST_SET_VRING_ENABLE, &on, sizeof(on), NULL,
+				 0);
+	return ret > 0 ? -EPROTO : (int)ret;
+}
+
+int
+fe_open(struct fe *f, const char *path, unsigned int nr_pairs, uint64_t want)
+{
+	int ret = fe_connect(f, path, nr_pairs);
+
+	if (ret == 0)
+		ret = fe_features(f, want);
+	if (ret == 0)
+		ret = fe_share(f);
+	for (unsigned int i = 0; i < 2 * nr_pairs && ret == 0; i++)
+		ret = fe_ring_start(f, i, 0);
+	if (ret != 0)
+		fe_close(f);
+	return ret;
+}
+
+void
+fe_offer(struct fe_ring *r, uint16_t head)
+{
+	r->avail->ring[r->avail_idx % FE_RING] = head;
+	r->avail_idx++;
+	__atomic_store_n(&r->avail->idx, r->avail_idx, __ATOMIC_RELEASE);
+}
+
+void
+fe_post(struct fe *f, unsigned int pair)
+{
+	struct fe_ring *r = &f->ring[2 * pair];
+
+	while ((uint16_t)(r->avail_idx - r->used_idx) < FE_RING) {
+		uint16_t at = r->avail_idx % FE_RING;
+
+		r->desc[at] = (struct vring_desc){
+			.addr = fe_gpa(f, r->buf + at * FE_BUF),
+			.len = FE_BUF,
+			.flags = VRING_DESC_F_WRITE,
+		};
+		fe_offer(r, at);
+	}
+}
+
+static bool
+used_next(struct fe_ring *r, struct vring_used_elem *e)
+{
+	if (__atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE) == r->used_idx)
+		return false;
+	*e = r->used->ring[r->used_idx++ % FE_RING];
+	return true;
+}
+
+size_t
+fe_recv(struct fe *f, unsigned int pair, uint8_t *buf)
+{
+	struct fe_ring *r = &f->ring[2 * pair];
+	struct virtio_net_hdr_mrg_rxbuf h;
+	struct vring_used_elem e;
+	size_t len;
+
+	if (!used_next(r, &e))
+		return 0;
+	memcpy(&h, r->buf + e.id * FE_BUF, sizeof(h));
+	len = e.len - FE_HDR;
+	memcpy(buf, r->buf + e.id * FE_BUF + FE_HDR, len);
+	for (unsigned int i = 1; i < h.num_buffers; i++) {
+		if (!used_next(r, &e))
+			return 0;
+		memcpy(buf + len, r->buf + e.id * FE_BUF, e.len);
+		len += e.len;
+	}
+	return len;
+}
+
+/* Cut [buf, buf + len) into pieces at the given descriptors. */
+static unsigned int
+pieces(struct fe *f, struct vring_desc *d, unsigned int first, const uint8_t *buf,
+       size_t len, unsigned int nr)
+{
+	size_t off = 0;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		size_t n = i + 1 == nr ? len - off : (len - off) / (nr - i);
+
+		/* the header on its own, as most drivers have it */
+		if (nr == 2 && i == 0)
+			n = FE_HDR;
+		d[i] = (struct vring_desc){
+			.addr = fe_gpa(f, buf + off),
+			.len = (uint32_t)n,
+			.flags = i + 1 < nr ? VRING_DESC_F_NEXT : 0,
+			.next = (uint16_t)(first + i + 1),
+		};
+		off += n;
+	}
+	return nr;
+}
+
+bool
+fe_send(struct fe *f, unsigned int pair, const uint8_t *data, size_t len,
+	enum fe_shape shape)
+{
+	struct fe_ring *r = &f->ring[2 * pair + 1];
+	unsigned int nr_slots = FE_RING / PER_SEND;
+	unsigned int slot = r->avail_idx % nr_slots, head = slot * PER_SEND;
+	/* each slot has the buffers of its descriptors, one after the other */
+	uint8_t *buf = r->buf + head * FE_BUF;
+	struct vring_desc *table = (void *)((uint8_t *)r->desc + TABLE_OFF + head * 16);
+
+	if ((uint16_t)(r->avail_idx - r->used_idx) >= nr_slots ||
+	    len + FE_HDR > PER_SEND * FE_BUF)
+		return false;
+	memset(buf, 0, FE_HDR);
+	memcpy(buf + FE_HDR, data, len);
+	switch (shape) {
+	case FE_ONE:
+		pieces(f, &r->desc[head], head, buf, len + FE_HDR, 1);
+		break;
+	case FE_TWO:
+		pieces(f, &r->desc[head], head, buf, len + FE_HDR, 2);
+		break;
+	case FE_SCATTERED:
+		pieces(f, &r->desc[head], head, buf, len + FE_HDR, PER_SEND);
+		break;
+	case FE_INDIRECT:
+		pieces(f, table, 0, buf, len + FE_HDR, 3);
+		r->desc[head] = (struct vring_desc){ fe_gpa(f, table), 3 * 16,
+						     VRING_DESC_F_INDIRECT, 0 };
+		break;
+	}
+	fe_offer(r, (uint16_t)head);
+	return true;
+}
+
+unsigned int
+fe_reap(struct fe *f, unsigned int pair)
+{
+	struct fe_ring *r = &f->ring[2 * pair + 1];
+	struct vring_used_elem e;
+	unsigned int n = 0;
+
+	while (used_next(r, &e))
+		n++;
+	return n;
+}

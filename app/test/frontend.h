@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_TEST_FRONTEND_H
+#define WEIR_TEST_FRONTEND_H
+/*
+ * A small vhost-user frontend and virtio-net driver for tests: one region of
+ * guest memory, split rings, everything within reach so that a test can break
+ * it. It is a peer, so it knows nothing of weir's headers but the protocol's
+ * numbers.
+ */
+#include <linux/virtio_ring.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vhost_proto.h"
+
+#define FE_MAX_PAIRS 4
+#define FE_RING 64u	   /* entries of each ring */
+#define FE_BUF 2048u	   /* bytes of each buffer */
+#define FE_GPA 0x40000000u /* where guest memory begins */
+#define FE_HDR 12u	   /* virtio_net_hdr with num_buffers */
+
+/* How a packet is laid out in descriptors. */
+enum fe_shape { FE_ONE, FE_TWO, FE_INDIRECT, FE_SCATTERED };
+
+struct fe_ring {
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint8_t *buf; /* FE_RING buffers */
+	uint16_t avail_idx;
+	uint16_t used_idx;
+	int kick, call;
+};
+
+struct fe {
+	int sock;
+	int mem_fd;
+	uint8_t *mem;
+	size_t mem_len;
+	uint64_t features;
+	unsigned int nr_pairs;
+	struct fe_ring ring[2 * FE_MAX_PAIRS];
+};
+
+/* Everything below returns 0 (or what it says) or -errno. */
+
+/* Connect, agree on features (those of @p want that are offered), share memory,
+ * start all rings. @p ring_base: where the rings go on. */
+int fe_open(struct fe *f, const char *path, unsigned int nr_pairs, uint64_t want);
+
+/* As a guest that was killed: no good-bye. */
+void fe_close(struct fe *f);
+
+/* One message; wait for its answer if reply is not NULL or ack is asked for. */
+int fe_msg(struct fe *f, uint32_t request, const void *payload, uint32_t len,
+	   const int *fds, unsigned int nr_fds, void *reply, uint32_t reply_len);
+
+/* The same with REPLY_ACK: the answer's value, 0 if the backend took it. */
+int64_t fe_msg_ack(struct fe *f, uint32_t request, const void *payload, uint32_t len,
+		   const int *fds, unsigned int nr_fds);
+
+/* Only connect and map; fe_open() in its parts. */
+int fe_connect(struct fe *f, const char *path, unsigned int nr_pairs);
+int fe_features(struct fe *f, uint64_t want);
+int fe_share(struct fe *f);
+int fe_ring_start(struct fe *f, unsigned int ring, uint16_t base);
+
+/* Offer buffers for receiving until the ring is full. */
+void fe_post(struct fe *f, unsigned int pair);
+
+/* Receive one packet into @p buf, room for 65536. @return its length, 0: none. */
+size_t fe_recv(struct fe *f, unsigned int pair, uint8_t *buf);
+
+/* Offer a packet for sending. @return false: no descriptor is free. */
+bool fe_send(struct fe *f, unsigned int pair, const uint8_t *data, size_t len,
+	     enum fe_shape shape);
+
+/* Take back what was sent. @return how many. */
+unsigned int fe_reap(struct fe *f, unsigned int pair);
+
+/* Make one head available as it stands in the descriptor table. */
+void fe_offer(struct fe_ring *r, uint16_t head);
+
+/* The guest address of something in guest memory. */
+uint64_t fe_gpa(const struct fe *f, const void *p);
+
+#endif /* WEIR_TEST_FRONTEND_H */

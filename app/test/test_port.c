@@ -1,0 +1,757 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A port and the frontend of frontend.h in one process and one thread: each
+ * step of one side is followed by a look at the other.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+#include <rte_bus_vdev.h>
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+
+#include "frontend.h"
+#include "test.h"
+#include "weir_log.h"
+#include "weir_port.h"
+#include "weir_space.h"
+
+#define BURST 32u
+#define ALL_FEATURES UINT64_MAX
+
+/* Frame sizes, the last one of several mbufs and several buffers. */
+static const uint16_t sizes[] = { 60, 64, 65, 127, 512, 1514, 2036, 2037, 4096, 9000 };
+
+struct bench {
+	char path[64];
+	struct weir_port *port;
+	struct weir_space *space;
+	struct weir_queue *rxq, *txq;
+};
+
+static struct rte_mempool *pool;
+static char last_error[512];
+
+/* What is expected to go wrong is not shown, but looked at. */
+static void
+keep_errors(enum weir_log_level level, const char *msg)
+{
+	if (level <= WEIR_LOG_WARN)
+		snprintf(last_error, sizeof(last_error), "%s", msg);
+}
+
+static int
+bench_open(struct bench *b, const char *dma, uint32_t threshold)
+{
+	struct weir_port_conf conf = {
+		.name = "w0",
+		.path = b->path,
+		.nr_pairs = 1,
+		.dma_threshold = threshold,
+	};
+	int ret = 0;
+
+	*b = (struct bench){ 0 };
+	snprintf(b->path, sizeof(b->path), "/tmp/weir-test.%d.sock", (int)getpid());
+	weir_log_set_sink(keep_errors);
+	last_error[0] = '\0';
+	if (pool == NULL)
+		pool = rte_pktmbuf_pool_create("test_port", 4095, 0, 0,
+					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	if (pool == NULL)
+		return -ENOMEM;
+	if (dma != NULL)
+		ret = weir_space_get(&b->space);
+	if (ret == 0 && dma != NULL)
+		conf.mirror = weir_space_mirror(b->space);
+	if (ret == 0)
+		ret = weir_port_create(&conf, &b->port);
+	if (ret == 0)
+		ret = weir_port_rxq_setup(b->port, 0, pool, dma);
+	if (ret == 0)
+		ret = weir_port_txq_setup(b->port, 0, dma);
+	if (ret == 0)
+		ret = weir_port_start(b->port);
+	b->rxq = weir_port_rxq(b->port, 0);
+	b->txq = weir_port_txq(b->port, 0);
+	return ret;
+}
+
+/* 0 if no mbuf is left with anyone. */
+static unsigned int
+bench_close(struct bench *b)
+{
+	weir_port_destroy(b->port);
+	if (b->space != NULL)
+		weir_space_put(b->space);
+	weir_log_set_sink(NULL);
+	return rte_mempool_in_use_count(pool);
+}
+
+/* Wait for what another thread does; 5 s are a failed test. */
+static bool
+link_becomes(const struct bench *b, bool up)
+{
+	for (int i = 0; i < 5000; i++) {
+		if (weir_port_link(b->port) == up)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+/* Byte @p i of frame number @p nr. */
+static uint8_t
+pattern(uint32_t nr, size_t i)
+{
+	return (uint8_t)(nr * 31 + i * 7 + (i >> 8));
+}
+
+static void
+fill(uint8_t *buf, size_t len, uint32_t nr)
+{
+	for (size_t i = 0; i < len; i++)
+		buf[i] = pattern(nr, i);
+}
+
+static bool
+filled(const uint8_t *buf, size_t len, uint32_t nr)
+{
+	for (size_t i = 0; i < len; i++)
+		if (buf[i] != pattern(nr, i))
+			return false;
+	return true;
+}
+
+static struct rte_mbuf *
+frame(size_t len, uint32_t nr)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool), *last = m;
+	uint8_t buf[9000];
+	size_t off = 0;
+
+	fill(buf, len, nr);
+	while (last != NULL) {
+		size_t n = RTE_MIN(len - off, (size_t)rte_pktmbuf_tailroom(last));
+
+		memcpy(rte_pktmbuf_mtod(last, void *), buf + off, n);
+		last->data_len = (uint16_t)n;
+		m->pkt_len += (uint32_t)n;
+		off += n;
+		if (off == len)
+			break;
+		last->next = rte_pktmbuf_alloc(pool);
+		last = last->next;
+		m->nb_segs++;
+	}
+	return m;
+}
+
+static enum test_result
+to_host(struct bench *b, struct fe *f, uint32_t rounds)
+{
+	uint8_t buf[9000], *flat;
+	uint32_t sent = 0, got = 0;
+
+	for (uint32_t idle = 0; got < rounds; idle++) {
+		struct rte_mbuf *pkts[BURST];
+		size_t len = sizes[sent % RTE_DIM(sizes)];
+		uint16_t n;
+
+		len = RTE_MIN(len, (size_t)8000);
+		fill(buf, len, sent);
+		if (sent < rounds && fe_send(f, 0, buf, len, sent / 3 % 4))
+			sent++;
+		n = weir_port_rx_burst(b->rxq, pkts, BURST);
+		for (uint16_t i = 0; i < n; i++, got++, idle = 0) {
+			len = RTE_MIN(sizes[got % RTE_DIM(sizes)], 8000);
+			TEST_EQ(pkts[i]->pkt_len, len);
+			flat = (uint8_t *)(uintptr_t)rte_pktmbuf_read(pkts[i], 0,
+								      (uint32_t)len, buf);
+			TEST_ASSERT(flat != NULL && filled(flat, len, got));
+			rte_pktmbuf_free(pkts[i]);
+		}
+		fe_reap(f, 0);
+		TEST_ASSERT(idle < 2000000);
+	}
+	return TEST_OK;
+}
+
+static enum test_result
+to_guest(struct bench *b, struct fe *f, uint32_t rounds)
+{
+	static uint8_t buf[65536];
+	uint32_t sent = 0, got = 0;
+
+	for (uint32_t idle = 0; got < rounds; idle++) {
+		struct rte_mbuf *m;
+		size_t len;
+
+		fe_post(f, 0);
+		if (sent < rounds) {
+			m = frame(sizes[sent % RTE_DIM(sizes)], sent);
+			if (weir_port_tx_burst(b->txq, &m, 1) == 1)
+				sent++;
+			else
+				rte_pktmbuf_free(m);
+		} else {
+			weir_port_tx_burst(b->txq, NULL, 0);
+		}
+		while ((len = fe_recv(f, 0, buf)) != 0) {
+			TEST_EQ(len, sizes[got % RTE_DIM(sizes)]);
+			TEST_ASSERT(filled(buf, len, got));
+			got++;
+			idle = 0;
+		}
+		TEST_ASSERT(idle < 2000000);
+	}
+	return TEST_OK;
+}
+
+static enum test_result
+traffic(const char *dma, uint32_t threshold, struct weir_queue_stats *rx,
+	struct weir_queue_stats *tx)
+{
+	struct bench b;
+	struct fe f;
+
+	TEST_EQ(bench_open(&b, dma, threshold), 0);
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	TEST_ASSERT(link_becomes(&b, true));
+	if (to_host(&b, &f, 2000) != TEST_OK || to_guest(&b, &f, 2000) != TEST_OK)
+		return TEST_FAILED;
+	weir_queue_stats_get(b.rxq, rx);
+	weir_queue_stats_get(b.txq, tx);
+	TEST_EQ(rx->packets, 2000);
+	TEST_EQ(tx->packets, 2000);
+	TEST_EQ(rx->dropped + tx->dropped + rx->in_flight + tx->in_flight, 0);
+	fe_close(&f);
+	TEST_ASSERT(link_becomes(&b, false));
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
+static enum test_result
+cpu_every_shape_and_size_arrives(void)
+{
+	struct weir_queue_stats rx, tx;
+
+	if (traffic(NULL, 0, &rx, &tx) != TEST_OK)
+		return TEST_FAILED;
+	TEST_ASSERT(rx.cpu_copies >= 2000 && tx.cpu_copies >= 2000);
+	TEST_EQ(rx.dma_copies + tx.dma_copies, 0);
+	return TEST_OK;
+}
+
+/* A dmadev of ours for one test. */
+static int
+dma_open(const char *args)
+{
+	return rte_vdev_init("dma_weir_test", args);
+}
+
+static void
+dma_close(void)
+{
+	rte_vdev_uninit("dma_weir_test");
+}
+
+static enum test_result
+dma_case(const char *args, uint32_t threshold, bool errors)
+{
+	struct weir_queue_stats rx, tx;
+
+	TEST_EQ(dma_open(args), 0);
+	if (traffic("dma_weir_test", threshold, &rx, &tx) != TEST_OK)
+		return TEST_FAILED;
+	dma_close();
+	TEST_ASSERT(rx.dma_copies != 0 && tx.dma_copies != 0);
+	if (threshold == 0)
+		TEST_EQ(rx.cpu_copies + tx.cpu_copies, 0);
+	else
+		TEST_ASSERT(rx.cpu_copies != 0 && tx.cpu_copies != 0);
+	TEST_EQ(rx.dma_errors != 0, errors);
+	return TEST_OK;
+}
+
+static enum test_result
+dma_inline_every_shape_and_size_arrives(void)
+{
+	return dma_case("mode=inline", 0, false);
+}
+
+static enum test_result
+dma_thread_every_shape_and_size_arrives(void)
+{
+	return dma_case("mode=thread", 0, false);
+}
+
+static enum test_result
+dma_and_cpu_mixed_in_order(void)
+{
+	return dma_case("mode=thread,delay_us=20", 500, false);
+}
+
+static enum test_result
+dma_errors_copied_again_and_delivered(void)
+{
+	return dma_case("mode=thread,fail_nth=7", 0, true);
+}
+
+/* Chains no driver makes, and what the log must say of each. */
+struct hostile {
+	const char *says;
+	void (*break_it)(struct fe *f, struct fe_ring *r);
+};
+
+static void
+head_beyond_table(struct fe *f, struct fe_ring *r)
+{
+	(void)f;
+	fe_offer(r, FE_RING);
+}
+
+static void
+chain_loops(struct fe *f, struct fe_ring *r)
+{
+	r->desc[0] = (struct vring_desc){ fe_gpa(f, r->buf), 0,
+					  r->desc[0].flags | VRING_DESC_F_NEXT, 0 };
+	fe_offer(r, 0);
+}
+
+static void
+next_beyond_table(struct fe *f, struct fe_ring *r)
+{
+	r->desc[0] = (struct vring_desc){ fe_gpa(f, r->buf), 16,
+					  r->desc[0].flags | VRING_DESC_F_NEXT, 999 };
+	fe_offer(r, 0);
+}
+
+static void
+buffer_outside(struct fe *f, struct fe_ring *r)
+{
+	r->desc[0].addr = FE_GPA + f->mem_len - 10;
+	r->desc[0].len = 1000;
+	fe_offer(r, 0);
+}
+
+static void
+buffer_wraps(struct fe *f, struct fe_ring *r)
+{
+	(void)f;
+	r->desc[0].addr = UINT64_MAX - 10;
+	r->desc[0].len = 1000;
+	fe_offer(r, 0);
+}
+
+static void
+wrong_direction(struct fe *f, struct fe_ring *r)
+{
+	(void)f;
+	r->desc[0].flags ^= VRING_DESC_F_WRITE;
+	fe_offer(r, 0);
+}
+
+static void
+table_bad_length(struct fe *f, struct fe_ring *r)
+{
+	r->desc[0] =
+		(struct vring_desc){ fe_gpa(f, r->buf), 17, VRING_DESC_F_INDIRECT, 0 };
+	fe_offer(r, 0);
+}
+
+static void
+table_nested(struct fe *f, struct fe_ring *r)
+{
+	struct vring_desc *t = (void *)r->buf;
+
+	*t = (struct vring_desc){ fe_gpa(f, r->buf), 16, VRING_DESC_F_INDIRECT, 0 };
+	r->desc[0] =
+		(struct vring_desc){ fe_gpa(f, r->buf), 16, VRING_DESC_F_INDIRECT, 0 };
+	fe_offer(r, 0);
+}
+
+static void
+avail_too_far(struct fe *f, struct fe_ring *r)
+{
+	(void)f;
+	r->avail->idx = (uint16_t)(r->avail->idx + FE_RING + 1);
+}
+
+static const struct hostile hostile[] = {
+	{ "head of a chain", head_beyond_table },
+	{ "loops", chain_loops },
+	{ "next is not in", next_beyond_table },
+	{ "outside guest memory", buffer_outside },
+	{ "outside guest memory", buffer_wraps },
+	{ "wrong direction", wrong_direction },
+	{ "bad length", table_bad_length },
+	{ "inside an indirect", table_nested },
+	{ "more than a ring ahead", avail_too_far },
+};
+
+static enum test_result
+hostile_ring(const struct hostile *h, unsigned int ring, const char *dma)
+{
+	struct bench b;
+	struct fe f;
+
+	TEST_EQ(bench_open(&b, dma, 0), 0);
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	f.ring[ring].desc[0] = (struct vring_desc){
+		fe_gpa(&f, f.ring[ring].buf),
+		FE_BUF,
+		ring == 0 ? VRING_DESC_F_WRITE : 0,
+		0,
+	};
+	h->break_it(&f, &f.ring[ring]);
+	if (ring == 0) {
+		struct rte_mbuf *m = frame(100, 0);
+
+		TEST_EQ(weir_port_tx_burst(b.txq, &m, 1), 0);
+		rte_pktmbuf_free(m);
+	} else {
+		struct rte_mbuf *m;
+
+		TEST_EQ(weir_port_rx_burst(b.rxq, &m, 1), 0);
+	}
+	TEST_ASSERT(link_becomes(&b, false));
+	if (strstr(last_error, h->says) == NULL) {
+		printf("    '%s' does not say '%s'\n", last_error, h->says);
+		return TEST_FAILED;
+	}
+	fe_close(&f);
+	/* the next guest finds a port as new */
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	if (to_host(&b, &f, 50) != TEST_OK || to_guest(&b, &f, 50) != TEST_OK)
+		return TEST_FAILED;
+	fe_close(&f);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
+static enum test_result
+hostile_rings_reset_the_port_with_a_reason(void)
+{
+	for (size_t i = 0; i < RTE_DIM(hostile); i++)
+		for (unsigned int ring = 0; ring < 2; ring++)
+			if (hostile_ring(&hostile[i], ring, NULL) != TEST_OK) {
+				printf("    case %zu, ring %u\n", i, ring);
+				return TEST_FAILED;
+			}
+	return TEST_OK;
+}
+
+static enum test_result
+hostile_rings_reset_the_port_with_dma(void)
+{
+	TEST_EQ(dma_open("mode=thread,delay_us=50"), 0);
+	for (size_t i = 0; i < RTE_DIM(hostile); i++)
+		for (unsigned int ring = 0; ring < 2; ring++)
+			if (hostile_ring(&hostile[i], ring, "dma_weir_test") != TEST_OK)
+				return TEST_FAILED;
+	dma_close();
+	return TEST_OK;
+}
+
+static unsigned int
+count_dir(const char *path)
+{
+	DIR *d = opendir(path);
+	unsigned int n = 0;
+
+	while (d != NULL && readdir(d) != NULL)
+		n++;
+	if (d != NULL)
+		closedir(d);
+	return n;
+}
+
+static unsigned int
+count_maps(void)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned int n = 0;
+	int c;
+
+	while (f != NULL && (c = fgetc(f)) != EOF)
+		n += c == '\n';
+	if (f != NULL)
+		fclose(f);
+	return n;
+}
+
+/* A guest dies in the middle of things, again and again. */
+static enum test_result
+guests_killed(const char *dma, unsigned int times)
+{
+	unsigned int fds = 0, maps = 0;
+	size_t regions = 0;
+	struct bench b;
+
+	TEST_EQ(bench_open(&b, dma, 0), 0);
+	for (unsigned int i = 0; i < times; i++) {
+		struct rte_mbuf *pkts[BURST];
+		uint8_t buf[1500];
+		struct fe f;
+		uint16_t n;
+
+		TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+		fe_post(&f, 0);
+		fill(buf, sizeof(buf), i);
+		for (unsigned int k = 0; k < 10; k++)
+			fe_send(&f, 0, buf, sizeof(buf), FE_TWO);
+		n = weir_port_rx_burst(b.rxq, pkts, 5);
+		rte_pktmbuf_free_bulk(pkts, n);
+		for (unsigned int k = 0; k < 10; k++)
+			pkts[k] = frame(sizes[k], k);
+		n = weir_port_tx_burst(b.txq, pkts, 10);
+		rte_pktmbuf_free_bulk(pkts + n, 10u - n);
+		fe_close(&f);
+		TEST_ASSERT(link_becomes(&b, false));
+		TEST_EQ(weir_port_tx_burst(b.txq, pkts, 0), 0);
+		/* what the first one leaves is what the last one may leave */
+		if (i == 0) {
+			fds = count_dir("/proc/self/fd");
+			maps = count_maps();
+			if (b.space != NULL)
+				regions = weir_mirror_regions(weir_space_mirror(b.space));
+		}
+	}
+	TEST_EQ(count_dir("/proc/self/fd"), fds);
+	TEST_EQ(count_maps(), maps);
+	if (b.space != NULL)
+		TEST_EQ(weir_mirror_regions(weir_space_mirror(b.space)), regions);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
+static enum test_result
+guest_killed_50_times_leaves_nothing(void)
+{
+	return guests_killed(NULL, 50);
+}
+
+static enum test_result
+guest_killed_50_times_with_copies_under_way(void)
+{
+	enum test_result r;
+
+	TEST_EQ(dma_open("mode=thread,delay_us=2000"), 0);
+	r = guests_killed("dma_weir_test", 50);
+	dma_close();
+	return r;
+}
+
+/* GET_VRING_BASE with frames in the window: none is lost, none comes twice. */
+static enum test_result
+ring_stopped_in_flight_goes_on_where_it_was(void)
+{
+	const struct vhost_vring_state which = { 1, 0 };
+	struct vhost_vring_state base;
+	struct rte_mbuf *pkts[BURST];
+	uint32_t got = 0;
+	uint8_t buf[200];
+	struct bench b;
+	struct fe f;
+
+	TEST_EQ(dma_open("mode=thread,delay_us=3000"), 0);
+	TEST_EQ(bench_open(&b, "dma_weir_test", 0), 0);
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	for (uint32_t i = 0; i < 12; i++) {
+		fill(buf, sizeof(buf), i);
+		TEST_ASSERT(fe_send(&f, 0, buf, sizeof(buf), FE_ONE));
+	}
+	for (int stop = 0; stop < 5; stop++) {
+		uint16_t n = weir_port_rx_burst(b.rxq, pkts, 4);
+
+		for (uint16_t i = 0; i < n; i++) {
+			TEST_ASSERT(filled(rte_pktmbuf_mtod(pkts[i], uint8_t *),
+					   sizeof(buf), got++));
+			rte_pktmbuf_free(pkts[i]);
+		}
+		TEST_EQ(fe_msg(&f, WEIR_VHOST_GET_VRING_BASE, &which, sizeof(which), NULL,
+			       0, &base, sizeof(base)),
+			0);
+		TEST_EQ(base.num, got);
+		TEST_EQ(f.ring[1].used->idx, got);
+		TEST_EQ(fe_ring_start(&f, 1, (uint16_t)base.num), 0);
+	}
+	for (uint32_t idle = 0; got < 12; idle++) {
+		uint16_t n = weir_port_rx_burst(b.rxq, pkts, BURST);
+
+		for (uint16_t i = 0; i < n; i++) {
+			TEST_ASSERT(filled(rte_pktmbuf_mtod(pkts[i], uint8_t *),
+					   sizeof(buf), got++));
+			rte_pktmbuf_free(pkts[i]);
+		}
+		TEST_ASSERT(idle < 100000000);
+	}
+	fe_close(&f);
+	TEST_EQ(bench_close(&b), 0);
+	dma_close();
+	return TEST_OK;
+}
+
+/* Nobody calls the transmit queue again; the control thread gives frames up. */
+static enum test_result
+frame_arrives_though_nobody_polls(void)
+{
+	static uint8_t buf[65536];
+	struct rte_mbuf *m;
+	struct bench b;
+	size_t len = 0;
+	struct fe f;
+
+	TEST_EQ(dma_open("mode=thread,delay_us=5000"), 0);
+	TEST_EQ(bench_open(&b, "dma_weir_test", 0), 0);
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	fe_post(&f, 0);
+	m = frame(300, 1);
+	TEST_EQ(weir_port_tx_burst(b.txq, &m, 1), 1);
+	for (int i = 0; i < 5000 && len == 0; i++) {
+		len = fe_recv(&f, 0, buf);
+		usleep(1000);
+	}
+	TEST_EQ(len, 300);
+	TEST_ASSERT(filled(buf, len, 1));
+	fe_close(&f);
+	TEST_EQ(bench_close(&b), 0);
+	dma_close();
+	return TEST_OK;
+}
+
+/* One buffer a frame: one that does not fit is dropped, those behind it are not. */
+static enum test_result
+frame_too_long_without_mergeable_is_dropped(void)
+{
+	const uint64_t mrg = WEIR_VHOST_BIT(VIRTIO_NET_F_MRG_RXBUF);
+	struct weir_queue_stats st;
+	static uint8_t buf[65536];
+	struct rte_mbuf *m[3];
+	struct bench b;
+	struct fe f;
+
+	TEST_EQ(bench_open(&b, NULL, 0), 0);
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES & ~mrg), 0);
+	fe_post(&f, 0);
+	m[0] = frame(100, 0);
+	m[1] = frame(FE_BUF - FE_HDR + 1, 1);
+	m[2] = frame(FE_BUF - FE_HDR, 2);
+	TEST_EQ(weir_port_tx_burst(b.txq, m, 3), 3);
+	TEST_EQ(fe_recv(&f, 0, buf), 100);
+	TEST_EQ(fe_recv(&f, 0, buf), FE_BUF - FE_HDR);
+	TEST_ASSERT(filled(buf, FE_BUF - FE_HDR, 2));
+	TEST_EQ(fe_recv(&f, 0, buf), 0);
+	weir_queue_stats_get(b.txq, &st);
+	TEST_EQ(st.packets, 2);
+	TEST_EQ(st.dropped, 1);
+	fe_close(&f);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
+/* Frames no Ethernet has go back to the guest and nowhere else. */
+static enum test_result
+runt_and_giant_from_guest_are_dropped(void)
+{
+	struct weir_queue_stats st;
+	struct rte_mbuf *m[4];
+	struct fe_ring *r;
+	uint8_t buf[64];
+	struct bench b;
+	struct fe f;
+
+	TEST_EQ(bench_open(&b, NULL, 0), 0);
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	r = &f.ring[1];
+	fill(buf, sizeof(buf), 5);
+	r->desc[40] = (struct vring_desc){ fe_gpa(&f, r->buf), FE_HDR - 1, 0, 0 };
+	fe_offer(r, 40);
+	r->desc[41] = (struct vring_desc){ fe_gpa(&f, r->buf), FE_HDR + 13, 0, 0 };
+	fe_offer(r, 41);
+	r->desc[42] = (struct vring_desc){ fe_gpa(&f, r->buf), 0, 0, 0 };
+	fe_offer(r, 42);
+	r->desc[43] = (struct vring_desc){ FE_GPA, 70000, 0, 0 };
+	fe_offer(r, 43);
+	TEST_EQ(weir_port_rx_burst(b.rxq, m, 4), 0);
+	TEST_EQ(fe_reap(&f, 0), 4);
+	weir_queue_stats_get(b.rxq, &st);
+	TEST_EQ(st.dropped, 4);
+	TEST_ASSERT(weir_port_link(b.port));
+	fe_close(&f);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
+/* A second frontend is turned away and the first does not notice. */
+static enum test_result
+second_peer_turned_away(void)
+{
+	struct bench b;
+	struct fe f, g;
+
+	TEST_EQ(bench_open(&b, NULL, 0), 0);
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	TEST_ASSERT(fe_open(&g, b.path, 1, ALL_FEATURES) != 0);
+	TEST_ASSERT(strstr(last_error, "second peer") != NULL);
+	if (to_host(&b, &f, 20) != TEST_OK)
+		return TEST_FAILED;
+	fe_close(&f);
+	TEST_EQ(fe_open(&g, b.path, 1, ALL_FEATURES), 0);
+	fe_close(&g);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
+/* The guest's memory file is shorter than it says: touching it would be SIGBUS. */
+static enum test_result
+memory_beyond_its_file_refused(void)
+{
+	struct bench b;
+	struct fe f;
+
+	TEST_EQ(bench_open(&b, NULL, 0), 0);
+	TEST_EQ(fe_connect(&f, b.path, 1), 0);
+	TEST_EQ(fe_features(&f, ALL_FEATURES), 0);
+	f.mem_len += 0x100000;
+	TEST_ASSERT(fe_share(&f) != 0);
+	f.mem_len -= 0x100000;
+	TEST_ASSERT(strstr(last_error, "SET_MEM_TABLE") != NULL);
+	fe_close(&f);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
+static const struct test_case port_cases[] = {
+	{ "cpu_every_shape_and_size_arrives", cpu_every_shape_and_size_arrives },
+	{ "dma_inline_every_shape_and_size_arrives",
+	  dma_inline_every_shape_and_size_arrives },
+	{ "dma_thread_every_shape_and_size_arrives",
+	  dma_thread_every_shape_and_size_arrives },
+	{ "dma_and_cpu_mixed_in_order", dma_and_cpu_mixed_in_order },
+	{ "dma_errors_copied_again_and_delivered",
+	  dma_errors_copied_again_and_delivered },
+	{ "hostile_rings_reset_the_port_with_a_reason",
+	  hostile_rings_reset_the_port_with_a_reason },
+	{ "hostile_rings_reset_the_port_with_dma",
+	  hostile_rings_reset_the_port_with_dma },
+	{ "guest_killed_50_times_leaves_nothing", guest_killed_50_times_leaves_nothing },
+	{ "guest_killed_50_times_with_copies_under_way",
+	  guest_killed_50_times_with_copies_under_way },
+	{ "ring_stopped_in_flight_goes_on_where_it_was",
+	  ring_stopped_in_flight_goes_on_where_it_was },
+	{ "frame_arrives_though_nobody_polls", frame_arrives_though_nobody_polls },
+	{ "frame_too_long_without_mergeable_is_dropped",
+	  frame_too_long_without_mergeable_is_dropped },
+	{ "runt_and_giant_from_guest_are_dropped",
+	  runt_and_giant_from_guest_are_dropped },
+	{ "second_peer_turned_away", second_peer_turned_away },
+	{ "memory_beyond_its_file_refused", memory_beyond_its_file_refused },
+};
+AUTOTEST_EAL(port_autotest, port_cases);

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net_weir.h"
+#include "weir_args.h"
+#include "weir_log.h"
+
+static int
+set_string(const char *value, char **out)
+{
+	if (value[0] == '\0')
+		return -EINVAL;
+	*out = strdup(value);
+	return *out != NULL ? 0 : -ENOMEM;
+}
+
+static int
+set_bool(const char *value, bool *out)
+{
+	uint64_t v;
+	int ret = weir_arg_number(value, 0, 1, &v);
+
+	if (ret == 0)
+		*out = v != 0;
+	return ret;
+}
+
+static int
+set_iface(const char *value, void *ctx)
+{
+	struct net_weir_args *a = ctx;
+
+	return set_string(value, &a->iface);
+}
+
+static int
+set_queues(const char *value, void *ctx)
+{
+	struct net_weir_args *a = ctx;
+	uint64_t v;
+	int ret = weir_arg_number(value, 1, WEIR_PORT_MAX_PAIRS, &v);
+
+	if (ret == 0)
+		a->queues = (uint16_t)v;
+	return ret;
+}
+
+static int
+set_client(const char *value, void *ctx)
+{
+	return set_bool(value, &((struct net_weir_args *)ctx)->client);
+}
+
+static int
+set_tso(const char *value, void *ctx)
+{
+	return set_bool(value, &((struct net_weir_args *)ctx)->tso);
+}
+
+static int
+set_linear(const char *value, void *ctx)
+{
+	return set_bool(value, &((struct net_weir_args *)ctx)->linear);
+}
+
+static int
+set_ext_buf(const char *value, void *ctx)
+{
+	return set_bool(value, &((struct net_weir_args *)ctx)->ext_buf);
+}
+
+static int
+set_legacy_flags(const char *value, void *ctx)
+{
+	return set_bool(value, &((struct net_weir_args *)ctx)->legacy_flags);
+}
+
+/* Known to net_vhost and not to us: 0 is the same, 1 is refused. */
+static int
+set_must_be_off(const char *value, void *ctx)
+{
+	uint64_t v;
+
+	(void)ctx;
+	return weir_arg_number(value, 0, 0, &v);
+}
+
+static int
+set_threshold(const char *value, void *ctx)
+{
+	struct net_weir_args *a = ctx;
+	uint64_t v;
+	int ret = weir_arg_number(value, 0, UINT32_MAX, &v);
+
+	if (ret == 0)
+		a->dma_threshold = (uint32_t)v;
+	return ret;
+}
+
+/* "txq0@dma_weir0" or "rxq3@0000:00:04.0" */
+static int
+set_dma(struct net_weir_args *a, char *item)
+{
+	char *name = strchr(item, '@'), **slot;
+	uint64_t q;
+
+	if (name == NULL ||
+	    (strncmp(item, "txq", 3) != 0 && strncmp(item, "rxq", 3) != 0))
+		return -EINVAL;
+	*name++ = '\0';
+	if (weir_arg_number(item + 3, 0, WEIR_PORT_MAX_PAIRS - 1, &q) != 0)
+		return -EINVAL;
+	slot = item[0] == 't' ? &a->dma_tx[q] : &a->dma_rx[q];
+	return *slot == NULL ? set_string(name, slot) : -EINVAL;
+}
+
+static int
+set_dmas(const char *value, void *ctx)
+{
+	char *list, *item, *rest;
+	size_t len = strlen(value);
+	int ret = -EINVAL;
+
+	/* brackets, so that a shell's or a switch's own separators may be used */
+	if (len < 2 || value[0] != '[' || value[len - 1] != ']')
+		return -EINVAL;
+	list = strndup(value + 1, len - 2);
+	if (list == NULL)
+		return -ENOMEM;
+	for (item = strtok_r(list, ";,", &rest); item != NULL;
+	     item = strtok_r(NULL, ";,", &rest)) {
+		ret = set_dma(ctx, item);
+		if (ret != 0)
+			break;
+	}
+	free(list);
+	return ret;
+}
+
+static const struct weir_arg arg_table[] = {
+	{ "iface", "the path of a socket", set_iface },
+	{ "queues", "a number of queue pairs from 1 to 128", set_queues },
+	{ "client", "0 or 1", set_client },
+	{ "tso", "0 or 1", set_tso },
+	{ "linear-buffer", "0 or 1", set_linear },
+	{ "ext-buffer", "0 or 1", set_ext_buf },
+	{ "legacy-ol-flags", "0 or 1", set_legacy_flags },
+	{ "iommu-support", "0: net_weir has no IOTLB yet", set_must_be_off },
+	{ "postcopy-support", "0: net_weir has no postcopy yet", set_must_be_off },
+	{ "dmas", "a list such as [txq0@dma0;rxq0@dma1], each queue once", set_dmas },
+	{ "dma-threshold", "a number of bytes from 0 to 4294967295", set_threshold },
+};
+
+/* A queue that the port does not have would get no DMA and nobody would notice. */
+static const char *
+dma_without_queue(const struct net_weir_args *a)
+{
+	for (unsigned int i = a->queues; i < WEIR_PORT_MAX_PAIRS; i++) {
+		if (a->dma_rx[i] != NULL)
+			return a->dma_rx[i];
+		if (a->dma_tx[i] != NULL)
+			return a->dma_tx[i];
+	}
+	return NULL;
+}
+
+int
+net_weir_args_parse(const char *name, const char *str, struct net_weir_args *a)
+{
+	char why[256];
+	int ret;
+
+	*a = (struct net_weir_args){ .queues = 1 };
+	ret = weir_args_parse(str, arg_table, RTE_DIM(arg_table), a, why, sizeof(why));
+	if (ret == 0 && a->iface == NULL) {
+		snprintf(why, sizeof(why), "argument 'iface' is missing");
+		ret = -EINVAL;
+	}
+	if (ret == 0 && dma_without_queue(a) != NULL) {
+		snprintf(why, sizeof(why),
+			 "argument 'dmas': %s is for a queue beyond queues=%u",
+			 dma_without_queue(a), a->queues);
+		ret = -EINVAL;
+	}
+	if (ret != 0)
+		weir_log(WEIR_LOG_ERR, "%s: %s", name, why);
+	return ret;
+}
+
+void
+net_weir_args_free(struct net_weir_args *a)
+{
+	free(a->iface);
+	a->iface = NULL;
+	for (unsigned int i = 0; i < WEIR_PORT_MAX_PAIRS; i++) {
+		free(a->dma_rx[i]);
+		free(a->dma_tx[i]);
+		a->dma_rx[i] = NULL;
+		a->dma_tx[i] = NULL;
+	}
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_version.h>
+
+#include <bus_vdev_driver.h>
+#include <ethdev_driver.h>
+#include <ethdev_vdev.h>
+
+#include "net_weir.h"
+#include "weir_errno.h"
+#include "weir_log.h"
+
+#define CSUM_RX_OFFLOADS (RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
+
+static uint16_t
+rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t n)
+{
+	return weir_port_rx_burst(rxq, pkts, n);
+}
+
+static uint16_t
+tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t n)
+{
+	return weir_port_tx_burst(txq, pkts, n);
+}
+
+/* virtio has no VLAN offload: with these two it looks as if it had. */
+static uint16_t
+rx_burst_vlan_strip(void *rxq, struct rte_mbuf **pkts, uint16_t n)
+{
+	n = weir_port_rx_burst(rxq, pkts, n);
+	for (uint16_t i = 0; i < n; i++)
+		rte_vlan_strip(pkts[i]);
+	return n;
+}
+
+static uint16_t
+tx_burst_vlan_insert(void *txq, struct rte_mbuf **pkts, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		/* one whose tag cannot be inserted is not sent, nor any behind it */
+		if ((pkts[i]->ol_flags & RTE_MBUF_F_TX_VLAN) != 0 &&
+		    rte_vlan_insert(&pkts[i]) != 0)
+			n = i;
+	}
+	return weir_port_tx_burst(txq, pkts, n);
+}
+
+static int
+link_update(struct rte_eth_dev *dev, int wait)
+{
+	struct net_weir *w = dev->data->dev_private;
+	struct rte_eth_link link = {
+		.link_speed = RTE_ETH_SPEED_NUM_10G,
+		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
+		.link_autoneg = RTE_ETH_LINK_FIXED,
+		.link_status =
+			weir_port_link(w->port) ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN,
+	};
+
+	RTE_SET_USED(wait);
+	return rte_eth_linkstatus_set(dev, &link);
+}
+
+static void
+notify(void *arg, enum weir_port_event event)
+{
+	struct net_weir *w = arg;
+
+	if (event == WEIR_PORT_EV_LINK) {
+		link_update(w->dev, 0);
+		rte_eth_dev_callback_process(w->dev, RTE_ETH_EVENT_INTR_LSC, NULL);
+	} else {
+		rte_eth_dev_callback_process(w->dev, RTE_ETH_EVENT_QUEUE_STATE, NULL);
+	}
+}
+
+static int
+dev_configure(struct rte_eth_dev *dev)
+{
+	const struct rte_eth_conf *conf = &dev->data->dev_conf;
+	struct net_weir *w = dev->data->dev_private;
+
+	dev->rx_pkt_burst = (conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0
+				    ? rx_burst_vlan_strip
+				    : rx_burst;
+	dev->tx_pkt_burst = (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0
+				    ? tx_burst_vlan_insert
+				    : tx_burst;
+	weir_port_set_sw_csum(w->port, (conf->rxmode.offloads & CSUM_RX_OFFLOADS) == 0);
+	return 0;
+}
+
+static int
+rx_queue_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc, unsigned int socket,
+	       const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
+{
+	struct net_weir *w = dev->data->dev_private;
+	const char *dma = w->args.dma_rx[q];
+	int ret = weir_port_rxq_setup(w->port, q, pool, dma);
+
+	RTE_SET_USED(nb_desc);
+	RTE_SET_USED(socket);
+	RTE_SET_USED(conf);
+	if (ret != 0) {
+		weir_log(WEIR_LOG_ERR, "%s: rxq%u%s%s: %s", dev->data->name, q,
+			 dma != NULL ? "@" : "", dma != NULL ? dma : "", weir_strerror(ret));
+		return ret;
+	}
+	weir_port_set_sw_csum(
+		w->port, (dev->data->dev_conf.rxmode.offloads & CSUM_RX_OFFLOADS) == 0);
+	dev->data->rx_queues[q] = weir_port_rxq(w->port, q);
+	return 0;
+}
+
+static int
+tx_queue_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc, unsigned int socket,
+	       const struct rte_eth_txconf *conf)
+{
+	struct net_weir *w = dev->data->dev_private;
+	const char *dma = w->args.dma_tx[q];
+	int ret = weir_port_txq_setup(w->port, q, dma);
+
+	RTE_SET_USED(nb_desc);
+	RTE_SET_USED(socket);
+	RTE_SET_USED(conf);
+	if (ret != 0) {
+		weir_log(WEIR_LOG_ERR, "%s: txq%u%s%s: %s", dev->data->name, q,
+			 dma != NULL ? "@" : "", dma != NULL ? dma : "", weir_strerror(ret));
+		return ret;
+	}
+	dev->data->tx_queues[q] = weir_port_txq(w->port, q);
+	return 0;
+}
+
+static int
+dev_start(struct rte_eth_dev *dev)
+{
+	struct net_weir *w = dev->data->dev_private;
+	int ret = weir_port_start(w->port);
+
+	if (ret != 0)
+		weir_log(WEIR_LOG_ERR, "%s: argument 'iface=%s': %s", dev->data->name,
+			 w->args.iface, weir_strerror(ret));
+	return ret;
+}
+
+static int
+dev_stop(struct rte_eth_dev *dev)
+{
+	struct net_weir *w = dev->data->dev_private;
+
+	weir_port_stop(w->port);
+	return 0;
+}
+
+static int
+dev_close(struct rte_eth_dev *dev)
+{
+	struct net_weir *w = dev->data->dev_private;
+
+	weir_port_destroy(w->port);
+	w->port = NULL;
+	if (w->space != NULL)
+		weir_space_put(w->space);
+	w->space = NULL;
+	net_weir_args_free(&w->args);
+	/* part of dev_private: ethdev must not free it by itself */
+	dev->data->mac_addrs = NULL;
+	return 0;
+}
+
+static int
+dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
+{
+	struct net_weir *w = dev->data->dev_private;
+
+	info->max_mac_addrs = 1;
+	info->max_rx_pktlen = UINT32_MAX;
+	info->max_rx_queues = w->args.queues;
+	info->max_tx_queues = w->args.queues;
+	info->tx_offload_capa =
+		RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_VLAN_INSERT;
+	info->rx_offload_capa =
+		RTE_ETH_RX_OFFLOAD_VLAN_STRIP | RTE_ETH_RX_OFFLOAD_SCATTER;
+	if (w->args.legacy_flags)
+		return 0;
+	info->tx_offload_capa |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
+				 RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
+				 RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+	info->rx_offload_capa |= CSUM_RX_OFFLOADS;
+	if (w->args.tso) {
+		info->tx_offload_capa |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
+		info->rx_offload_capa |= RTE_ETH_RX_OFFLOAD_TCP_LRO;
+		info->max_lro_pkt_size = UINT16_MAX;
+	}
+	return 0;
+}
+
+/* The guest decides how long its frames are; nothing here depends on it. */
+static int
+mtu_set(struct rte_eth_dev *dev, uint16_t mtu)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(mtu);
+	return 0;
+}
+
+/* A port to one guest has no other frames than that guest's. */
+static int
+rx_mode_set(struct rte_eth_dev *dev)
+{
+	RTE_SET_USED(dev);
+	return 0;
+}
+
+static int
+mac_addr_set(struct rte_eth_dev *dev, struct rte_ether_addr *mac)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(mac);
+	return 0;
+}
+
+static const struct eth_dev_ops net_weir_ops = {
+	.dev_configure = dev_configure,
+	.dev_start = dev_start,
+	.dev_stop = dev_stop,
+	.dev_close = dev_close,
+	.dev_infos_get = dev_infos_get,
+	.rx_queue_setup = rx_queue_setup,
+	.tx_queue_setup = tx_queue_setup,
+	.link_update = link_update,
+	.mtu_set = mtu_set,
+	.mac_addr_set = mac_addr_set,
+	.promiscuous_enable = rx_mode_set,
+	.promiscuous_disable = rx_mode_set,
+	.allmulticast_enable = rx_mode_set,
+	.allmulticast_disable = rx_mode_set,
+	.stats_get = net_weir_stats_get,
+	.stats_reset = net_weir_stats_reset,
+	.xstats_get = net_weir_xstats_get,
+	.xstats_get_names = net_weir_xstats_names,
+	.xstats_reset = net_weir_stats_reset,
+};
+
+static bool
+has_dma(const struct net_weir_args *a)
+{
+	for (unsigned int i = 0; i < a->queues; i++)
+		if (a->dma_rx[i] != NULL || a->dma_tx[i] != NULL)
+			return true;
+	return false;
+}
+
+static int
+port_create(struct net_weir *w)
+{
+	struct weir_port_conf conf = {
+		.name = w->dev->data->name,
+		.path = w->args.iface,
+		.client = w->args.client,
+		.nr_pairs = w->args.queues,
+		.mbuf_port = w->dev->data->port_id,
+		.tso = w->args.tso,
+		.linear = w->args.linear,
+		.ext_buf = w->args.ext_buf,
+		.legacy_flags = w->args.legacy_flags,
+		.dma_threshold = w->args.dma_threshold,
+		.notify = notify,
+		.notify_arg = w,
+	};
+	int ret;
+
+	/* no engine, no address space: memory that no device uses is not mapped */
+	if (has_dma(&w->args)) {
+		ret = weir_space_get(&w->space);
+		if (ret != 0)
+			return ret;
+		conf.mirror = weir_space_mirror(w->space);
+	}
+	ret = weir_port_create(&conf, &w->port);
+	if (ret != 0 && w->space != NULL)
+		weir_space_put(w->space);
+	return ret;
+}
+
+static void
+dev_fill(struct rte_eth_dev *dev, struct net_weir *w)
+{
+	/* locally administered, "WEIR", and the port's number */
+	w->mac = (struct rte_ether_addr){
+		.addr_bytes = { 0x02, 'W', 'E', 'I', 'R', (uint8_t)dev->data->port_id },
+	};
+	w->dev = dev;
+	dev->data->mac_addrs = &w->mac;
+	dev->data->dev_flags |= RTE_ETH_DEV_INTR_LSC;
+	dev->data->dev_link = (struct rte_eth_link){
+		.link_speed = RTE_ETH_SPEED_NUM_10G,
+		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
+		.link_status = RTE_ETH_LINK_DOWN,
+		.link_autoneg = RTE_ETH_LINK_FIXED,
+	};
+	dev->dev_ops = &net_weir_ops;
+	dev->rx_pkt_burst = rx_burst;
+	dev->tx_pkt_burst = tx_burst;
+}
+
+static int
+probe(struct rte_vdev_device *vdev)
+{
+	const char *name = rte_vdev_device_name(vdev);
+	struct net_weir_args args;
+	struct rte_eth_dev *dev;
+	struct net_weir *w;
+	int ret;
+
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
+		weir_log(WEIR_LOG_ERR,
+			 "%s: a secondary process cannot have vhost-user ports", name);
+		return -ENOTSUP;
+	}
+	ret = net_weir_args_parse(name, rte_vdev_device_args(vdev), &args);
+	if (ret != 0)
+		goto err_args;
+	dev = rte_eth_vdev_allocate(vdev, sizeof(*w));
+	if (dev == NULL) {
+		ret = -ENOMEM;
+		goto err_args;
+	}
+	w = dev->data->dev_private;
+	w->args = args;
+	dev_fill(dev, w);
+	ret = port_create(w);
+	if (ret != 0) {
+		weir_log(WEIR_LOG_ERR, "%s: %s", name, weir_strerror(ret));
+		dev->data->mac_addrs = NULL;
+		rte_eth_dev_release_port(dev);
+		goto err_args;
+	}
+	rte_eth_dev_probing_finish(dev);
+	return 0;
+
+err_args:
+	net_weir_args_free(&args);
+	return ret;
+}
+
+static int
+rem(struct rte_vdev_device *vdev)
+{
+	struct rte_eth_dev *dev = rte_eth_dev_allocated(rte_vdev_device_name(vdev));
+
+	if (dev == NULL)
+		return 0;
+	if (((struct net_weir *)dev->data->dev_private)->port != NULL)
+		dev_close(dev);
+	return rte_eth_dev_release_port(dev);
+}
+
+static struct rte_vdev_driver net_weir_driver = {
+	.probe = probe,
+	.remove = rem,
+};
+
+RTE_PMD_REGISTER_VDEV(net_weir, net_weir_driver);
+RTE_PMD_REGISTER_PARAM_STRING(net_weir, "iface=<path> "
+					"queues=<1-128> "
+					"client=<0|1> "
+					"tso=<0|1> "
+					"linear-buffer=<0|1> "
+					"ext-buffer=<0|1> "
+					"legacy-ol-flags=<0|1> "
+					"dmas=[<txq|rxq><n>@<dmadev>;...] "
+					"dma-threshold=<bytes>");
