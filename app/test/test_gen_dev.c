@@ -84,7 +84,7 @@ static enum test_result
 gen_window_full_waits_for_ack(void)
 {
 	struct rte_mbuf *pkts[BURST];
-	int port = port_open("net_weir_gen0", "window=8,timeout_ms=60000");
+	int port = port_open("net_wgen0", "window=8,timeout_ms=60000");
 
 	TEST_ASSERT(port >= 0);
 	TEST_EQ(receive(port, pkts), 8);
@@ -108,8 +108,8 @@ static enum test_result
 gen_two_full_windows_go_on(void)
 {
 	struct rte_mbuf *a_pkts[BURST], *b_pkts[BURST];
-	int a = port_open("net_weir_gen0", "window=8,timeout_ms=60000");
-	int b = port_open("net_weir_gen1", "window=8,timeout_ms=60000,size=imix");
+	int a = port_open("net_wgen0", "window=8,timeout_ms=60000");
+	int b = port_open("net_wgen1", "window=8,timeout_ms=60000,size=imix");
 
 	TEST_ASSERT(a >= 0 && b >= 0);
 	for (unsigned int i = 0; i < 1000; i++) {
@@ -132,7 +132,7 @@ static enum test_result
 gen_lost_window_given_up(void)
 {
 	struct rte_mbuf *pkts[BURST];
-	int port = port_open("net_weir_gen0", "window=8,timeout_ms=1");
+	int port = port_open("net_wgen0", "window=8,timeout_ms=1");
 
 	TEST_ASSERT(port >= 0);
 	TEST_EQ(receive(port, pkts), 8);
@@ -150,7 +150,7 @@ static enum test_result
 gen_mishaps_counted_apart(void)
 {
 	struct rte_mbuf *pkts[BURST];
-	int port = port_open("net_weir_gen0", "window=0,size=200");
+	int port = port_open("net_wgen0", "window=0,size=200");
 
 	TEST_ASSERT(port >= 0);
 	TEST_EQ(receive(port, pkts), BURST);
@@ -187,7 +187,7 @@ static enum test_result
 gen_paused_drains(void)
 {
 	struct rte_mbuf *pkts[BURST], *more[BURST];
-	int port = port_open("net_weir_gen0", "window=0,start=0");
+	int port = port_open("net_wgen0", "window=0,start=0");
 
 	TEST_ASSERT(port >= 0);
 	TEST_EQ(receive(port, pkts), 0);
@@ -206,7 +206,7 @@ static enum test_result
 gen_count_reached_stops(void)
 {
 	struct rte_mbuf *pkts[BURST];
-	int port = port_open("net_weir_gen0", "window=0,count=40,streams=3,size=9000");
+	int port = port_open("net_wgen0", "window=0,count=40,streams=3,size=9000");
 
 	TEST_ASSERT(port >= 0);
 	TEST_EQ(receive(port, pkts), 32);
@@ -230,7 +230,7 @@ static enum test_result
 gen_pool_empty_counted(void)
 {
 	struct rte_mbuf *pkts[1023], *hold[1023];
-	int port = port_open("net_weir_gen0", "window=0,size=9000");
+	int port = port_open("net_wgen0", "window=0,size=9000");
 	struct rte_eth_stats stats;
 
 	TEST_ASSERT(port >= 0);
@@ -255,7 +255,7 @@ gen_bad_arguments_refused(void)
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		int port = port_open("net_weir_gen0", bad[i]);
+		int port = port_open("net_wgen0", bad[i]);
 
 		if (port >= 0)
 			printf("    took %s\n", bad[i]);

@@ -2,7 +2,7 @@
 #ifndef GEN_H
 #define GEN_H
 /*
- * net_weir_gen: an ethdev that makes packets and checks those it is given.
+ * net_wgen: an ethdev that makes packets and checks those it is given.
  *
  * What an application receives from it is generated; what the application
  * sends to it is verified, every byte, and counted as intact, corrupt, lost,
@@ -48,7 +48,7 @@ static_assert(GEN_MAX_QUEUES * GEN_QUEUE_STREAMS == GEN_MAX_STREAMS,
 
 extern int gen_logtype;
 #define GEN_LOG(level, fmt, ...) \
-	rte_log(RTE_LOG_##level, gen_logtype, "net_weir_gen: " fmt "\n", ##__VA_ARGS__)
+	rte_log(RTE_LOG_##level, gen_logtype, "net_wgen: " fmt "\n", ##__VA_ARGS__)
 
 /* What is counted, a queue each. */
 enum gen_counter {

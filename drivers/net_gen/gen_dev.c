@@ -313,13 +313,13 @@ gen_remove(struct rte_vdev_device *vdev)
 	return rte_eth_dev_release_port(dev);
 }
 
-static struct rte_vdev_driver net_weir_gen_drv = {
+static struct rte_vdev_driver net_wgen_drv = {
 	.probe = gen_probe,
 	.remove = gen_remove,
 };
 
-RTE_PMD_REGISTER_VDEV(net_weir_gen, net_weir_gen_drv);
-RTE_PMD_REGISTER_PARAM_STRING(net_weir_gen,
+RTE_PMD_REGISTER_VDEV(net_wgen, net_wgen_drv);
+RTE_PMD_REGISTER_PARAM_STRING(net_wgen,
 			      "size=60..9000|A-B|imix|random window=<packets> "
 			      "count=<packets> streams=1..16 seed=<n> timeout_ms=<ms> "
 			      "yield=0|1 start=0|1");
