@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""dma_weir under DPDK's own dmadev_autotest, in the stock dpdk-test."""
+import json
+import os
+import re
+import subprocess
+
+from harness import (Process, check, check_equal, main, need_built, need_hugepages,
+                     need_program)
+
+SONAME = "librte_dma_weir.so"
+HUGE = ["--in-memory", "-m", "256"]
+NO_HUGE = ["--no-huge", "--no-shconf", "-m", "256"]
+# in line, beside the lcore, out of order, late
+ENGINES = ["", ",mode=thread", ",reorder=1", ",delay_us=20", ",mode=thread,reorder=1,delay_us=20"]
+
+
+def dpdk_test(ws, name, vdev, memory, iova):
+    """Run dmadev_autotest with one engine; what it printed about device 0, and its code."""
+    need_program("dpdk-test")
+    need_built(SONAME)
+    cpu = min(os.sched_getaffinity(0))
+    test = Process(ws, name, ["dpdk-test", "--no-pci", f"--lcores=0@{cpu}", "--no-telemetry",
+                              *memory, f"--iova-mode={iova}", "-d", SONAME, "--vdev", vdev],
+                   env={"DPDK_TEST": "dmadev_autotest"})
+    code = test.wait(120)
+    log = test.log().replace("\r", "\n")
+    # skeleton drivers that dpdk-test makes for itself have their own part
+    part = re.search(r"### Test dmadev instance \d+ \[dma_weir0\](.*?)(?:###|\Z)", log, re.S)
+    check(part, "dma_weir0 was not tested")
+    return part[1], log, code
+
+
+def check_passed(ws, name, args, memory, iova):
+    part, log, code = dpdk_test(ws, name, "dma_weir0" + args, memory, iova)
+    ran = re.findall(r"DMA Dev \d+: Running (.*?) Tests", part)
+    # an iova of 0 cannot be relied on to be a bad one where iovas are physical
+    wanted = ["copy", "burst capacity", "error handling", "fill"]
+    if iova == "pa":
+        wanted.remove("error handling")
+    check_equal(ran, wanted, f"what ran with '{args}'")
+    check("skipping" not in part or iova == "pa", f"with '{args}': {part}")
+    check("Test OK" in log and "Test Failed" not in log, f"with '{args}' it failed")
+    check_equal(code, 0, f"the exit code with '{args}'")
+
+
+def check_engines(ws, memory, iova):
+    for number, args in enumerate(ENGINES):
+        check_passed(ws, f"{iova}{number}", args, memory, iova)
+
+
+def autotest_passes_with_virtual_iovas(ws):
+    """Copies, errors, fills; every engine; huge pages."""
+    need_hugepages(256)
+    check_engines(ws, HUGE, "va")
+
+
+def autotest_passes_with_physical_iovas(ws):
+    """The same where an iova is a physical address."""
+    need_hugepages(256)
+    check_engines(ws, HUGE, "pa")
+
+
+def autotest_passes_without_huge_pages(ws):
+    """The same in 4 KiB pages."""
+    check_engines(ws, NO_HUGE, "va")
+
+
+def autotest_fails_with_failing_engine(ws):
+    """An engine told to fail is found out: the test above can fail."""
+    part, log, _ = dpdk_test(ws, "failing", "dma_weir0,fail_nth=1000", NO_HUGE, "va")
+    check("error" in part.lower(), f"no error in {part}")
+    check("Test Failed" in log, "dmadev_autotest did not fail")
+
+
+def pmdinfo_readable(_):
+    """dpdk-pmdinfo.py tells the driver's name and arguments."""
+    need_program("dpdk-pmdinfo.py")
+    out = subprocess.run(["dpdk-pmdinfo.py", need_built(SONAME)], check=True,
+                         capture_output=True, text=True)
+    info = json.loads(out.stdout)
+    check_equal([i["name"] for i in info], ["dma_weir"], "the drivers in it")
+    check("mode=" in info[0]["params"], f"parameters: {info[0]['params']}")
+
+
+main("dmadev_e2e", [
+    autotest_passes_with_virtual_iovas,
+    autotest_passes_with_physical_iovas,
+    autotest_passes_without_huge_pages,
+    autotest_fails_with_failing_engine,
+    pmdinfo_readable,
+])
