@@ -17,6 +17,7 @@
 #include <rte_errno.h>
 #include <rte_memory.h>
 
+#include "weir_errno.h"
 #include "weir_fail.h"
 #include "weir_log.h"
 #include "weir_space.h"
@@ -131,7 +132,7 @@ event_check(struct weir_space *s, enum rte_mem_event type, const void *addr, siz
 	atomic_fetch_add_explicit(&s->failures, 1, memory_order_relaxed);
 	weir_log(WEIR_LOG_ERR, "%s: %zu bytes of EAL's memory at %p not %s: %s",
 		 SPACE_NAME, len, addr,
-		 type == RTE_MEM_EVENT_ALLOC ? "mapped" : "unmapped", strerror(-ret));
+		 type == RTE_MEM_EVENT_ALLOC ? "mapped" : "unmapped", weir_strerror(ret));
 }
 
 /* EAL calls it after pages came and before pages go. */
