@@ -245,6 +245,18 @@ weir_space_get(struct weir_space **out)
 	return ret;
 }
 
+struct weir_space *
+weir_space_peek(void)
+{
+	struct weir_space *s;
+
+	pthread_mutex_lock(&process.lock);
+	s = process.space;
+	process.refs += s != NULL;
+	pthread_mutex_unlock(&process.lock);
+	return s;
+}
+
 void
 weir_space_put(struct weir_space *s)
 {

@@ -44,6 +44,13 @@ struct weir_space;
 int weir_space_get(struct weir_space **out);
 
 /**
+ * Take the process's space if there is one; for those who only look.
+ *
+ * @return NULL: there is none. Any thread.
+ */
+struct weir_space *weir_space_peek(void);
+
+/**
  * Give it back; the last one unmaps all and frees it. No device may be attached
  * to its model any more then. NULL is allowed.
  */

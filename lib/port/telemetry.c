@@ -56,7 +56,7 @@ add_port(struct rte_tel_data *d, const struct weir_port *p)
 {
 	char features[2 + 16 + 1];
 
-	snprintf(features, sizeof(features), "%#" PRIx64,
+	snprintf(features, sizeof(features), "0x%" PRIx64,
 		 p->session != NULL ? weir_vhost_features(p->session) : 0);
 	rte_tel_data_add_dict_string(d, "iface", p->path);
 	rte_tel_data_add_dict_string(d, "mode", p->conf.client ? "client" : "server");

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * /weir/maps         the DMA address space, in the manner of /proc/PID/maps
+ * /weir/maps,IOVA    the same from an address on
+ *
+ * A line is a region: its iovas, permissions, host address, bytes between the
+ * borders it can be split at (0: any), times mapped, and owner: the number of a
+ * port, 0 for EAL. The walk holds one region at a time and delays no one.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <rte_common.h>
+#include <rte_telemetry.h>
+#include <rte_version.h>
+
+#include "weir_args.h"
+#include "weir_space.h"
+
+/* An answer has 16 KiB, a line up to 120 bytes with its quotes. */
+#define MAX_LINES 120
+
+struct lines {
+	struct rte_tel_data *array;
+	unsigned int nr;
+	uint64_t next; /* where to go on, if more is set */
+	bool more;
+};
+
+static void
+add_u64(struct rte_tel_data *d, const char *name, uint64_t v)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+	rte_tel_data_add_dict_uint(d, name, v);
+#else
+	rte_tel_data_add_dict_u64(d, name, v);
+#endif
+}
+
+/* Returns whether it was the last that goes into this answer. */
+static bool
+add_line(struct lines *l, const struct weir_region *r)
+{
+	char text[RTE_TEL_MAX_STRING_LEN];
+
+	if (l->nr == MAX_LINES) {
+		l->next = r->iova.start;
+		l->more = true;
+		return true;
+	}
+	snprintf(text, sizeof(text),
+		 "%012" PRIx64 "-%012" PRIx64 " %c%c hva %012" PRIx64 " chunk %" PRIx64
+		 " refs %" PRIu32 " owner %" PRIu32,
+		 r->iova.start, r->iova.last, (r->prot & WEIR_PROT_READ) != 0 ? 'r' : '-',
+		 (r->prot & WEIR_PROT_WRITE) != 0 ? 'w' : '-', r->hva, r->chunk, r->refs,
+		 r->owner);
+	rte_tel_data_add_array_string(l->array, text);
+	l->nr++;
+	return false;
+}
+
+static void
+add_lines(struct lines *l, struct weir_map *map, uint64_t from)
+{
+	struct weir_map_query q = { .iova = from, .next = true };
+	struct weir_region r;
+
+	while (weir_map_query(map, &q, &r) == 0) {
+		if (add_line(l, &r) || r.iova.last == UINT64_MAX)
+			return;
+		q.iova = r.iova.last + 1;
+	}
+}
+
+static int
+answer_maps(struct weir_space *s, uint64_t from, struct rte_tel_data *d)
+{
+	struct weir_mirror *m = weir_space_mirror(s);
+	struct lines l = { .array = rte_tel_data_alloc() };
+	char next[2 + 16 + 1];
+
+	if (l.array == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_array(l.array, RTE_TEL_STRING_VAL);
+	add_lines(&l, weir_mirror_table(m), from);
+	add_u64(d, "regions", weir_mirror_regions(m));
+	add_u64(d, "iommu_entries", weir_sim_entries(weir_space_sim(s)));
+	add_u64(d, "iommu_faults", weir_sim_faults(weir_space_sim(s)));
+	add_u64(d, "iommu_broken", weir_mirror_broken(m));
+	add_u64(d, "eal_failures", weir_space_failures(s));
+	if (rte_tel_data_add_dict_container(d, "maps", l.array, 0) != 0) {
+		rte_tel_data_free(l.array);
+		return -ENOSPC;
+	}
+	if (l.more) {
+		snprintf(next, sizeof(next), "0x%" PRIx64, l.next);
+		rte_tel_data_add_dict_string(d, "next", next);
+	}
+	return 0;
+}
+
+static int
+maps(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	struct weir_space *s;
+	uint64_t from = 0;
+	int ret = 0;
+
+	if (params != NULL && params[0] != '\0')
+		ret = weir_arg_number(params, 0, UINT64_MAX, &from);
+	if (ret != 0)
+		return ret;
+	rte_tel_data_start_dict(d);
+	s = weir_space_peek();
+	if (s == NULL) {
+		/* no engine, no address space: an empty one to those who ask */
+		add_u64(d, "regions", 0);
+		return 0;
+	}
+	ret = answer_maps(s, from, d);
+	weir_space_put(s);
+	return ret;
+}
+
+RTE_INIT(space_tel_init)
+{
+	rte_telemetry_register_cmd("/weir/maps", maps,
+				   "The DMA address space; with an iova from there on.");
+}
