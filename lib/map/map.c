@@ -17,7 +17,7 @@ weir_map_create(struct weir_map **out)
 	if (m == NULL)
 		return -ENOMEM;
 	map_slab_init(&m->nodes, sizeof(struct map_node));
-	map_slab_init(&m->regions, sizeof(struct weir_map_held));
+	map_slots_init(&m->slots);
 	*out = m;
 	return 0;
 }
@@ -25,28 +25,19 @@ weir_map_create(struct weir_map **out)
 static void
 tree_free(struct weir_map *m, struct map_node *n)
 {
-	for (unsigned int i = 0; i < n->nr; i++) {
-		if (n->level > 0)
-			tree_free(m, n->child[i]);
-		else
-			map_slab_put(&m->regions, n->child[i]);
-	}
+	for (unsigned int i = 0; n->level > 0 && i < n->nr; i++)
+		tree_free(m, n->inner.child[i]);
 	map_slab_put(&m->nodes, n);
 }
 
 static void
-limbo_free(struct weir_map *m, struct map_limbo *l)
+nodes_free(struct weir_map *m, struct map_node **list)
 {
 	struct map_node *n;
-	struct weir_map_held *h;
 
-	while ((n = l->nodes) != NULL) {
-		l->nodes = n->link;
+	while ((n = *list) != NULL) {
+		*list = n->link;
 		map_slab_put(&m->nodes, n);
-	}
-	while ((h = l->regions) != NULL) {
-		l->regions = h->link;
-		map_slab_put(&m->regions, h);
 	}
 }
 
@@ -58,13 +49,12 @@ weir_map_destroy(struct weir_map *m)
 	if (m == NULL)
 		return;
 	assert(!m->change.open);
-	limbo_free(m, &m->waiting);
-	limbo_free(m, &m->limbo);
+	nodes_free(m, &m->waiting);
+	nodes_free(m, &m->limbo);
 	root = atomic_load(&m->root);
 	if (root != NULL)
 		tree_free(m, root);
 	map_slab_fini(&m->nodes);
-	map_slab_fini(&m->regions);
 	free(m);
 }
 
@@ -72,15 +62,15 @@ weir_map_destroy(struct weir_map *m)
 static void
 reclaim(struct weir_map *m)
 {
-	if (m->waiting.nodes != NULL || m->waiting.regions != NULL) {
-		if (!map_grace_over(&m->grace))
+	if (m->waiting != NULL) {
+		if (!map_slots_passed(&m->slots))
 			return;
-		limbo_free(m, &m->waiting);
+		nodes_free(m, &m->waiting);
 	}
 	m->waiting = m->limbo;
-	m->limbo = (struct map_limbo){ NULL, NULL };
-	if (map_grace_begin(&m->grace))
-		limbo_free(m, &m->waiting);
+	m->limbo = NULL;
+	if (map_slots_note(&m->slots))
+		nodes_free(m, &m->waiting);
 }
 
 static void
@@ -88,20 +78,8 @@ limbo_node(void *arg, struct map_node *n)
 {
 	struct weir_map *m = arg;
 
-	n->link = m->limbo.nodes;
-	m->limbo.nodes = n;
-}
-
-static void
-limbo_regions(struct weir_map *m, struct weir_map_held *h)
-{
-	struct weir_map_held *next;
-
-	for (; h != NULL; h = next) {
-		next = h->link;
-		h->link = m->limbo.regions;
-		m->limbo.regions = h;
-	}
+	n->link = m->limbo;
+	m->limbo = n;
 }
 
 /* Open the change; its arrays are inline as long as they do. */
@@ -112,7 +90,6 @@ change_open(struct weir_map *m)
 
 	assert(!c->open);
 	c->open = true;
-	c->fresh = NULL;
 	c->mem = NULL;
 	c->near = c->near_inline;
 	c->max_near = MAP_NEAR;
@@ -162,32 +139,16 @@ static int
 change_gather(struct weir_map_change *c, struct weir_range iova)
 {
 	struct weir_range grown = weir_range_grow(iova);
-	struct weir_map_held *h;
+	struct weir_region r;
 	struct map_pos pos;
+	bool more = map_tree_seek(c->edit.root, grown.start, &pos, &r);
 
-	for (h = map_tree_seek(c->edit.root, grown.start, &pos);
-	     h != NULL && h->r.iova.start <= grown.last; h = map_tree_next(&pos))
-		if (change_near(c, &h->r) != 0)
+	for (; more && r.iova.start <= grown.last; more = map_tree_next(&pos, &r))
+		if (change_near(c, &r) != 0)
 			return -ENOMEM;
 	c->plan.old = c->near;
 	c->plan.nr_old = c->nr_near;
 	return 0;
-}
-
-/* Put one region that comes into the new tree. */
-static int
-edit_add(struct weir_map *m, struct weir_map_change *c, const struct weir_region *r,
-	 bool replace)
-{
-	struct weir_map_held *h = map_slab_get(&m->regions);
-
-	if (h == NULL)
-		return -ENOMEM;
-	h->r = *r;
-	atomic_init(&h->lock, 0);
-	h->link = c->fresh;
-	c->fresh = h;
-	return replace ? map_edit_replace(&c->edit, h) : map_edit_insert(&c->edit, h);
 }
 
 static void
@@ -222,8 +183,12 @@ change_edit(struct weir_map *m, struct weir_map_change *c)
 			totals_count(&c->totals, del, -1);
 		if (in)
 			totals_count(&c->totals, add, 1);
-		ret = in ? edit_add(m, c, add, out)
-			 : map_edit_remove(&c->edit, del->iova.start);
+		if (in && out)
+			ret = map_edit_replace(&c->edit, add);
+		else if (in)
+			ret = map_edit_insert(&c->edit, add);
+		else
+			ret = map_edit_remove(&c->edit, del->iova.start);
 		d += out;
 		a += in;
 	}
@@ -274,14 +239,14 @@ int
 weir_map_plan_harden(struct weir_map *m, struct weir_map_change **out)
 {
 	struct weir_map_change *c = change_open(m);
-	struct weir_map_held *h;
+	struct weir_region r;
 	struct map_pos pos;
+	bool more = map_tree_seek(c->edit.root, 0, &pos, &r);
 	int ret = 0;
 
-	for (h = map_tree_seek(c->edit.root, 0, &pos); h != NULL && ret == 0;
-	     h = map_tree_next(&pos))
-		if (h->r.chunk == 0)
-			ret = change_near(c, &h->r);
+	for (; more && ret == 0; more = map_tree_next(&pos, &r))
+		if (r.chunk == 0)
+			ret = change_near(c, &r);
 	for (size_t i = 0; i < c->nr_near; i++) {
 		c->plan.buf[i] = c->near[i];
 		c->plan.buf[i].chunk = weir_range_len(c->near[i].iova);
@@ -307,34 +272,51 @@ weir_map_change_totals(const struct weir_map_change *c)
 	return c->totals;
 }
 
-/* Swap the roots. Regions of @in may be held from here on, those of @out not. */
-static void
-publish(struct weir_map *m, struct map_node *root, struct weir_map_held *out,
-	struct weir_map_held *in, struct weir_map_totals totals)
-{
-	struct weir_map_held *h;
+/* A set of regions, sorted. */
+struct region_set {
+	const struct weir_region *r;
+	size_t nr;
+};
 
+static bool
+region_set_has(const void *arg, uint64_t start)
+{
+	const struct region_set *set = arg;
+	size_t from = 0, to = set->nr;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+
+		if (set->r[mid].iova.start < start)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from < set->nr && set->r[from].iova.start == start;
+}
+
+/* Store a root, and wait for those who hold a region that is not in it. */
+static void
+publish(struct weir_map *m, struct map_node *root, struct region_set out,
+	struct weir_map_totals totals)
+{
 	map_lock_take(&m->lock);
 	atomic_fetch_add(&m->seq, 1);
-	for (h = out; h != NULL; h = h->link)
-		held_mark(&h->lock);
-	for (h = in; h != NULL; h = h->link)
-		held_unmark(&h->lock);
 	atomic_store(&m->root, root);
 	atomic_store_explicit(&m->nr_regions, totals.regions, memory_order_relaxed);
 	atomic_fetch_add(&m->seq, 1);
 	map_lock_drop(&m->lock);
-	for (h = out; h != NULL; h = h->link)
-		held_drain(&h->lock);
+	m->totals = totals;
+	map_slots_drain(&m->slots, region_set_has, &out);
 }
 
 void
 weir_map_publish(struct weir_map *m, struct weir_map_change *c)
 {
+	struct region_set out = { c->plan.del, c->plan.nr_del };
 	struct weir_map_totals before = m->totals;
 
-	publish(m, c->edit.root, c->edit.gone, NULL, c->totals);
-	m->totals = c->totals;
+	publish(m, c->edit.root, out, c->totals);
 	c->totals = before; /* those that a revert restores */
 }
 
@@ -347,7 +329,6 @@ weir_map_finish(struct weir_map *m, struct weir_map_change *c)
 		next = n->link;
 		limbo_node(m, n);
 	}
-	limbo_regions(m, c->edit.gone);
 	reclaim(m);
 	change_close(c);
 }
@@ -355,10 +336,10 @@ weir_map_finish(struct weir_map *m, struct weir_map_change *c)
 void
 weir_map_revert(struct weir_map *m, struct weir_map_change *c)
 {
-	publish(m, c->edit.old_root, c->fresh, c->edit.gone, c->totals);
-	m->totals = c->totals;
+	struct region_set out = { c->plan.add, c->plan.nr_add };
+
+	publish(m, c->edit.old_root, out, c->totals);
 	map_edit_each_new(&c->edit, c->edit.root, limbo_node, m);
-	limbo_regions(m, c->fresh);
 	reclaim(m);
 	change_close(c);
 }
@@ -374,13 +355,7 @@ abort_node(void *arg, struct map_node *n)
 void
 weir_map_abort(struct weir_map *m, struct weir_map_change *c)
 {
-	struct weir_map_held *h;
-
 	map_edit_each_new(&c->edit, c->edit.root, abort_node, m);
-	while ((h = c->fresh) != NULL) {
-		c->fresh = h->link;
-		map_slab_put(&m->regions, h);
-	}
 	change_close(c);
 }
 

@@ -2,17 +2,11 @@
 #ifndef MAP_IMPL_H
 #define MAP_IMPL_H
 /* What lib/map's writer and readers share. */
-#include "map_grace.h"
 #include "map_lock.h"
+#include "map_slots.h"
 #include "map_tree.h"
 #include "weir_map.h"
 #include "weir_plan.h"
-
-/* What cannot be freed before readers have left. */
-struct map_limbo {
-	struct map_node *nodes;
-	struct weir_map_held *regions;
-};
 
 /* Regions near a request that are kept without an allocation. */
 #define MAP_NEAR 8
@@ -22,7 +16,6 @@ struct weir_map_change {
 	bool open;
 	struct weir_plan plan;
 	struct map_edit edit;
-	struct weir_map_held *fresh;   /* regions that come, linked */
 	struct weir_map_totals totals; /* with the change; published: without it */
 
 	struct weir_region *near; /* what the plan is made of */
@@ -41,16 +34,15 @@ struct weir_map {
 	/* held to publish, and by readers that met too many writers */
 	_Alignas(64) struct map_lock lock;
 
+	struct map_slots slots; /* of readers */
+
 	/* the writer's */
 	_Alignas(64) struct weir_map_totals totals;
 	struct map_slab nodes;
-	struct map_slab regions;
 	uint64_t nr_edits;
-	struct map_limbo limbo;	  /* since the grace period began */
-	struct map_limbo waiting; /* for the grace period that runs */
+	struct map_node *limbo;	  /* not to be freed before readers have left */
+	struct map_node *waiting; /* for those that map_slots_note() noted */
 	struct weir_map_change change;
-
-	struct map_grace grace;
 };
 
 #endif /* MAP_IMPL_H */

@@ -11,92 +11,92 @@
 /* A sequence count that no map gets to. */
 #define SEQ_NEVER UINT64_MAX
 
-/* Sequentially consistent: see map_grace.h. */
+/* Sequentially consistent: see map_slots.h. */
 static struct map_node *
 root_load(struct weir_map *m)
 {
 	return atomic_load(&m->root);
 }
 
-/* True if nothing was published since @seq was loaded. */
+/* Find the first region that ends at @at or later. @return false: there is none. */
 static bool
-seq_same(struct weir_map *m, uint64_t seq)
+region_find(struct weir_map *m, uint64_t at, struct weir_region *out)
 {
-	return (seq & 1) == 0 && atomic_load(&m->seq) == seq;
+	struct map_slot *slot = map_slots_enter(&m->slots);
+	bool found = map_tree_find(root_load(m), at, out);
+
+	map_slot_leave(slot);
+	return found;
+}
+
+static bool
+region_same(const struct weir_region *a, const struct weir_region *b)
+{
+	return a->iova.start == b->iova.start && a->iova.last == b->iova.last &&
+	       a->hva == b->hva && a->chunk == b->chunk && a->prot == b->prot &&
+	       a->refs == b->refs && a->owner == b->owner;
 }
 
 /*
- * One attempt to hold the first region that ends at @at or later, inside a
- * section. @return true: *@out is it, or NULL if there is none.
+ * Find a region and name it in the slot, until a look at the root after it was
+ * named finds the same: then a writer that takes it away sees the name, and
+ * nothing has come into the gap before it. A root that is the same says so
+ * without a look: inside, no root is used again for another tree.
  *
- * A region that is held is in the map: the writer marks those that go before
- * it publishes. A gap in front of it is another matter: a region may have come
- * into it between the look at the tree and the lock. If the sequence count
- * has moved since, the gap is not believed.
+ * @return 0; -ENOENT: there is none; -EAGAIN: it was another one each time.
  */
-static bool
-hold_try(struct weir_map *m, uint64_t at, struct weir_map_held **out)
+static int
+hold_try(struct weir_map *m, struct map_slot *slot, uint64_t at, struct weir_region *r)
 {
-	uint64_t seq = atomic_load(&m->seq);
-	struct weir_map_held *h = map_tree_find(root_load(m), at);
+	struct map_node *root = root_load(m), *seen;
+	struct weir_region now;
 
-	*out = h;
-	if (h == NULL)
-		return seq_same(m, seq);
-	if (!held_try(&h->lock))
-		return false;
-	if (h->r.iova.start <= at || seq_same(m, seq))
-		return true;
-	held_drop(&h->lock);
-	return false;
+	if (!map_tree_find(root, at, r))
+		return -ENOENT;
+	for (unsigned int i = 0; i < HOLD_TRIES; i++) {
+		map_slot_hold(slot, r->iova.start);
+		seen = root;
+		root = root_load(m);
+		if (root == seen)
+			return 0;
+		if (!map_tree_find(root, at, &now))
+			return -ENOENT;
+		if (region_same(r, &now))
+			return 0;
+		*r = now;
+	}
+	return -EAGAIN;
 }
 
-static struct weir_map_held *
-hold(struct weir_map *m, uint64_t at)
+int
+weir_map_hold(struct weir_map *m, uint64_t iova, struct weir_map_held *h)
 {
-	unsigned int slot = map_grace_enter(&m->grace);
-	struct weir_map_held *h;
-	bool ok = false;
+	struct map_slot *slot;
+	int ret;
 
-	for (unsigned int i = 0; i < HOLD_TRIES && !ok; i++)
-		ok = hold_try(m, at, &h);
-	if (!ok) {
-		/* nothing is published meanwhile: this attempt cannot fail */
+	if (!map_slots_may_hold(&m->slots))
+		return -EBUSY;
+	slot = map_slots_enter(&m->slots);
+	ret = hold_try(m, slot, iova, &h->region);
+	if (ret == -EAGAIN) {
+		/* nothing is published meanwhile: the first look is the last */
 		map_lock_take(&m->lock);
-		hold_try(m, at, &h);
+		ret = hold_try(m, slot, iova, &h->region);
 		map_lock_drop(&m->lock);
 	}
-	map_grace_leave(&m->grace, slot);
-	return h;
-}
-
-struct weir_map_held *
-weir_map_hold(struct weir_map *m, uint64_t iova, const struct weir_region **out)
-{
-	struct weir_map_held *h = hold(m, iova);
-
-	if (h != NULL)
-		*out = &h->r;
-	return h;
+	map_slot_stay(slot);
+	h->map = m;
+	h->slot = slot;
+	if (ret != 0)
+		weir_map_release(h);
+	return ret;
 }
 
 void
 weir_map_release(struct weir_map_held *h)
 {
-	held_drop(&h->lock);
-}
-
-/* Copy the first region that ends at @at or later. @return false: there is none. */
-static bool
-region_copy(struct weir_map *m, uint64_t at, struct weir_region *out)
-{
-	struct weir_map_held *h = hold(m, at);
-
-	if (h == NULL)
-		return false;
-	*out = h->r;
-	held_drop(&h->lock);
-	return true;
+	map_slot_release(h->slot);
+	map_slots_held(&h->map->slots);
 }
 
 int
@@ -106,7 +106,7 @@ weir_map_walk(struct weir_map *m, weir_map_walk_t fn, void *arg)
 	uint64_t at = 0;
 	int ret = 0;
 
-	while (ret == 0 && region_copy(m, at, &r)) {
+	while (ret == 0 && region_find(m, at, &r)) {
 		ret = fn(&r, arg);
 		if (r.iova.last == UINT64_MAX)
 			break;
@@ -128,7 +128,7 @@ weir_map_query(struct weir_map *m, const struct weir_map_query *q,
 	struct weir_region r;
 	uint64_t at = q->iova;
 
-	while (region_copy(m, at, &r)) {
+	while (region_find(m, at, &r)) {
 		if (!q->next && r.iova.start > q->iova)
 			break;
 		if (query_passes(q, &r)) {
@@ -142,22 +142,18 @@ weir_map_query(struct weir_map *m, const struct weir_map_query *q,
 	return -ENOENT;
 }
 
-/* Look up without holding: regions do not change, and a hit is in the map. */
 static int
 lookup_slow(struct weir_map *m, uint64_t iova, struct weir_map_hint *h)
 {
-	unsigned int slot = map_grace_enter(&m->grace);
+	struct map_slot *slot = map_slots_enter(&m->slots);
 	uint64_t seq = atomic_load(&m->seq);
-	const struct weir_map_held *e = map_tree_find(root_load(m), iova);
-	bool hit = e != NULL && e->r.iova.start <= iova;
+	bool hit = map_tree_find(root_load(m), iova, &h->region) &&
+		   h->region.iova.start <= iova;
 
-	if (hit) {
-		h->map = m;
-		/* an answer of a moment when the map changed is not remembered */
-		h->seq = seq_same(m, seq) ? seq : SEQ_NEVER;
-		h->region = e->r;
-	}
-	map_grace_leave(&m->grace, slot);
+	/* an answer of a moment when the map changed is not remembered */
+	h->map = m;
+	h->seq = hit && (seq & 1) == 0 && atomic_load(&m->seq) == seq ? seq : SEQ_NEVER;
+	map_slot_leave(slot);
 	return hit ? 0 : -ENOENT;
 }
 

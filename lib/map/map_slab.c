@@ -1,33 +1,48 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "map_slab.h"
 #include "weir_fail.h"
 
-#define BLOCK_LEN ((size_t)16384)
-#define OBJ_ALIGN 64
+#define SMALL_LEN ((size_t)16 << 10)
+#define LARGE_LEN ((size_t)2 << 20)
+#define LARGE_FROM ((size_t)64 << 10) /* bytes in blocks */
+#define OBJ_ALIGN ((size_t)64)
 
 /* A free object is a link to the next one. */
 struct slab_obj {
 	struct slab_obj *next;
 };
 
-/* The head of a block, aligned to its size so that an object finds it. */
+/*
+ * The head of a block. Blocks of either size are aligned to 16 KiB; so that an
+ * object finds its block, a large one is cut into stretches of 16 KiB, each of
+ * which begins with a head of its own that names the first.
+ */
+struct slab_head {
+	struct slab_block *block;
+};
+
 struct slab_block {
+	struct slab_head head;
 	struct slab_block *next, *prev; /* in map_slab.partial */
 	struct slab_obj *free;		/* objects that came back */
-	size_t nr_used;
-	size_t nr_fresh; /* objects that were never handed out, at the end */
+	uint32_t len;
+	uint32_t nr_used;
+	uint32_t nr_fresh; /* objects that were never handed out, at the end */
+	uint32_t capacity;
 };
 
 static_assert(sizeof(struct slab_block) <= OBJ_ALIGN, "one line before the objects");
 
-static size_t
-block_capacity(const struct map_slab *s)
+static uint32_t
+per_stretch(const struct map_slab *s)
 {
-	return (BLOCK_LEN - OBJ_ALIGN) / s->obj_len;
+	return (uint32_t)((SMALL_LEN - OBJ_ALIGN) / s->obj_len);
 }
 
 static void
@@ -51,6 +66,12 @@ partial_del(struct map_slab *s, struct slab_block *b)
 		b->next->prev = b->prev;
 }
 
+static bool
+block_is_full(const struct slab_block *b)
+{
+	return b->free == NULL && b->nr_fresh == 0;
+}
+
 void
 map_slab_init(struct map_slab *s, size_t obj_len)
 {
@@ -58,74 +79,113 @@ map_slab_init(struct map_slab *s, size_t obj_len)
 					   OBJ_ALIGN };
 }
 
-void
-map_slab_fini(struct map_slab *s)
-{
-	assert(s->nr_used == 0);
-	while (s->partial != NULL) {
-		struct slab_block *b = s->partial;
-
-		partial_del(s, b);
-		free(b);
-	}
-}
-
 static struct slab_block *
 block_new(struct map_slab *s)
 {
-	struct slab_block *b = weir_zalloc_aligned(BLOCK_LEN, BLOCK_LEN);
+	bool large = s->blocks_len >= LARGE_FROM;
+	size_t len = large ? LARGE_LEN : SMALL_LEN;
+	struct slab_block *b;
+	void *mem;
+
+	if (weir_fail_point() || posix_memalign(&mem, len, len) != 0)
+		return NULL;
+	if (large)
+		(void)madvise(mem, len, MADV_HUGEPAGE); /* a wish, not a condition */
+	b = mem;
+	*b = (struct slab_block){ .len = (uint32_t)len };
+	b->capacity = b->nr_fresh = (uint32_t)(len / SMALL_LEN) * per_stretch(s);
+	for (size_t at = 0; at < len; at += SMALL_LEN)
+		((struct slab_head *)((char *)b + at))->block = b;
+	s->blocks_len += len;
+	s->nr_empty++;
+	partial_add(s, b);
+	return b;
+}
+
+static void
+block_free(struct map_slab *s, struct slab_block *b)
+{
+	partial_del(s, b);
+	s->nr_empty--;
+	s->blocks_len -= b->len;
+	free(b);
+}
+
+/* Take a fresh object: they are handed out in order of address. */
+static void *
+block_fresh(struct map_slab *s, struct slab_block *b)
+{
+	uint32_t nr = b->capacity - b->nr_fresh--;
+	uint32_t per = per_stretch(s);
+
+	return (char *)b + nr / per * SMALL_LEN + OBJ_ALIGN + nr % per * s->obj_len;
+}
+
+static void *
+block_get(struct map_slab *s)
+{
+	struct slab_block *b = s->partial != NULL ? s->partial : block_new(s);
+	void *obj;
 
 	if (b == NULL)
 		return NULL;
-	b->nr_fresh = block_capacity(s);
-	partial_add(s, b);
-	s->nr_empty++;
-	return b;
+	obj = b->free;
+	if (obj != NULL)
+		b->free = b->free->next;
+	else
+		obj = block_fresh(s, b);
+	s->nr_empty -= b->nr_used++ == 0;
+	if (block_is_full(b))
+		partial_del(s, b);
+	return obj;
+}
+
+static void
+block_put(struct map_slab *s, void *obj)
+{
+	uintptr_t stretch = (uintptr_t)obj & ~(uintptr_t)(SMALL_LEN - 1);
+	struct slab_block *b = ((struct slab_head *)stretch)->block;
+	struct slab_obj *o = obj;
+
+	if (block_is_full(b))
+		partial_add(s, b);
+	o->next = b->free;
+	b->free = o;
+	if (--b->nr_used == 0 && s->nr_empty++ > 0)
+		block_free(s, b);
 }
 
 void *
 map_slab_get(struct map_slab *s)
 {
-	struct slab_block *b = s->partial;
 	void *obj;
 
 	if (weir_fail_point())
 		return NULL;
-	if (b == NULL && (b = block_new(s)) == NULL)
-		return NULL;
-	if (b->free != NULL) {
-		obj = b->free;
-		b->free = b->free->next;
-	} else {
-		obj = (char *)b + OBJ_ALIGN +
-		      (block_capacity(s) - b->nr_fresh) * s->obj_len;
-		b->nr_fresh--;
-	}
-	s->nr_empty -= b->nr_used == 0;
-	b->nr_used++;
-	s->nr_used++;
-	if (b->free == NULL && b->nr_fresh == 0)
-		partial_del(s, b);
+	obj = s->nr_stack > 0 ? s->stack[--s->nr_stack] : block_get(s);
+	s->nr_used += obj != NULL;
 	return obj;
 }
 
 void
 map_slab_put(struct map_slab *s, void *obj)
 {
-	struct slab_block *b = (void *)((uintptr_t)obj & ~(uintptr_t)(BLOCK_LEN - 1));
-	struct slab_obj *o = obj;
-
-	if (b->free == NULL && b->nr_fresh == 0)
-		partial_add(s, b);
-	o->next = b->free;
-	b->free = o;
-	b->nr_used--;
+	/* half of it goes at a time, so that the next ones find room */
+	if (s->nr_stack == SLAB_STACK)
+		while (s->nr_stack > SLAB_STACK / 2)
+			block_put(s, s->stack[--s->nr_stack]);
+	s->stack[s->nr_stack++] = obj;
 	s->nr_used--;
-	if (b->nr_used != 0)
-		return;
-	if (s->nr_empty++ > 0) {
-		s->nr_empty--;
-		partial_del(s, b);
-		free(b);
-	}
+}
+
+void
+map_slab_fini(struct map_slab *s)
+{
+	struct slab_block *b;
+
+	assert(s->nr_used == 0);
+	while (s->nr_stack > 0)
+		block_put(s, s->stack[--s->nr_stack]);
+	while ((b = s->partial) != NULL)
+		block_free(s, b);
 }

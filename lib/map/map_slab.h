@@ -2,16 +2,22 @@
 #ifndef MAP_SLAB_H
 #define MAP_SLAB_H
 /*
- * Objects of one size out of blocks of 16 KiB.
+ * Objects of one size out of large blocks.
  *
  * A map of a million regions is a million objects of 64 bytes: malloc() would
- * spend half as much again on them, and scatter them. Blocks whose last object
- * comes back are freed, one excepted, so a map that shrinks gives its memory
- * back. Every object begins a cache line.
+ * spend half as much again on them, and scatter them. The first blocks have 16
+ * KiB; once a slab has a megabyte they have 2 MiB and ask for huge pages,
+ * without which a random access to a large map costs more in the page tables
+ * than in the tree. Blocks whose last object comes back are freed, one
+ * excepted, so a map that shrinks gives its memory back.
  *
- * One thread at a time; each allocation is a fail point (weir_fail.h).
+ * In front of the blocks is a stack of a few objects, so that a change that
+ * takes as many as it gives touches no block's head. Every object begins a
+ * cache line. One thread at a time; each allocation is a fail point.
  */
 #include <stddef.h>
+
+#define SLAB_STACK 64
 
 struct slab_block;
 
@@ -19,7 +25,10 @@ struct map_slab {
 	size_t obj_len;		    /* bytes, a multiple of 64 */
 	struct slab_block *partial; /* blocks with a free object */
 	size_t nr_empty;	    /* of them, those with no object in use */
+	size_t blocks_len;	    /* bytes in all blocks */
 	size_t nr_used;		    /* objects in use */
+	size_t nr_stack;
+	void *stack[SLAB_STACK]; /* objects that came back last */
 };
 
 void map_slab_init(struct map_slab *s, size_t obj_len);

@@ -5,11 +5,68 @@
 
 #include "map_tree.h"
 
-/* A node with so few keys gets more from a sibling, or merges, before one goes. */
-#define NODE_LOW (MAP_FANOUT / 4)
-
 static_assert(sizeof(struct map_node) <= 512, "eight cache lines a node");
-static_assert(sizeof(struct weir_map_held) <= 64, "one cache line a region");
+static_assert(sizeof(struct map_entry) == 32, "two entries a cache line");
+
+static unsigned int
+node_max(const struct map_node *n)
+{
+	return n->level > 0 ? MAP_FANOUT : MAP_LEAF;
+}
+
+/* A node with so few keys gets more from a sibling, or merges, before one goes. */
+static unsigned int
+node_low(const struct map_node *n)
+{
+	return node_max(n) / 4;
+}
+
+/* Bytes of what belongs to a key. */
+static size_t
+slot_len(const struct map_node *n)
+{
+	return n->level > 0 ? sizeof(n->inner.child[0]) : sizeof(n->leaf.entry[0]);
+}
+
+/* What belongs to key @i: a child or an entry. */
+static char *
+slot_at(struct map_node *n, unsigned int i)
+{
+	return n->level > 0 ? (char *)&n->inner.child[i] : (char *)&n->leaf.entry[i];
+}
+
+static struct map_entry
+entry_pack(const struct weir_region *r)
+{
+	return (struct map_entry){ .last = r->iova.last,
+				   .hva_prot = r->hva | r->prot,
+				   .chunk = r->chunk,
+				   .refs = r->refs,
+				   .owner = r->owner };
+}
+
+static void
+entry_unpack(const struct map_node *n, unsigned int i, struct weir_region *r)
+{
+	const struct map_entry *e = &n->leaf.entry[i];
+
+	r->iova.start = n->leaf.key[i];
+	r->iova.last = e->last;
+	r->hva = e->hva_prot & ~(WEIR_MAP_PAGE - 1);
+	r->prot = (uint32_t)(e->hva_prot & (WEIR_MAP_PAGE - 1));
+	r->chunk = e->chunk;
+	r->refs = e->refs;
+	r->owner = e->owner;
+}
+
+/* Ask for all of a node at once: one wait for memory instead of one a line. */
+static const struct map_node *
+node_fetch(const struct map_node *n)
+{
+	for (size_t at = 0; at < sizeof(*n); at += 64)
+		__builtin_prefetch((const char *)n + at);
+	return n;
+}
 
 /* Keys that are at most @key. Branchless: its outcome is random by nature. */
 static unsigned int
@@ -27,7 +84,7 @@ node_rank(const struct map_node *n, uint64_t key)
 	return (unsigned int)(base - n->key) + (len == 1 && *base <= key);
 }
 
-/* The child to descend to: the last that begins at or before @key, or the first. */
+/* The last key that is at most @key, or the first of all. */
 static unsigned int
 node_floor(const struct map_node *n, uint64_t key)
 {
@@ -36,73 +93,75 @@ node_floor(const struct map_node *n, uint64_t key)
 	return rank > 0 ? rank - 1 : 0;
 }
 
-struct weir_map_held *
-map_tree_find(const struct map_node *n, uint64_t at)
+bool
+map_tree_find(const struct map_node *root, uint64_t at, struct weir_region *out)
 {
-	const struct map_node *right = NULL;
-	struct weir_map_held *h;
+	const struct map_node *n = root, *right = NULL;
 	unsigned int i;
 
 	if (n == NULL)
-		return NULL;
-	for (; n->level > 0; n = n->child[i]) {
+		return false;
+	for (; n->level > 0; n = node_fetch(n->inner.child[i])) {
 		i = node_floor(n, at);
 		if (i + 1 < n->nr)
-			right = n->child[i + 1];
+			right = n->inner.child[i + 1];
 	}
 	i = node_floor(n, at);
-	h = n->child[i];
-	if (h->r.iova.last >= at)
-		return h;
-	if (i + 1 < n->nr)
-		return n->child[i + 1];
-	if (right == NULL)
-		return NULL;
-	while (right->level > 0)
-		right = right->child[0];
-	return right->child[0];
+	if (n->leaf.entry[i].last < at && ++i == n->nr) {
+		if (right == NULL)
+			return false;
+		for (n = right; n->level > 0;)
+			n = n->inner.child[0];
+		i = 0;
+	}
+	entry_unpack(n, i, out);
+	return true;
 }
 
-struct weir_map_held *
-map_tree_seek(const struct map_node *n, uint64_t at, struct map_pos *p)
+bool
+map_tree_seek(const struct map_node *root, uint64_t at, struct map_pos *p,
+	      struct weir_region *out)
 {
-	struct weir_map_held *h;
+	const struct map_node *n = root;
 
 	p->node[0] = NULL;
 	if (n == NULL)
-		return NULL;
+		return false;
 	if (n->level + 1 < MAP_MAX_LEVELS)
 		p->node[n->level + 1] = NULL;
-	for (;; n = n->child[p->at[n->level]]) {
+	for (;; n = node_fetch(n->inner.child[p->at[n->level]])) {
 		p->node[n->level] = n;
 		p->at[n->level] = node_floor(n, at);
 		if (n->level == 0)
 			break;
 	}
-	h = n->child[p->at[0]];
-	return h->r.iova.last >= at ? h : map_tree_next(p);
+	if (n->leaf.entry[p->at[0]].last < at)
+		return map_tree_next(p, out);
+	entry_unpack(n, p->at[0], out);
+	return true;
 }
 
-struct weir_map_held *
-map_tree_next(struct map_pos *p)
+bool
+map_tree_next(struct map_pos *p, struct weir_region *out)
 {
 	unsigned int level = 0;
 	const struct map_node *n;
 
 	if (p->node[0] == NULL)
-		return NULL;
+		return false;
 	while (++p->at[level] == p->node[level]->nr) {
 		if (++level == MAP_MAX_LEVELS || p->node[level] == NULL) {
 			p->node[0] = NULL;
-			return NULL;
+			return false;
 		}
 	}
 	for (n = p->node[level]; level > 0; level--) {
-		n = n->child[p->at[level]];
+		n = n->inner.child[p->at[level]];
 		p->node[level - 1] = n;
 		p->at[level - 1] = 0;
 	}
-	return n->child[p->at[0]];
+	entry_unpack(n, p->at[0], out);
+	return true;
 }
 
 void
@@ -115,7 +174,7 @@ map_edit_begin(struct map_edit *e, struct map_slab *nodes, uint64_t nr,
 }
 
 static struct map_node *
-node_new(struct map_edit *e, uint16_t level)
+node_new(struct map_edit *e, unsigned int level)
 {
 	struct map_node *n = map_slab_get(e->nodes);
 
@@ -124,7 +183,7 @@ node_new(struct map_edit *e, uint16_t level)
 	n->edit = e->nr;
 	n->link = NULL;
 	n->nr = 0;
-	n->level = level;
+	n->level = (uint16_t)level;
 	return n;
 }
 
@@ -142,7 +201,7 @@ node_drop(struct map_edit *e, struct map_node *n)
 
 /* Make *@slot the edit's own. NULL: no memory, nothing has changed. */
 static struct map_node *
-node_own(struct map_edit *e, void **slot)
+node_own(struct map_edit *e, struct map_node **slot)
 {
 	struct map_node *old = *slot, *n;
 
@@ -153,80 +212,84 @@ node_own(struct map_edit *e, void **slot)
 		return NULL;
 	memcpy(n, old, sizeof(*n));
 	n->edit = e->nr;
-	n->link = NULL;
 	node_drop(e, old);
 	*slot = n;
 	return n;
 }
 
-/* As node_own(), of the root. */
-static struct map_node *
-root_own(struct map_edit *e)
+/* Make room at @i for a key; the caller fills in what belongs to it. */
+static char *
+node_insert(struct map_node *n, unsigned int i, uint64_t key)
 {
-	void *slot = e->root;
-	struct map_node *n = node_own(e, &slot);
-
-	if (n != NULL)
-		e->root = n;
-	return n;
-}
-
-static void
-node_insert(struct map_node *n, unsigned int at, uint64_t key, void *child)
-{
-	memmove(&n->key[at + 1], &n->key[at], (n->nr - at) * sizeof(n->key[0]));
-	memmove(&n->child[at + 1], &n->child[at], (n->nr - at) * sizeof(n->child[0]));
-	n->key[at] = key;
-	n->child[at] = child;
+	memmove(&n->key[i + 1], &n->key[i], (n->nr - i) * sizeof(n->key[0]));
+	memmove(slot_at(n, i + 1), slot_at(n, i), (n->nr - i) * slot_len(n));
+	n->key[i] = key;
 	n->nr++;
+	return slot_at(n, i);
 }
 
 static void
-node_remove(struct map_node *n, unsigned int at)
+child_insert(struct map_node *n, unsigned int i, struct map_node *child)
+{
+	node_insert(n, i, child->key[0]);
+	n->inner.child[i] = child;
+}
+
+static void
+node_remove(struct map_node *n, unsigned int i)
 {
 	n->nr--;
-	memmove(&n->key[at], &n->key[at + 1], (n->nr - at) * sizeof(n->key[0]));
-	memmove(&n->child[at], &n->child[at + 1], (n->nr - at) * sizeof(n->child[0]));
+	memmove(&n->key[i], &n->key[i + 1], (n->nr - i) * sizeof(n->key[0]));
+	memmove(slot_at(n, i), slot_at(n, i + 1), (n->nr - i) * slot_len(n));
 }
 
 /* Move the last @nr keys of @left before the first of @right. */
 static void
 node_shift_right(struct map_node *left, struct map_node *right, unsigned int nr)
 {
+	unsigned int from = left->nr - nr;
+
 	memmove(&right->key[nr], right->key, right->nr * sizeof(right->key[0]));
-	memmove(&right->child[nr], right->child, right->nr * sizeof(right->child[0]));
-	memcpy(right->key, &left->key[left->nr - nr], nr * sizeof(right->key[0]));
-	memcpy(right->child, &left->child[left->nr - nr], nr * sizeof(right->child[0]));
-	left->nr -= nr;
-	right->nr += nr;
+	memmove(slot_at(right, nr), slot_at(right, 0), right->nr * slot_len(right));
+	memcpy(right->key, &left->key[from], nr * sizeof(right->key[0]));
+	memcpy(slot_at(right, 0), slot_at(left, from), nr * slot_len(right));
+	left->nr = (uint16_t)from;
+	right->nr = (uint16_t)(right->nr + nr);
+}
+
+/* Copy the first @nr keys of @right behind the last of @left. */
+static void
+node_append(struct map_node *left, struct map_node *right, unsigned int nr)
+{
+	memcpy(&left->key[left->nr], right->key, nr * sizeof(left->key[0]));
+	memcpy(slot_at(left, left->nr), slot_at(right, 0), nr * slot_len(left));
+	left->nr = (uint16_t)(left->nr + nr);
 }
 
 /* Move the first @nr keys of @right behind the last of @left. */
 static void
 node_shift_left(struct map_node *left, struct map_node *right, unsigned int nr)
 {
-	memcpy(&left->key[left->nr], right->key, nr * sizeof(left->key[0]));
-	memcpy(&left->child[left->nr], right->child, nr * sizeof(left->child[0]));
-	left->nr += nr;
-	right->nr -= nr;
+	node_append(left, right, nr);
+	right->nr = (uint16_t)(right->nr - nr);
 	memmove(right->key, &right->key[nr], right->nr * sizeof(right->key[0]));
-	memmove(right->child, &right->child[nr], right->nr * sizeof(right->child[0]));
+	memmove(slot_at(right, 0), slot_at(right, nr), right->nr * slot_len(right));
 }
 
 /*
- * Split the full child @at of @n, both the edit's own. A key beyond all others
- * leaves the left half nearly full: maps are often filled in order of iova.
+ * Split the full child @i of @n, both the edit's own. If @key is beyond all
+ * others the left one stays full but for one: maps are often filled in order.
  */
 static int
-child_split(struct map_edit *e, struct map_node *n, unsigned int at, uint64_t key)
+child_split(struct map_edit *e, struct map_node *n, unsigned int i, uint64_t key)
 {
-	struct map_node *left = n->child[at], *right = node_new(e, left->level);
-	bool append = at + 1u == n->nr && key > left->key[MAP_FANOUT - 1];
+	struct map_node *left = n->inner.child[i], *right = node_new(e, left->level);
+	bool append = i + 1u == n->nr && key > left->key[left->nr - 1];
 
 	if (right == NULL)
 		return -ENOMEM;
-	node_shift_right(left, right, append ? NODE_LOW + 1 : MAP_FANOUT / 2);
-	node_insert(n, at + 1, right->key[0], right);
+	node_shift_right(left, right, append ? 1 : left->nr / 2u);
+	child_insert(n, i + 1, right);
 	return 0;
 }
 
@@ -236,43 +299,45 @@ root_grow(struct map_edit *e, uint64_t key)
 {
 	struct map_node *n;
 
-	if (e->root->nr < MAP_FANOUT)
+	if (e->root->nr < node_max(e->root))
 		return 0;
 	assert(e->root->level + 1 < MAP_MAX_LEVELS);
-	n = node_new(e, e->root->level + 1);
+	n = node_new(e, e->root->level + 1u);
 	if (n == NULL)
 		return -ENOMEM;
-	node_insert(n, 0, e->root->key[0], e->root);
+	child_insert(n, 0, e->root);
 	e->root = n;
 	return child_split(e, n, 0, key);
 }
 
 int
-map_edit_insert(struct map_edit *e, struct weir_map_held *h)
+map_edit_insert(struct map_edit *e, const struct weir_region *r)
 {
-	uint64_t key = h->r.iova.start;
+	uint64_t key = r->iova.start;
 	struct map_node *n, *c;
+	unsigned int i;
 
 	if (e->root == NULL && (e->root = node_new(e, 0)) == NULL)
 		return -ENOMEM;
-	if (root_own(e) == NULL || root_grow(e, key) != 0)
+	if (node_own(e, &e->root) == NULL || root_grow(e, key) != 0)
 		return -ENOMEM;
 	/* every node on the way has room: a split below fits without going back */
 	for (n = e->root; n->level > 0; n = c) {
-		unsigned int i = node_floor(n, key);
-
+		i = node_floor(n, key);
 		if (key < n->key[i])
 			n->key[i] = key;
-		c = node_own(e, &n->child[i]);
+		c = node_own(e, &n->inner.child[i]);
 		if (c == NULL)
 			return -ENOMEM;
-		if (c->nr == MAP_FANOUT) {
+		if (c->nr == node_max(c)) {
 			if (child_split(e, n, i, key) != 0)
 				return -ENOMEM;
-			c = n->child[node_floor(n, key)];
+			c = n->inner.child[node_floor(n, key)];
 		}
 	}
-	node_insert(n, node_rank(n, key), key, h);
+	i = node_rank(n, key);
+	node_insert(n, i, key);
+	n->leaf.entry[i] = entry_pack(r);
 	return 0;
 }
 
@@ -280,23 +345,19 @@ map_edit_insert(struct map_edit *e, struct weir_map_held *h)
 static int
 child_fill(struct map_edit *e, struct map_node *n, unsigned int at)
 {
-	unsigned int i = at > 0 ? at - 1 : at;
-	struct map_node *left = node_own(e, &n->child[i]), *right = n->child[i + 1];
-	unsigned int half;
+	unsigned int i = at > 0 ? at - 1 : at, half;
+	struct map_node *left = node_own(e, &n->inner.child[i]), *right;
 
 	if (left == NULL)
 		return -ENOMEM;
-	if (left->nr + right->nr <= MAP_FANOUT) {
-		memcpy(&left->key[left->nr], right->key,
-		       right->nr * sizeof(left->key[0]));
-		memcpy(&left->child[left->nr], right->child,
-		       right->nr * sizeof(left->child[0]));
-		left->nr += right->nr;
+	right = n->inner.child[i + 1];
+	if (left->nr + right->nr <= (int)node_max(left)) {
+		node_append(left, right, right->nr);
 		node_drop(e, right);
 		node_remove(n, i + 1);
 		return 0;
 	}
-	right = node_own(e, &n->child[i + 1]);
+	right = node_own(e, &n->inner.child[i + 1]);
 	if (right == NULL)
 		return -ENOMEM;
 	half = (left->nr + right->nr) / 2u;
@@ -315,7 +376,7 @@ root_shrink(struct map_edit *e)
 	while (e->root->level > 0 && e->root->nr == 1) {
 		struct map_node *n = e->root;
 
-		e->root = n->child[0];
+		e->root = n->inner.child[0];
 		node_drop(e, n);
 	}
 	if (e->root->nr == 0) {
@@ -324,38 +385,30 @@ root_shrink(struct map_edit *e)
 	}
 }
 
-static void
-edit_gone(struct map_edit *e, struct weir_map_held *h)
-{
-	h->link = e->gone;
-	e->gone = h;
-}
-
 int
 map_edit_remove(struct map_edit *e, uint64_t start)
 {
-	struct map_node *path[MAP_MAX_LEVELS], *n = root_own(e), *c;
+	struct map_node *path[MAP_MAX_LEVELS], *n = node_own(e, &e->root), *c;
 	unsigned int at[MAP_MAX_LEVELS], i, level;
 
 	if (n == NULL)
 		return -ENOMEM;
 	for (; n->level > 0; n = c) {
 		i = node_floor(n, start);
-		c = node_own(e, &n->child[i]);
+		c = node_own(e, &n->inner.child[i]);
 		if (c == NULL)
 			return -ENOMEM;
-		if (c->nr <= NODE_LOW && n->nr > 1) {
+		if (c->nr <= node_low(c) && n->nr > 1) {
 			if (child_fill(e, n, i) != 0)
 				return -ENOMEM;
 			i = node_floor(n, start);
-			c = n->child[i];
+			c = n->inner.child[i];
 		}
 		path[n->level] = n;
 		at[n->level] = i;
 	}
 	i = node_floor(n, start);
 	assert(n->key[i] == start);
-	edit_gone(e, n->child[i]);
 	node_remove(n, i);
 	for (level = 1; i == 0 && n->nr > 0 && level <= e->root->level; level++) {
 		i = at[level];
@@ -366,30 +419,29 @@ map_edit_remove(struct map_edit *e, uint64_t start)
 }
 
 int
-map_edit_replace(struct map_edit *e, struct weir_map_held *h)
+map_edit_replace(struct map_edit *e, const struct weir_region *r)
 {
-	uint64_t start = h->r.iova.start;
-	struct map_node *n = root_own(e);
+	uint64_t start = r->iova.start;
+	struct map_node *n = node_own(e, &e->root);
 	unsigned int i;
 
 	while (n != NULL && n->level > 0)
-		n = node_own(e, &n->child[node_floor(n, start)]);
+		n = node_own(e, &n->inner.child[node_floor(n, start)]);
 	if (n == NULL)
 		return -ENOMEM;
 	i = node_floor(n, start);
 	assert(n->key[i] == start);
-	edit_gone(e, n->child[i]);
-	n->child[i] = h;
+	n->leaf.entry[i] = entry_pack(r);
 	return 0;
 }
 
 void
-map_edit_each_new(struct map_edit *e, struct map_node *n,
+map_edit_each_new(const struct map_edit *e, struct map_node *n,
 		  void (*fn)(void *arg, struct map_node *n), void *arg)
 {
 	if (n == NULL || n->edit != e->nr)
 		return;
 	for (unsigned int i = 0; n->level > 0 && i < n->nr; i++)
-		map_edit_each_new(e, n->child[i], fn, arg);
+		map_edit_each_new(e, n->inner.child[i], fn, arg);
 	fn(arg, n);
 }

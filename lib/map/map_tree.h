@@ -9,15 +9,19 @@
  * copies it; the copies are its own (node->edit is the edit's number) and it
  * changes those as often as it likes. So a change of many regions copies each
  * node once, all of it becomes visible with one store of the new root, and
- * dropping it is dropping the copies. A node of 512 bytes holds 30 keys: a
- * million regions are five levels, two hundred are two.
+ * dropping it is dropping the copies. Whoever has a root has the whole map as
+ * it was at one moment.
+ *
+ * Every node has 512 bytes. An inner node holds 30 children, a leaf 12 regions,
+ * packed: what a lookup touches decides how fast it is, and a region that is
+ * an object of its own would be one more wait for memory and twice the space.
+ * A million regions are five levels, two hundred are two.
  *
  * Keys of an inner node are the exact smallest keys of its children, so the
  * floor of any address is found on one path.
  *
- * Readers hold a section of map_grace.h while they use a root. Writers: one.
+ * Readers hold a slot of map_slots.h while they use a root. Writers: one.
  */
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,22 +29,34 @@
 #include "weir_map.h"
 
 #define MAP_FANOUT 30
-#define MAP_MAX_LEVELS 16 /* 10^16 regions at the least fill */
+#define MAP_LEAF 12
+#define MAP_MAX_LEVELS 16 /* more than 2^64 pages at the least fill */
 
-/* A region in a map. All but the lock stays as it is while readers can see it. */
-struct weir_map_held {
-	struct weir_region r;
-	_Atomic uint32_t lock;	    /* HELD_GONE, and how many readers hold it */
-	struct weir_map_held *link; /* the writer's lists */
+/* A region in a leaf; its start is the key. */
+struct map_entry {
+	uint64_t last;
+	uint64_t hva_prot; /* prot is in the bits that a page-aligned hva has free */
+	uint64_t chunk;
+	uint32_t refs;
+	uint32_t owner;
 };
 
 struct map_node {
 	uint64_t edit;	       /* number of the edit that made it */
 	struct map_node *link; /* the writer's lists */
 	uint16_t nr;	       /* keys in use */
-	uint16_t level;	       /* 0: a leaf, whose children are regions */
-	uint64_t key[MAP_FANOUT];
-	void *child[MAP_FANOUT];
+	uint16_t level;	       /* 0: a leaf */
+	union {
+		uint64_t key[1]; /* of either kind */
+		struct {
+			uint64_t key[MAP_FANOUT];
+			struct map_node *child[MAP_FANOUT];
+		} inner;
+		struct {
+			uint64_t key[MAP_LEAF];
+			struct map_entry entry[MAP_LEAF];
+		} leaf;
+	};
 };
 
 /* An edit, and what goes if it is published. */
@@ -50,7 +66,6 @@ struct map_edit {
 	struct map_node *root; /* of the new tree */
 	struct map_node *old_root;
 	struct map_node *old_nodes; /* copied or dropped, linked */
-	struct weir_map_held *gone; /* regions removed or replaced, linked */
 };
 
 /* A place in a tree. */
@@ -63,26 +78,26 @@ void map_edit_begin(struct map_edit *e, struct map_slab *nodes, uint64_t nr,
 		    struct map_node *root);
 
 /* Insert a region whose start no other has. -ENOMEM: the edit must be dropped. */
-int map_edit_insert(struct map_edit *e, struct weir_map_held *h);
+int map_edit_insert(struct map_edit *e, const struct weir_region *r);
 
 /* Remove the region that starts at @start, which must be there. -ENOMEM as above. */
 int map_edit_remove(struct map_edit *e, uint64_t start);
 
 /* Put a region in the place of the one that starts where it does. As above. */
-int map_edit_replace(struct map_edit *e, struct weir_map_held *h);
+int map_edit_replace(struct map_edit *e, const struct weir_region *r);
 
-/* Call for each node that the edit made. @fn may free it. */
-void map_edit_each_new(struct map_edit *e, struct map_node *n,
+/* Call for each node below @n that the edit made. @fn may free it. */
+void map_edit_each_new(const struct map_edit *e, struct map_node *n,
 		       void (*fn)(void *arg, struct map_node *n), void *arg);
 
-/* The first region that ends at @at or later; NULL: none. */
-struct weir_map_held *map_tree_find(const struct map_node *root, uint64_t at);
+/* Find the first region that ends at @at or later. @return false: none. */
+bool map_tree_find(const struct map_node *root, uint64_t at, struct weir_region *out);
 
 /* As map_tree_find(), and remember where. */
-struct weir_map_held *map_tree_seek(const struct map_node *root, uint64_t at,
-				    struct map_pos *p);
+bool map_tree_seek(const struct map_node *root, uint64_t at, struct map_pos *p,
+		   struct weir_region *out);
 
-/* The region after the one last returned; NULL: none. */
-struct weir_map_held *map_tree_next(struct map_pos *p);
+/* The region after the one last found. @return false: none. */
+bool map_tree_next(struct map_pos *p, struct weir_region *out);
 
 #endif /* MAP_TREE_H */

@@ -42,16 +42,21 @@
  * or weir_map_abort() instead of publishing. One writer at a time: whoever
  * plans holds a lock of its own from the plan to its finish, revert or abort.
  *
- * **Reading** takes no lock of the map. A reader finds a region in the tree,
- * takes that region's own lock for reading, and then looks at the map's
- * sequence count: if the map has changed since, the gap it may have seen before
- * the region is looked at again. After a few attempts that met a writer it
- * takes the map's lock, which a writer holds only while it publishes. So a
- * reader always gets on, and a writer waits for a reader in one case only: the
- * region that goes is the one that the reader holds just then.
+ * **Reading.** Lookup, query and walk take no lock. Each looks at one root, that
+ * is at the whole map as it was at one moment: no region is torn, no gap is
+ * seen that was not there. A walk takes a new root for each region, so that it
+ * keeps no old one alive, however long it is.
  *
- * Any number of threads may read, without registering; none of these calls is
- * for a polling lcore but weir_map_lookup().
+ * Whoever wants to use the memory behind a region holds it (weir_map_hold()):
+ * that is the region's read lock. The reader names the region and looks at the
+ * root again; if the map has changed meanwhile it looks the region up again,
+ * for it may have gone, or another one may have come into the gap before it.
+ * After a few attempts that met a writer it takes the map's lock, which a
+ * writer holds only while it stores a root. So a reader always gets on, and a
+ * writer waits for a reader in one case only: the region that it takes away is
+ * the one that the reader holds just then.
+ *
+ * Any number of threads may read, without registering.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -134,8 +139,8 @@ struct weir_map_totals weir_map_change_totals(const struct weir_map_change *c);
 /**
  * Let readers see a change.
  *
- * Returns when no reader holds a region that goes: it may wait as long as one
- * is held, see weir_map_hold(). It cannot fail.
+ * Returns when no reader holds a region that goes or changes: it may wait as
+ * long as one is held, see weir_map_hold(). It cannot fail.
  */
 void weir_map_publish(struct weir_map *m, struct weir_map_change *c);
 
@@ -189,32 +194,35 @@ struct weir_map_hint {
  */
 int weir_map_lookup(struct weir_map *m, uint64_t iova, struct weir_map_hint *h);
 
-/** A region that a reader holds. */
-struct weir_map_held;
+/** A region that a reader holds; the reader's own memory. */
+struct weir_map_held {
+	struct weir_region region;
+	struct weir_map *map;
+	void *slot;
+};
 
 /**
  * Hold the region that covers @p iova, or else the next one.
  *
- * Until weir_map_release() it does not go away: a writer that takes it away
- * waits in weir_map_publish(). All other changes go on. When this returns, the
- * region is in the map and there is nothing between @p iova and it. Whoever
- * holds a region must not change the map.
+ * Until weir_map_release() it does not go away: a writer that takes it away, or
+ * changes it, waits in weir_map_publish(). All other changes go on. When this
+ * returns, the region is in the map and there is nothing between @p iova and
+ * it. Whoever holds a region must not change the map.
  *
- * @param out  The region; valid while it is held.
- * @return the handle; NULL: none there nor after.
+ * @param h  h->region is the answer. Not to be copied while it is held.
+ * @return 0; -ENOENT: none there nor after; -EBUSY: 48 regions are held.
  */
-struct weir_map_held *weir_map_hold(struct weir_map *m, uint64_t iova,
-				    const struct weir_region **out);
+int weir_map_hold(struct weir_map *m, uint64_t iova, struct weir_map_held *h);
 
-/** Let go of a region. */
+/** Let go of a region; any thread may. */
 void weir_map_release(struct weir_map_held *h);
 
 /** Called for each region in order of iova; anything but 0 ends the walk. */
 typedef int (*weir_map_walk_t)(const struct weir_region *r, void *arg);
 
 /**
- * Walk a map, holding one region at a time, and none while @p fn runs: it may
- * do as it likes, also change the map.
+ * Walk a map. Nothing is held while @p fn runs: it may do as it likes, also
+ * change the map, and it delays no writer.
  *
  * The walk sees each region that is there from its begin to its end. Of those
  * that come, go, split or merge meanwhile it sees some; never one that did not

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef MAP_SLOTS_H
+#define MAP_SLOTS_H
+/*
+ * Where readers say what they look at, so that writers know what to wait for.
+ *
+ * A reader takes one of 64 slots with a compare-and-swap. While it is *inside*,
+ * for the few hundred nanoseconds of a lookup, no node that it may see is
+ * freed. It can leave, or keep the slot and *hold* one region: the slot then
+ * names the region's start. That is the region's read lock; it is kept with the
+ * reader and not with the region, so that regions stay small and an unmap does
+ * not touch a lock a region. A writer that takes regions away looks through
+ * the slots once for those that name one of them.
+ *
+ * No thread registers or has to report later, and the writer needs no
+ * membarrier(2), whose interrupts would hit every polling lcore at every
+ * change of a map. (weir_epoch.h is the other bargain: readers pay nothing,
+ * writers pay.)
+ *
+ * The reader's swap and its store of `held`, its loads of the root, the
+ * writer's store of the root and its loads of the slots are all sequentially
+ * consistent: either the reader sees the new root, or the writer sees the slot.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MAP_SLOTS 64
+#define MAP_HOLDS 48 /* slots that may hold; the others stay for lookups */
+
+/* The low bits of a slot's state; the others count its uses. */
+#define SLOT_FREE 0u
+#define SLOT_INSIDE 1u
+#define SLOT_HOLDS 2u
+#define SLOT_MASK 3u
+
+/* slot.held of a slot that holds nothing; no region starts at an odd address. */
+#define HELD_NONE UINT64_C(1)
+
+struct map_slot {
+	_Alignas(64) _Atomic uint64_t state;
+	_Atomic uint64_t held; /* start of the region that is held */
+};
+
+struct map_slots {
+	struct map_slot slot[MAP_SLOTS];
+	_Atomic unsigned int nr_used;  /* slots that were ever used */
+	_Atomic unsigned int nr_holds; /* slots that hold, or are about to */
+	/* the writer's */
+	unsigned int nr_seen;
+	uint64_t seen[MAP_SLOTS];
+};
+
+void map_slots_init(struct map_slots *s);
+
+/* Take a slot and be inside. It waits only if more than 15 others are inside. */
+struct map_slot *map_slots_enter(struct map_slots *s);
+
+/* Ask for leave to hold, before entering. @return false: too many do. */
+bool map_slots_may_hold(struct map_slots *s);
+
+/* Give that leave back. */
+static inline void
+map_slots_held(struct map_slots *s)
+{
+	atomic_fetch_sub_explicit(&s->nr_holds, 1, memory_order_relaxed);
+}
+
+/* Give a slot back, from inside. */
+static inline void
+map_slot_leave(struct map_slot *s)
+{
+	uint64_t c = atomic_load_explicit(&s->state, memory_order_relaxed);
+
+	atomic_store_explicit(&s->state, c - SLOT_INSIDE + SLOT_MASK + 1,
+			      memory_order_release);
+}
+
+/* Say which region is held, still inside. */
+static inline void
+map_slot_hold(struct map_slot *s, uint64_t start)
+{
+	atomic_store(&s->held, start);
+}
+
+/* Go outside and keep the slot with what it holds. */
+static inline void
+map_slot_stay(struct map_slot *s)
+{
+	uint64_t c = atomic_load_explicit(&s->state, memory_order_relaxed);
+
+	atomic_store_explicit(&s->state, c - SLOT_INSIDE + SLOT_HOLDS,
+			      memory_order_release);
+}
+
+/* Give a slot back that holds a region. */
+static inline void
+map_slot_release(struct map_slot *s)
+{
+	uint64_t c = atomic_load_explicit(&s->state, memory_order_relaxed);
+
+	atomic_store_explicit(&s->held, HELD_NONE, memory_order_release);
+	atomic_store_explicit(&s->state, c - SLOT_HOLDS + SLOT_MASK + 1,
+			      memory_order_release);
+}
+
+/* Writer: note who is inside now. @return true if nobody is. */
+bool map_slots_note(struct map_slots *s);
+
+/* Writer: true if everybody noted has been outside since. */
+bool map_slots_passed(const struct map_slots *s);
+
+/* Writer: wait until no slot holds a region for which @is says true. */
+void map_slots_drain(struct map_slots *s, bool (*is)(const void *arg, uint64_t start),
+		     const void *arg);
+
+#endif /* MAP_SLOTS_H */
