@@ -7,6 +7,10 @@
  * meaning here.
  */
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /**
  * What an error number is called, in English: "No such device".
  *
@@ -15,4 +19,7 @@
  */
 const char *weir_strerror(int err);
 
+#ifdef __cplusplus
+}
+#endif
 #endif /* WEIR_ERRNO_H */

@@ -232,8 +232,9 @@ bool weir_vhost_session_reply(struct weir_vhost_session *s, struct weir_vhost_ev
 /** Why the last input() failed, "SET_VRING_NUM: ring 3: 7 is not a power of two". */
 const char *weir_vhost_session_error(const struct weir_vhost_session *s);
 
-/** Virtio and protocol features that were set; 0 before that. */
+/** Virtio features that were set; 0 before that. */
 uint64_t weir_vhost_features(const struct weir_vhost_session *s);
+/** Protocol features that were set; 0 before that. */
 uint64_t weir_vhost_protocol_features(const struct weir_vhost_session *s);
 
 /** Rings that the frontend may name: two for each queue pair. */
@@ -267,8 +268,9 @@ int weir_vhost_user_to_gpa(const struct weir_vhost_session *s, uint64_t user,
 const struct weir_vhost_ring *weir_vhost_ring(const struct weir_vhost_session *s,
 					      uint32_t idx);
 
-/** True if a ring is to be processed; what is missing ("SET_VRING_KICK") or NULL. */
+/** True if a ring is to be processed. */
 bool weir_vhost_ring_ready(const struct weir_vhost_session *s, uint32_t idx);
+/** What a ring still needs to be ready ("SET_VRING_KICK"). @return NULL: nothing. */
 const char *weir_vhost_ring_waits_for(const struct weir_vhost_session *s, uint32_t idx);
 
 /**
@@ -279,21 +281,18 @@ const char *weir_vhost_ring_waits_for(const struct weir_vhost_session *s, uint32
  * half of 0 is taken to say that.
  */
 struct weir_vhost_base weir_vhost_base_split(uint32_t base, bool packed);
-
 /** Put a base together, a packed one with both halves. */
 uint32_t weir_vhost_base_join(struct weir_vhost_base base, bool packed);
 
 /** The dirty log. */
 const struct weir_vhost_log *weir_vhost_log(const struct weir_vhost_session *s);
 
-/** The backend's own channel, the session's, or -1; NET_SET_MTU; SET_STATUS; or 0. */
+/** The backend's own channel, the session's; -1: there is none. */
 int weir_vhost_backend_fd(const struct weir_vhost_session *s);
+/** What NET_SET_MTU said, in bytes; 0: nothing yet. */
 uint16_t weir_vhost_mtu(const struct weir_vhost_session *s);
+/** What SET_STATUS said; 0: nothing yet. */
 uint8_t weir_vhost_status(const struct weir_vhost_session *s);
-
-/** Names without their prefix; "request" or "?" for what is not known. */
-const char *weir_vhost_request_name(uint32_t request);
-const char *weir_vhost_pf_name(unsigned int bit);
 
 #ifdef __cplusplus
 }

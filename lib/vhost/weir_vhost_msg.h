@@ -111,6 +111,12 @@ int weir_vhost_accept(int listen_fd, int *fd);
  */
 int weir_vhost_connect(const char *path, int *fd);
 
+/** A request's name, "SET_OWNER"; "request" if it is not known. */
+const char *weir_vhost_request_name(uint32_t request);
+
+/** A protocol feature's name, "MQ"; "?" if it is not known. */
+const char *weir_vhost_pf_name(unsigned int bit);
+
 #ifdef __cplusplus
 }
 #endif
