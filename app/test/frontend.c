@@ -153,7 +153,7 @@ int64_t
 fe_msg_ack(struct fe *f, uint32_t request, const void *payload, uint32_t len,
 	   const int *fds, unsigned int nr_fds)
 {
-	uint64_t answer;
+	uint64_t answer = 0;
 	int ret = msg_send(f->sock, request, WEIR_VHOST_FLAG_NEED_REPLY, payload, len,
 			   fds, nr_fds);
 
@@ -167,7 +167,7 @@ fe_features(struct fe *f, uint64_t want)
 {
 	const uint64_t pf = WEIR_VHOST_BIT(WEIR_VHOST_PF_MQ) |
 			    WEIR_VHOST_BIT(WEIR_VHOST_PF_REPLY_ACK);
-	uint64_t offered, pf_offered;
+	uint64_t offered = 0, pf_offered = 0;
 	int ret;
 
 	ret = fe_msg(f, WEIR_VHOST_GET_FEATURES, NULL, 0, NULL, 0, &offered,

@@ -64,7 +64,7 @@ int64_t fe_msg_ack(struct fe *f, uint32_t request, const void *payload, uint32_t
 int fe_connect(struct fe *f, const char *path, unsigned int nr_pairs);
 int fe_features(struct fe *f, uint64_t want);
 int fe_share(struct fe *f);
-int fe_ring_start(struct fe *f, unsigned int ring, uint16_t base);
+int fe_ring_start(struct fe *f, unsigned int i, uint16_t base);
 
 /* Offer buffers for receiving until the ring is full. */
 void fe_post(struct fe *f, unsigned int pair);

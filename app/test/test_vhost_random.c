@@ -13,8 +13,8 @@
 #include "test.h"
 #include "vhost_talk.h"
 
-#define ROUNDS 40
-#define MESSAGES 400
+#define ROUNDS 40u
+#define MESSAGES 400u
 
 /* Memory of which the messages speak, in pages of the model. */
 #define PAGES 64
@@ -336,16 +336,16 @@ session_random_messages_hold_invariants(void)
 	close(talk_file());
 	before = open_fds();
 	seed = test_seed();
-	for (int i = 0; i < ROUNDS; i++) {
+	for (unsigned int i = 0; i < ROUNDS; i++) {
 		struct model m = { .page = { 0 } };
 
 		TEST_EQ(weir_vhost_session_create(&talk_offer, &s), 0);
-		for (int j = 0; j < MESSAGES; j++) {
+		for (unsigned int j = 0; j < MESSAGES; j++) {
 			enum test_result r =
 				random_step(s, &m, before, &accepted, &ready);
 
 			if (r != TEST_OK) {
-				printf("    round %d, message %d\n", i, j);
+				printf("    round %u, message %u\n", i, j);
 				return r;
 			}
 		}

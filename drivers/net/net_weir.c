@@ -107,7 +107,8 @@ rx_queue_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc, unsigned i
 	RTE_SET_USED(conf);
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: rxq%u%s%s: %s", dev->data->name, q,
-			 dma != NULL ? "@" : "", dma != NULL ? dma : "", weir_strerror(ret));
+			 dma != NULL ? "@" : "", dma != NULL ? dma : "",
+			 weir_strerror(ret));
 		return ret;
 	}
 	weir_port_set_sw_csum(
@@ -129,7 +130,8 @@ tx_queue_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc, unsigned i
 	RTE_SET_USED(conf);
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: txq%u%s%s: %s", dev->data->name, q,
-			 dma != NULL ? "@" : "", dma != NULL ? dma : "", weir_strerror(ret));
+			 dma != NULL ? "@" : "", dma != NULL ? dma : "",
+			 weir_strerror(ret));
 		return ret;
 	}
 	dev->data->tx_queues[q] = weir_port_txq(w->port, q);

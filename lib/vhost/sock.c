@@ -48,7 +48,7 @@ static int
 sock_clear(const struct sockaddr_un *sa)
 {
 	struct stat st;
-	int fd, ret;
+	int fd = -1, ret;
 
 	if (lstat(sa->sun_path, &st) != 0)
 		return errno == ENOENT ? 0 : -errno;

@@ -92,7 +92,7 @@ int weir_vhost_msg_send(int fd, const struct weir_vhost_msg *msg);
  *         -EADDRINUSE: somebody listens there; -EEXIST: there is something
  *         else; or what socket(2), bind(2), listen(2) answered.
  */
-int weir_vhost_listen(const char *path, int *fd);
+int weir_vhost_listen(const char *path, int *out);
 
 /**
  * Accept a connection: non-blocking, close-on-exec.
@@ -100,7 +100,7 @@ int weir_vhost_listen(const char *path, int *fd);
  * @return 0; -EAGAIN: none is waiting, or it went away; or what accept4(2)
  *         answered (-EMFILE: stop polling for a while).
  */
-int weir_vhost_accept(int listen_fd, int *fd);
+int weir_vhost_accept(int listen_fd, int *out);
 
 /**
  * Connect to a listening frontend: non-blocking, close-on-exec.
@@ -109,7 +109,7 @@ int weir_vhost_accept(int listen_fd, int *fd);
  *         is full; try all three again later; -EINVAL, -ENAMETOOLONG: as for
  *         weir_vhost_listen(); or what socket(2), connect(2) answered.
  */
-int weir_vhost_connect(const char *path, int *fd);
+int weir_vhost_connect(const char *path, int *out);
 
 /** A request's name, "SET_OWNER"; "request" if it is not known. */
 const char *weir_vhost_request_name(uint32_t request);
