@@ -69,15 +69,15 @@ budget_check(struct mirror_backend *b, const struct weir_region *r,
 
 /* Entries left in the backend that has the fewest. 0 also stands for: all split. */
 static uint64_t
-entries_left(const struct weir_mirror *m, bool *all_split)
+entries_left(struct weir_mirror *m, bool *all_split)
 {
 	uint64_t used = weir_map_totals(m->map).pieces, left = UINT64_MAX;
 	bool any = false;
 
 	*all_split = true;
 	for (size_t i = 0; i < m->nr_backends; i++) {
-		const struct mirror_backend *b = &m->backend[i];
-		uint64_t max = b->caps.max_entries;
+		struct mirror_backend *b = &m->backend[i];
+		uint64_t max;
 
 		if (b->broken)
 			continue;
@@ -85,6 +85,9 @@ entries_left(const struct weir_mirror *m, bool *all_split)
 		if (b->caps.splits)
 			continue;
 		*all_split = false;
+		/* others take entries too; if it does not say, what it said before */
+		(void)backend_caps(b);
+		max = b->caps.max_entries;
 		if (max != UINT64_MAX)
 			max = max > used ? max - used : 0;
 		left = max < left ? max : left;
@@ -96,7 +99,7 @@ entries_left(const struct weir_mirror *m, bool *all_split)
 }
 
 uint64_t
-budget_chunk(const struct weir_mirror *m, uint64_t len, uint64_t granule)
+budget_chunk(struct weir_mirror *m, uint64_t len, uint64_t granule)
 {
 	bool all_split;
 	uint64_t left = entries_left(m, &all_split);

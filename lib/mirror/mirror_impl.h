@@ -43,8 +43,8 @@ struct weir_mirror {
 int backend_caps(struct mirror_backend *b);
 
 /*
- * Map the first @max pieces of a plan. On failure those mapped before are
- * unmapped again, and the backend is as it was, or broken.
+ * Map the pieces of a plan. On failure those mapped before are unmapped again,
+ * and the backend is as it was, or broken.
  */
 int backend_map(struct mirror_backend *b, const struct weir_plan *p);
 
@@ -64,8 +64,8 @@ void backend_clear(struct mirror_backend *b, struct weir_map *map);
 void backend_repair(struct mirror_backend *b, struct weir_map *map);
 
 /*
- * True if @r, in a map of @after, fits. It is 0 or -EINVAL, -ERANGE, -ENOSPC,
- * -ENOMEM as weir_mirror_map() says, with a message that names the limit.
+ * Check that @r, in a map of @after, fits. @return 0; -EINVAL, -ERANGE, -ENOSPC,
+ * -ENOMEM as weir_mirror_map() says, after a message that names the limit.
  */
 int budget_check(struct mirror_backend *b, const struct weir_region *r,
 		 const struct weir_map_totals *after);
@@ -74,6 +74,6 @@ int budget_check(struct mirror_backend *b, const struct weir_region *r,
  * The chunk for @len bytes of which @granule shall be unmapped at a time, such
  * that every backend that cannot split has room for the entries.
  */
-uint64_t budget_chunk(const struct weir_mirror *m, uint64_t len, uint64_t granule);
+uint64_t budget_chunk(struct weir_mirror *m, uint64_t len, uint64_t granule);
 
 #endif /* MIRROR_IMPL_H */
