@@ -56,7 +56,9 @@ room_take(struct weir_queue *q, uint64_t need, uint16_t nr_avail, struct room *r
 		if (room->nr_heads == nr_avail)
 			goto err_untake;
 		head = weir_vring_head(vr, room->nr_heads);
-		if (weir_vring_single(vr, head, VRING_DESC_F_WRITE,
+		/* chains before this one may have filled the scratch to its end */
+		if (room->nr_iov < q->max_iov &&
+		    weir_vring_single(vr, head, VRING_DESC_F_WRITE,
 				      &q->iov[room->nr_iov])) {
 			len = q->iov[room->nr_iov].len;
 			nr = 1;

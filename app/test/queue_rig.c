@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "queue_rig.h"
+
+#define GUARD 0x1000u
+
+/* Guest memory outlives each rig: mapping it anew would be most of a fuzzer's time. */
+static uint8_t *slots[2];
+static union {
+	struct weir_gmem g;
+	char room[sizeof(struct weir_gmem) + 2 * sizeof(struct weir_gmem_slot)];
+} table;
+static struct rte_dma_fp_object engine_ops;
+
+static uint8_t *
+slot_map(void)
+{
+	uint8_t *p = mmap(NULL, RIG_SLOT + 2 * GUARD, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED || mprotect(p + GUARD, RIG_SLOT, PROT_READ | PROT_WRITE) != 0)
+		return NULL;
+	return p + GUARD;
+}
+
+static int
+table_make(void)
+{
+	for (uint32_t i = 0; i < 2 && slots[i] == NULL; i++) {
+		slots[i] = slot_map();
+		if (slots[i] == NULL)
+			return -ENOMEM;
+		table.g.slot[i] = (struct weir_gmem_slot){
+			.gpa = { i * RIG_SLOT, (i + 1) * RIG_SLOT - 1 },
+			.hva = (uintptr_t)slots[i],
+			.iova = RIG_IOVA + i * RIG_SLOT,
+			.uva = RIG_UVA + i * RIG_SLOT,
+		};
+	}
+	table.g.nr_slots = 2;
+	return 0;
+}
+
+void *
+rig_mem(const struct rig *r, uint64_t gpa, uint64_t len)
+{
+	uint64_t off = gpa % RIG_SLOT;
+
+	if (gpa >= RIG_MEM || off + len > RIG_SLOT)
+		return NULL;
+	return r->slot[gpa / RIG_SLOT] + off;
+}
+
+void
+rig_poke(const struct rig *r, uint64_t gpa, const void *bytes, size_t len)
+{
+	for (size_t i = 0; i < len && gpa + i < RIG_MEM; i++)
+		*(uint8_t *)rig_mem(r, gpa + i, 1) = ((const uint8_t *)bytes)[i];
+}
+
+void
+rig_desc(const struct rig *r, uint16_t i, uint64_t gpa, uint32_t len, uint16_t flags,
+	 uint16_t next)
+{
+	r->q.vr.desc[i] = (struct vring_desc){ gpa, len, flags, next };
+}
+
+void
+rig_offer(const struct rig *r, uint16_t head)
+{
+	struct vring_avail *a = r->q.vr.avail;
+
+	a->ring[a->idx % r->size] = head;
+	a->idx++;
+}
+
+/* As the IOMMU: the guest's memory, and ours as it is. */
+static void *
+engine_translate(uint64_t iova, uint32_t len)
+{
+	uint64_t off = iova - RIG_IOVA;
+
+	if (off >= RIG_MEM)
+		return (void *)(uintptr_t)iova;
+	if (off % RIG_SLOT + len > RIG_SLOT)
+		abort();
+	return slots[off / RIG_SLOT] + off % RIG_SLOT;
+}
+
+static int
+engine_copy(void *dev, uint16_t vchan, rte_iova_t src, rte_iova_t dst, uint32_t len,
+	    uint64_t flags)
+{
+	struct rig_engine *e = dev;
+
+	RTE_SET_USED(vchan);
+	RTE_SET_USED(flags);
+	if (len == 0 || e->submitted - e->done == RTE_DIM(e->op))
+		abort();
+	/* looked up now and again when it is done, as a device might */
+	engine_translate(src, len);
+	engine_translate(dst, len);
+	e->op[e->submitted % RTE_DIM(e->op)] = (struct rig_op){ src, dst, len };
+	return (uint16_t)e->submitted++;
+}
+
+static int
+engine_submit(void *dev, uint16_t vchan)
+{
+	struct rig_engine *e = dev;
+
+	RTE_SET_USED(vchan);
+	e->kicked = e->submitted;
+	return 0;
+}
+
+/* Do the next copy. @return false: it fails, nothing was copied. */
+static bool
+engine_step(struct rig_engine *e)
+{
+	const struct rig_op *op = &e->op[e->done % RTE_DIM(e->op)];
+
+	if (e->credit != RIG_DMA_ALL)
+		e->credit--;
+	e->nr_done++;
+	if (e->fail_nth != 0 && e->nr_done % e->fail_nth == 0)
+		return false;
+	memcpy(engine_translate(op->dst, op->len), engine_translate(op->src, op->len),
+	       op->len);
+	return true;
+}
+
+static uint16_t
+engine_completed(void *dev, uint16_t vchan, const uint16_t max, uint16_t *last,
+		 bool *error)
+{
+	struct rig_engine *e = dev;
+	uint16_t n = 0;
+
+	RTE_SET_USED(vchan);
+	while (n < max && e->done != e->kicked && e->credit != 0 && !e->failed) {
+		e->failed = !engine_step(e);
+		if (e->failed)
+			break;
+		e->done++;
+		n++;
+	}
+	*error = e->failed;
+	*last = (uint16_t)(e->done - 1);
+	return n;
+}
+
+static uint16_t
+engine_completed_status(void *dev, uint16_t vchan, const uint16_t max, uint16_t *last,
+			enum rte_dma_status_code *status)
+{
+	struct rig_engine *e = dev;
+	uint16_t n = 0;
+
+	RTE_SET_USED(vchan);
+	while (n < max && e->done != e->kicked && (e->credit != 0 || e->failed)) {
+		status[n++] = e->failed || !engine_step(e) ? RTE_DMA_STATUS_BUS_ERROR
+							   : RTE_DMA_STATUS_SUCCESSFUL;
+		e->failed = false;
+		e->done++;
+	}
+	*last = (uint16_t)(e->done - 1);
+	return n;
+}
+
+static void
+engine_open(struct rig *r)
+{
+	engine_ops = (struct rte_dma_fp_object){
+		.dev_private = &r->engine,
+		.copy = engine_copy,
+		.submit = engine_submit,
+		.completed = engine_completed,
+		.completed_status = engine_completed_status,
+	};
+	r->engine =
+		(struct rig_engine){ .credit = RIG_DMA_ALL, .saved = rte_dma_fp_objs };
+	rte_dma_fp_objs = &engine_ops;
+	r->chan = (struct weir_copy_chan){
+		.mask = RTE_DIM(r->chan_ring) - 1,
+		.ring = r->chan_ring,
+	};
+	r->q.chan = &r->chan;
+}
+
+int
+rig_ring(struct rig *r, uint16_t base, bool event_idx)
+{
+	const uint32_t avail_len = sizeof(uint16_t) * (3u + r->size);
+	const uint32_t used_len = sizeof(uint16_t) * 3u + 8u * r->size;
+	const struct weir_vring_addr addr = {
+		.desc_uva = RIG_UVA,
+		.avail_uva = RIG_UVA + RIG_SLOT - avail_len,
+		.used_uva = RIG_UVA + ((RIG_MEM - used_len) & ~3u),
+		.size = r->size,
+		.base = base,
+		.event_idx = event_idx,
+	};
+
+	return weir_vring_init(&r->q.vr, &table.g, &addr);
+}
+
+int
+rig_start(struct rig *r, const struct rig_conf *conf)
+{
+	int ret = table_make();
+
+	if (ret != 0)
+		return ret;
+	r->size = conf->size;
+	memcpy(r->slot, slots, sizeof(slots));
+	for (int i = 0; i < 2; i++)
+		memset(slots[i], 0, RIG_SLOT);
+	r->q.pool = conf->pool;
+	r->q.threshold = conf->threshold;
+	r->q.call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->q.fault_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	rte_spinlock_init(&r->q.lock);
+	if (conf->dma)
+		engine_open(r);
+	ret = queue_alloc(&r->q, conf->size);
+	if (ret == 0)
+		ret = rig_ring(r, 0, false);
+	if (ret == 0)
+		queue_start(&r->q);
+	else
+		rig_stop(r);
+	return ret;
+}
+
+void
+rig_stop(struct rig *r)
+{
+	if (r->q.chan != NULL)
+		r->engine.credit = RIG_DMA_ALL;
+	if (queue_stop(&r->q, 1000000) != 0)
+		abort();
+	queue_free(&r->q);
+	close(r->q.call_fd);
+	close(r->q.fault_fd);
+	if (r->q.chan != NULL)
+		rte_dma_fp_objs = r->engine.saved;
+}

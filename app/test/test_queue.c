@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A queue and a guest that means harm, step by step: what the fuzzer and the
+ * review found, so that it does not come back.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <linux/virtio_net.h>
+
+#include "offload.h"
+#include "queue_rig.h"
+#include "test.h"
+
+#define HDR 12u
+
+static struct rte_mempool *pool;
+static struct rig rig;
+
+static int
+rig_open(bool tx, bool dma, uint16_t size)
+{
+	const struct rig_conf conf = { .size = size, .dma = dma };
+	struct rig_conf c = conf;
+
+	if (pool == NULL)
+		pool = rte_pktmbuf_pool_create("test_queue", 511, 0, 0,
+					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	if (pool == NULL)
+		return -ENOMEM;
+	c.pool = tx ? NULL : pool;
+	memset(&rig, 0, sizeof(rig));
+	rig.q.hdr_len = HDR;
+	rig.q.mergeable = true;
+	return rig_start(&rig, &c);
+}
+
+/* @return mbufs that nobody gave back. */
+static unsigned int
+rig_close(void)
+{
+	rig_stop(&rig);
+	return rte_mempool_in_use_count(pool);
+}
+
+/* A frame of one segment. */
+static struct rte_mbuf *
+frame(uint16_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+
+	memset(rte_pktmbuf_append(m, len), 0x5a, len);
+	return m;
+}
+
+/* Chains that leave the scratch just full, and one more of a single buffer. */
+static enum test_result
+tx_scratch_full_is_a_fault(void)
+{
+	struct vring_desc table[16];
+	struct rte_mbuf *m;
+
+	TEST_EQ(rig_open(true, false, 16), 0);
+	for (uint16_t i = 0; i < 16; i++)
+		table[i] = (struct vring_desc){ RIG_DATA, 1,
+						VRING_DESC_F_WRITE | VRING_DESC_F_NEXT,
+						(uint16_t)(i + 1) };
+	table[15].flags = VRING_DESC_F_WRITE;
+	rig_poke(&rig, 0x2000, table, sizeof(table));
+	rig_desc(&rig, 0, 0x2000, sizeof(table), VRING_DESC_F_INDIRECT, 0);
+	rig_desc(&rig, 1, RIG_DATA, 2000, VRING_DESC_F_WRITE, 0);
+	TEST_EQ(rig.q.max_iov % 16, 0);
+	for (uint32_t i = 0; i < rig.q.max_iov / 16; i++)
+		rig_offer(&rig, 0);
+	rig_offer(&rig, 1);
+	m = frame(1000);
+	TEST_EQ(queue_tx_burst(&rig.q, &m, 1), 0);
+	TEST_EQ(rig.q.fault, WEIR_VRING_CHAIN_TOO_LONG);
+	rte_pktmbuf_free(m);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
+static const struct test_case queue_cases[] = {
+	{ "tx_scratch_full_is_a_fault", tx_scratch_full_is_a_fault },
+};
+AUTOTEST_EAL(queue_autotest, queue_cases);
