@@ -214,6 +214,51 @@ gather_bad_chains_named(void)
 }
 
 static enum test_result
+gather_empty_buffers_only_to_read(void)
+{
+	const uint16_t w = VRING_DESC_F_WRITE, nx = VRING_DESC_F_NEXT;
+	uint64_t len;
+
+	TEST_EQ(ring_make(), 0);
+	desc_set(0, DATA, 10, w | nx, 1);
+	desc_set(1, DATA, 0, w, 0);
+	TEST_EQ(weir_vring_gather(&vr, 0, w, iov, MAX_IOV, &len), -WEIR_VRING_EMPTY);
+	desc_set(1, DATA, 0, w | nx, 0);
+	TEST_EQ(weir_vring_gather(&vr, 0, w, iov, MAX_IOV, &len), -WEIR_VRING_LOOP);
+	desc_set(0, DATA, 10, nx, 1);
+	desc_set(1, DATA, 0, 0, 0);
+	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len), 1);
+	ring_free();
+	return TEST_OK;
+}
+
+/* A ring of 2048 entries, all of them one chain. */
+static enum test_result
+gather_long_ring_bounded(void)
+{
+	struct weir_vring_addr a = { .desc_uva = UVA,
+				     .avail_uva = UVA + 0x9000,
+				     .used_uva = UVA + 0xa000,
+				     .size = 2048 };
+	uint64_t len;
+
+	TEST_EQ(ring_make(), 0);
+	TEST_EQ(weir_vring_init(&vr, gmem, &a), 0);
+	for (uint16_t i = 0; i < 2048; i++)
+		desc_set(i, DATA, 0, VRING_DESC_F_NEXT, (uint16_t)(i + 1));
+	desc_set(WEIR_VRING_MAX_CHAIN - 1, DATA, 7, 0, 0);
+	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len), 1);
+	TEST_EQ(len, 7);
+	desc_set(WEIR_VRING_MAX_CHAIN - 1, DATA, 0, VRING_DESC_F_NEXT,
+		 WEIR_VRING_MAX_CHAIN);
+	desc_set(WEIR_VRING_MAX_CHAIN, DATA, 7, 0, 0);
+	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len),
+		-WEIR_VRING_CHAIN_TOO_LONG);
+	ring_free();
+	return TEST_OK;
+}
+
+static enum test_result
 table_across_slots_is_read(void)
 {
 	struct vring_desc d = { DATA, 77, 0, 0 };
@@ -318,6 +363,8 @@ static const struct test_case vring_cases[] = {
 	{ "init_resumes_where_used_is", init_resumes_where_used_is },
 	{ "gather_good_chains", gather_good_chains },
 	{ "gather_bad_chains_named", gather_bad_chains_named },
+	{ "gather_empty_buffers_only_to_read", gather_empty_buffers_only_to_read },
+	{ "gather_long_ring_bounded", gather_long_ring_bounded },
 	{ "table_across_slots_is_read", table_across_slots_is_read },
 	{ "single_only_the_plain_case", single_only_the_plain_case },
 	{ "avail_too_far_is_a_fault", avail_too_far_is_a_fault },

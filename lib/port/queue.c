@@ -8,7 +8,7 @@
 #include "queue.h"
 #include "weir_fail.h"
 
-/* Pieces of one packet: a chain of the longest ring, cut at slot borders. */
+/* Pieces of one packet: the longest chain, cut at slot borders. */
 #define IOV_SLACK 64u
 
 void
@@ -32,7 +32,8 @@ queue_break(struct weir_queue *q, int fault)
 int
 queue_alloc(struct weir_queue *q, uint32_t size)
 {
-	struct weir_iov *iov = weir_calloc(size + IOV_SLACK, sizeof(*iov));
+	uint32_t max_iov = RTE_MIN(size, WEIR_VRING_MAX_CHAIN) + IOV_SLACK;
+	struct weir_iov *iov = weir_calloc(max_iov, sizeof(*iov));
 	struct queue_pkt *win = NULL;
 
 	if (iov == NULL)
@@ -46,7 +47,7 @@ queue_alloc(struct weir_queue *q, uint32_t size)
 	}
 	queue_free(q);
 	q->iov = iov;
-	q->max_iov = size + IOV_SLACK;
+	q->max_iov = max_iov;
 	q->win = win;
 	q->win_mask = size - 1;
 	return 0;

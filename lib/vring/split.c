@@ -75,6 +75,7 @@ weir_vring_fault_name(enum weir_vring_fault f)
 		[WEIR_VRING_INDIRECT_NESTED] =
 			"an indirect table inside an indirect table",
 		[WEIR_VRING_CHAIN_TOO_LONG] = "a chain has too many pieces",
+		[WEIR_VRING_EMPTY] = "a buffer to be written has no bytes",
 	};
 
 	return (unsigned int)f < WEIR_VRING_NR_FAULTS ? name[f] : "unknown fault";
@@ -101,11 +102,22 @@ table_read(struct weir_vring *vr, uint64_t gpa, struct vring_desc *out)
 	return 0;
 }
 
+/* Go on in a table of @p size descriptors. */
+static void
+walk_table(struct walk *w, uint32_t size, uint32_t limit)
+{
+	w->table_size = size;
+	w->left = size < limit ? size : limit;
+	if (w->left > WEIR_VRING_MAX_CHAIN)
+		w->left = WEIR_VRING_MAX_CHAIN;
+}
+
 static int
 walk_read(struct weir_vring *vr, struct walk *w, uint16_t at)
 {
 	if (w->left-- == 0)
-		return -WEIR_VRING_LOOP;
+		return w->table_size > WEIR_VRING_MAX_CHAIN ? -WEIR_VRING_CHAIN_TOO_LONG
+							    : -WEIR_VRING_LOOP;
 	if (at >= w->table_size)
 		return -WEIR_VRING_NEXT;
 	if (!w->indirect) {
@@ -127,9 +139,8 @@ walk_enter_table(struct weir_vring *vr, struct walk *w)
 	    __builtin_add_overflow(w->desc.addr, (uint64_t)w->desc.len - 1, &last))
 		return -WEIR_VRING_INDIRECT_TABLE;
 	w->table_gpa = w->desc.addr;
-	w->table_size = w->desc.len / sizeof(w->desc);
 	/* no chain is longer than the ring, in a table neither (2.7.5.3.1) */
-	w->left = w->table_size < vr->mask + 1u ? w->table_size : vr->mask + 1u;
+	walk_table(w, w->desc.len / sizeof(w->desc), vr->mask + 1u);
 	w->indirect = true;
 	return walk_read(vr, w, 0);
 }
@@ -164,12 +175,14 @@ int
 weir_vring_gather(struct weir_vring *vr, uint16_t head, uint16_t dir,
 		  struct weir_iov *iov, unsigned int max, uint64_t *len)
 {
-	struct walk w = { .table_size = vr->mask + 1u, .left = vr->mask + 1u };
+	struct walk w = { 0 };
 	uint64_t total = 0;
+	bool empty = false;
 	int nr = 0, ret;
 
 	if (head > vr->mask)
 		return -WEIR_VRING_HEAD;
+	walk_table(&w, vr->mask + 1u, vr->mask + 1u);
 	ret = walk_read(vr, &w, head);
 	while (ret == 0) {
 		if ((w.desc.flags & VRING_DESC_F_INDIRECT) != 0) {
@@ -182,10 +195,13 @@ weir_vring_gather(struct weir_vring *vr, uint16_t head, uint16_t dir,
 		if (nr < 0)
 			return nr;
 		total += w.desc.len;
+		empty |= w.desc.len == 0;
 		if ((w.desc.flags & VRING_DESC_F_NEXT) == 0)
 			break;
 		ret = walk_read(vr, &w, w.desc.next);
 	}
+	if (ret == 0 && empty && dir != 0)
+		ret = -WEIR_VRING_EMPTY;
 	if (ret != 0)
 		return ret;
 	*len = total;

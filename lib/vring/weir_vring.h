@@ -20,7 +20,10 @@
  *
  * Everything in shared memory is the guest's to change at any time. Each field
  * is read once into a local, checked and then used. A walk over a chain is
- * bounded by the size of the ring, or of the indirect table. What cannot be a
+ * bounded by the size of the ring, or of the indirect table, and by
+ * WEIR_VRING_MAX_CHAIN. Buffers without bytes are passed over in a chain to be
+ * read, as some drivers send empty segments; in one to be written they would
+ * let a frame cost any number of chains, and are a fault. What cannot be a
  * driver's doing is a fault: the ring is dead until the frontend sets it up
  * again.
  *
@@ -40,6 +43,12 @@ extern "C" {
 /** Entries that a split ring may have at most (VIRTIO 1.3, 2.7). */
 #define WEIR_VRING_MAX_SIZE 32768
 
+/**
+ * Descriptors that a chain may have, however long the ring: as many as QEMU and
+ * Linux's vhost take. It bounds what one frame can cost an lcore.
+ */
+#define WEIR_VRING_MAX_CHAIN 1024
+
 /** What a guest did that no driver does. 0: nothing. */
 enum weir_vring_fault {
 	WEIR_VRING_OK,
@@ -53,6 +62,7 @@ enum weir_vring_fault {
 	WEIR_VRING_INDIRECT_TABLE, /**< an indirect table's length or address */
 	WEIR_VRING_INDIRECT_NESTED, /**< an indirect descriptor in an indirect table */
 	WEIR_VRING_CHAIN_TOO_LONG,  /**< more pieces than the device gathers */
+	WEIR_VRING_EMPTY,	    /**< a buffer to be written has no bytes */
 	WEIR_VRING_NR_FAULTS,
 };
 
@@ -156,8 +166,8 @@ weir_vring_single(struct weir_vring *vr, uint16_t head, uint16_t dir,
  * @param dir  As for weir_vring_single().
  * @param iov  Room for @p max pieces.
  * @param len  Bytes of the whole chain, written on success.
- * @return pieces, none of length 0, from 0 (an empty chain) to @p max; or a
- *         negated enum weir_vring_fault.
+ * @return pieces, none of length 0, up to @p max; 0: an empty chain, which only
+ *         one to be read can be; or a negated enum weir_vring_fault.
  */
 int weir_vring_gather(struct weir_vring *vr, uint16_t head, uint16_t dir,
 		      struct weir_iov *iov, unsigned int max, uint64_t *len);
