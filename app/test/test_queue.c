@@ -81,7 +81,32 @@ tx_scratch_full_is_a_fault(void)
 	return TEST_OK;
 }
 
+/* More than all of the guest's buffers: it may not stay in the way for ever. */
+static enum test_result
+tx_frame_longer_than_a_full_ring_dropped(void)
+{
+	struct rte_mbuf *m[2];
+
+	TEST_EQ(rig_open(true, false, 4), 0);
+	for (uint16_t i = 0; i < 4; i++)
+		rig_desc(&rig, i, RIG_DATA, 100, VRING_DESC_F_WRITE, 0);
+	for (uint16_t i = 0; i < 3; i++)
+		rig_offer(&rig, i);
+	m[0] = frame(400);
+	m[1] = frame(60);
+	TEST_EQ(queue_tx_burst(&rig.q, m, 2), 0);
+	rig_offer(&rig, 3);
+	TEST_EQ(queue_tx_burst(&rig.q, m, 2), 2);
+	TEST_EQ(rig.q.stats.dropped, 1);
+	TEST_EQ(rig.q.stats.packets, 1);
+	TEST_EQ(rig.q.vr.used->idx, 1);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
 static const struct test_case queue_cases[] = {
 	{ "tx_scratch_full_is_a_fault", tx_scratch_full_is_a_fault },
+	{ "tx_frame_longer_than_a_full_ring_dropped",
+	  tx_frame_longer_than_a_full_ring_dropped },
 };
 AUTOTEST_EAL(queue_autotest, queue_cases);

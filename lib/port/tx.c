@@ -37,8 +37,8 @@ cursor_skip(struct cursor *c, uint64_t n)
  * Take chains until they hold need bytes; write their used entries.
  *
  * 0; -ENOBUFS: the guest has not offered enough yet; -EMSGSIZE: it takes one
- * chain a packet and this one is too short; -EPROTO: the ring is broken.
- * Nothing is taken on failure.
+ * chain a packet and this one is too short, or it has filled its ring and that
+ * is not enough; -EPROTO: the ring is broken. Nothing is taken on failure.
  */
 static int
 room_take(struct weir_queue *q, uint64_t need, uint16_t nr_avail, struct room *room)
@@ -52,7 +52,8 @@ room_take(struct weir_queue *q, uint64_t need, uint16_t nr_avail, struct room *r
 	while (have < need) {
 		uint16_t head;
 
-		ret = -ENOBUFS;
+		/* a ring that is full will not offer more */
+		ret = room->nr_heads > vr->mask ? -EMSGSIZE : -ENOBUFS;
 		if (room->nr_heads == nr_avail)
 			goto err_untake;
 		head = weir_vring_head(vr, room->nr_heads);
