@@ -16,14 +16,20 @@
 #define OFFLOAD_TX_FLAGS \
 	(RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_SEG)
 
-/* The guest takes partial checksums: describe the frame to it. */
+/*
+ * True if a guest that has agreed to these (VIRTIO_NET_F_GUEST_CSUM, _TSO4,
+ * _TSO6) can be given the frame as it is, with a header that describes it.
+ */
+bool offload_tx_taken(const struct rte_mbuf *m, bool csum, bool tso4, bool tso6);
+
+/* Describe a frame that the guest takes as it is. */
 void offload_tx_header(struct virtio_net_hdr *h, struct rte_mbuf *m);
 
 /*
- * The guest does not: complete the frame and clear the flags.
+ * Complete a frame that it does not, and clear the flags.
  *
- * 0; -ENOTSUP: it would have to be segmented; -EINVAL: the headers' lengths
- * lead outside the frame.
+ * 0; -ENOTSUP: it would have to be segmented, or is SCTP; -EINVAL: the headers'
+ * lengths lead outside the frame.
  */
 int offload_tx_software(struct rte_mbuf *m);
 

@@ -66,6 +66,8 @@ queue_features(struct port_ring *r, uint64_t features)
 			       ? sizeof(struct virtio_net_hdr_mrg_rxbuf)
 			       : sizeof(struct virtio_net_hdr);
 	r->q.guest_csum = (features & UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM) != 0;
+	r->q.guest_tso4 = (features & UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO4) != 0;
+	r->q.guest_tso6 = (features & UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO6) != 0;
 }
 
 static int

@@ -67,6 +67,8 @@ struct weir_queue {
 	uint8_t hdr_len;   /* virtio_net_hdr: 10, or 12 with num_buffers */
 	bool mergeable;	   /* VIRTIO_NET_F_MRG_RXBUF */
 	bool guest_csum;   /* tx: the guest takes partial checksums */
+	bool guest_tso4;   /* tx: ... and frames to be segmented, over IPv4 */
+	bool guest_tso6;   /* tx: ... over IPv6 */
 	bool sw_csum;	   /* rx: complete partial checksums in software */
 	bool linear;	   /* rx: one segment a frame, or it is dropped */
 	bool ext_buf;	   /* rx: ... or it gets an external buffer */

@@ -158,8 +158,8 @@ tx_one(struct weir_queue *q, struct rte_mbuf *m, uint16_t nr_avail, uint64_t *se
 	struct cursor c = { .v = q->iov };
 	int ret;
 
-	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0 && !q->guest_csum,
-			     0) &&
+	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0, 0) &&
+	    !offload_tx_taken(m, q->guest_csum, q->guest_tso4, q->guest_tso6) &&
 	    offload_tx_software(m) != 0)
 		ret = -EMSGSIZE;
 	else
