@@ -8,6 +8,20 @@ from harness import Failed, Process, TIMEOUT_S, check, check_equal, need_hugepag
 
 PROMPT = r"testpmd> "
 
+# one file for all memory: vhost-user passes at most 8 descriptors
+MEMORY = {
+    "huge": ["--in-memory", "--single-file-segments"],
+    # files in a folder that secondary processes find; see huge_folder()
+    "files": ["--single-file-segments"],
+    "small": ["--no-huge", "--no-shconf"],
+}
+
+
+def huge_folder(path):
+    """A wrap for memory="files": a mount of huge pages that ends with the process."""
+    return ["unshare", "--mount", "sh", "-c",
+            'mkdir -p "$0" && mount -t hugetlbfs -o pagesize=2M none "$0" && exec "$@"', path]
+
 
 class Telemetry:
     """A client of a DPDK process's telemetry socket (protocol v2)."""
@@ -39,20 +53,21 @@ class TestPmd(Process):
     plugins  sonames of drivers in the build (librte_net_weir.so): EAL refuses paths
              below folders that all may write to, names on the library path it takes
     core     which of the CPUs allowed to us runs both of its lcores
-    mem_mib  huge pages it takes
+    mem_mib  memory it takes
+    memory   what that is made of, a key of MEMORY
     eal, app further arguments of either kind
     wrap     a command to run it under
     """
 
-    def __init__(self, ws, name, vdevs=(), plugins=(), core=0, mem_mib=128, eal=(), app=(),
-                 wrap=()):
+    def __init__(self, ws, name, vdevs=(), plugins=(), core=0, mem_mib=128, memory="huge",
+                 eal=(), app=(), wrap=()):
         need_program("dpdk-testpmd")
-        need_hugepages(mem_mib)
+        if memory != "small":
+            need_hugepages(mem_mib)
         cpus = sorted(os.sched_getaffinity(0))
         cpu = cpus[core % len(cpus)]
-        # one file for all memory: vhost-user passes at most 8 descriptors
         argv = [*wrap, "dpdk-testpmd", "--lcores", f"0@{cpu},1@{cpu}", "--file-prefix", name,
-                "--in-memory", "--single-file-segments", "--no-pci", "-m", str(mem_mib)]
+                "--no-pci", "-m", str(mem_mib), *MEMORY[memory]]
         for soname in plugins:
             argv += ["-d", soname]
         for vdev in vdevs:

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""net_weir under the stock testpmd: packets through it, whole and accounted for."""
+import os
+
+from harness import check, check_equal, main, need_program, wait_for
+from netweir import BOTH_BY_DMA, Guest, Switch, dmas, exchange, settle
+from testpmd import huge_folder
+
+VIRTIO_USER = "queues=1,queue_size=1024"
+
+
+def two_guests(ws, gen="size=60-1514,window=400"):
+    """A guest on each of the two ports of a switch."""
+    return [Guest(ws, f"guest{i}", [(ws.socket(f"w{i}"), VIRTIO_USER)],
+                  gen=f"{gen},seed={i + 1}") for i in (0, 1)]
+
+
+def issue_command_line_moves_packets(ws):
+    """The README's switch: both ways by DMA, whole; link events; nothing left in flight."""
+    switch = Switch(ws, [f"queues=1,{BOTH_BY_DMA}"], engine="")
+    check(not switch.link_up(), "the link is up before there is a guest")
+    check_equal(switch.port()["state"], "waiting", "the port's state")
+    mark = switch.log_mark()
+    guest = Guest(ws, "guest", [(ws.socket("w0"), VIRTIO_USER)], gen="size=60-9000,window=128")
+    switch.wait_log("Port 0: link state change event", mark)
+    wait_for(switch.link_up, "the link's being up")
+    port = switch.port()
+    check_equal((port["state"], port["link"], port["last_error"]), ("connected", "up", ""),
+                "the port's state")
+    check(port["memory_bytes"] >= 128 << 20, f"the guest's memory is not there: {port}")
+    exchange([guest.begin()], 10000)
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    switch.check_copies(by_dma=True, by_cpu=False)
+    x = switch.xstats()
+    made = guest.totals("tx")[0]
+    for way in ("rx", "tx"):
+        check(x[f"{way}_q0_dma_copies"] >= made, f"too few copies by DMA: {x}")
+        check_equal([x[f"{way}_q0_packets"], x[f"{way}_good_packets"], x[f"{way}_q0_cpu_copies"],
+                     x[f"{way}_q0_dma_errors"], x[f"{way}_q0_in_flight"]],
+                    [made, made, 0, 0, 0], f"{way} xstats")
+    check_equal(switch.stats()["ibytes"], switch.stats()["obytes"], "bytes in and out")
+    mark = switch.log_mark()
+    guest.stop()
+    switch.wait_log("Port 0: link state change event", mark)
+    switch.wait_waiting()
+    switch.stop()
+    check(not os.path.exists(ws.socket("w0")), "the socket is still there")
+
+
+def copies_by_cpu_whole(ws):
+    """Without an engine the CPU copies, and no address space is made."""
+    switch = Switch(ws, ["queues=1"])
+    guest = Guest(ws, "guest", [(ws.socket("w0"), VIRTIO_USER)], gen="size=60-9000,window=128")
+    exchange([guest.begin()])
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    switch.check_copies(by_dma=False, by_cpu=True)
+    guest.stop()
+    switch.stop()
+
+
+def threshold_splits_copies(ws):
+    """Short pieces by CPU and long ones by DMA, and the order of packets is kept."""
+    switch = Switch(ws, [f"{BOTH_BY_DMA},dma-threshold=700"], engine="delay_us=30")
+    guest = Guest(ws, "guest", [(ws.socket("w0"), VIRTIO_USER)], gen="size=60-1514,window=128")
+    exchange([guest.begin()])
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    switch.check_copies(by_dma=True, by_cpu=True)
+    guest.stop()
+    switch.stop()
+
+
+def two_guests_exchange_packets(ws, engine="", **kw):
+    """Two ports, two guests, both ways, as many as there are: all are received."""
+    port = dmas(1) if engine is not None else ""
+    switch = Switch(ws, [port, port], engine=engine, paired=True, **kw)
+    guests = two_guests(ws)
+    for guest in guests:
+        guest.begin()
+    exchange(guests, 20000)
+    check_equal(settle(guests, switch), 0, "packets dropped")
+    # what one made the other has, not just the sum
+    for a, b in (guests, guests[::-1]):
+        check_equal(a.totals("tx"), b.totals("rx_ok"), f"packets from {a.name} to {b.name}")
+    switch.check_copies(by_dma=engine is not None, by_cpu=engine is None)
+    for p in (*guests, switch):
+        p.stop()
+
+
+def two_guests_by_cpu(ws):
+    """Guest to guest with no engine."""
+    two_guests_exchange_packets(ws, engine=None)
+
+
+def two_guests_by_thread(ws):
+    """Guest to guest with an engine that runs beside the lcore, late and out of order."""
+    two_guests_exchange_packets(ws, engine="mode=thread,delay_us=20,reorder=1")
+
+
+def failing_engine_loses_nothing(ws):
+    """Copies that the engine fails are done again by CPU, and counted."""
+    switch = Switch(ws, [BOTH_BY_DMA], engine="fail_nth=100")
+    guest = Guest(ws, "guest", [(ws.socket("w0"), VIRTIO_USER)], gen="size=60-9000,window=128")
+    exchange([guest.begin()])
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    check(switch.queue_sum("dma_errors") > 0, "no error was counted")
+    check_equal(switch.engine("faults"), 0, "the number of IOMMU faults")
+    guest.stop()
+    switch.stop()
+
+
+def flood_is_accounted_for(ws):
+    """More than can be carried: what is not received has been counted as dropped."""
+    port = dmas(1)
+    switch = Switch(ws, [port, port], engine="", paired=True)
+    guests = two_guests(ws, gen="size=60-1514,window=0,count=100000")
+    for guest in guests:
+        guest.begin()
+    wait_for(lambda: sum(g.totals("tx")[0] for g in guests) == 200000, "all packets made")
+    settle(guests, switch)
+    switch.check_copies(by_dma=True, by_cpu=False)
+    for p in (*guests, switch):
+        p.stop()
+
+
+def memory_and_iova_modes(ws):
+    """IOVAs physical or virtual; huge pages or small, of anonymous memory or of files."""
+    need_program("unshare")
+    for number, (iova, memory) in enumerate((("pa", "huge"), ("va", "huge"), ("va", "small"),
+                                             ("va", "files"), ("pa", "files"))):
+        wrap = huge_folder(f"{ws.path}/huge{number}") if memory == "files" else ()
+        switch = Switch(ws, ["client=0," + BOTH_BY_DMA], engine="mode=thread", wrap=wrap,
+                        name=f"switch{number}", memory=memory, eal=["--iova-mode=" + iova])
+        guest = Guest(ws, f"guest{number}", [(ws.socket("w0"), VIRTIO_USER)],
+                      gen="size=60-9000,window=128", memory="small" if number == 2 else "huge")
+        exchange([guest.begin()])
+        check_equal(settle([guest], switch), 0, f"packets dropped with {iova}, {memory}")
+        switch.check_copies(by_dma=True, by_cpu=False)
+        guest.stop()
+        switch.stop()
+
+
+main("net_weir_e2e", [
+    issue_command_line_moves_packets,
+    copies_by_cpu_whole,
+    threshold_splits_copies,
+    two_guests_exchange_packets,
+    two_guests_by_cpu,
+    two_guests_by_thread,
+    failing_engine_loses_nothing,
+    flood_is_accounted_for,
+    memory_and_iova_modes,
+])
