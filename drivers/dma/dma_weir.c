@@ -391,11 +391,14 @@ dma_remove(struct rte_vdev_device *vdev)
 {
 	const char *name = rte_vdev_device_name(vdev);
 	int id = rte_dma_get_dev_id_by_name(name);
+	struct wdma_dev *d;
 
 	if (id < 0)
 		return 0; /* closed by the application */
 	/* closing refuses a device that runs, and removal takes no refusal */
-	rte_dma_stop((int16_t)id);
+	d = rte_dma_fp_objs[id].dev_private;
+	if (d->nr_open != 0)
+		rte_dma_stop((int16_t)id);
 	return rte_dma_pmd_release(name);
 }
 
