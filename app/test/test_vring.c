@@ -111,14 +111,25 @@ init_resumes_where_used_is(void)
 	TEST_EQ(vr.used->flags, VRING_USED_F_NO_NOTIFY);
 	/* chains 5 and 6 were taken and not given back by whoever was here before */
 	vr.used->idx = 5;
+	vr.avail->idx = 7;
 	a.base = 7;
 	TEST_EQ(weir_vring_init(&vr, gmem, &a), 0);
 	TEST_EQ(vr.last_avail, 5);
 	TEST_EQ(vr.used_next, 5);
-	/* no ring is that far ahead: the base stands */
-	a.base = 5 + SIZE + 1;
+	/* the frontend lost its backend, and the ring's place with it */
+	a.base = 0;
 	TEST_EQ(weir_vring_init(&vr, gmem, &a), 0);
-	TEST_EQ(vr.last_avail, 5 + SIZE + 1);
+	TEST_EQ(vr.last_avail, 5);
+	/* a ring that is full, across the wrap of the indices */
+	vr.used->idx = UINT16_MAX - 1;
+	vr.avail->idx = SIZE - 2;
+	TEST_EQ(weir_vring_init(&vr, gmem, &a), 0);
+	TEST_EQ(vr.last_avail, UINT16_MAX - 1);
+	/* nobody can be that far ahead of used.idx: the base stands */
+	vr.avail->idx = SIZE - 1;
+	a.base = 3;
+	TEST_EQ(weir_vring_init(&vr, gmem, &a), 0);
+	TEST_EQ(vr.last_avail, 3);
 	ring_free();
 	return TEST_OK;
 }

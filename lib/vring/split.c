@@ -18,6 +18,7 @@ weir_vring_init(struct weir_vring *vr, const struct weir_gmem *gmem,
 		const struct weir_vring_addr *a)
 {
 	uint64_t avail_len, used_len;
+	uint16_t avail_idx;
 	struct weir_vring new = { .gmem = gmem, .event_idx = a->event_idx };
 
 	if (a->size == 0 || a->size > WEIR_VRING_MAX_SIZE ||
@@ -39,12 +40,16 @@ weir_vring_init(struct weir_vring *vr, const struct weir_gmem *gmem,
 	new.mask = (uint16_t)(a->size - 1);
 	new.used_idx = __atomic_load_n(&new.used->idx, __ATOMIC_RELAXED);
 	/*
-	 * Chains between used.idx and the base were taken by whoever ran the ring
-	 * before, and never given back: chains are used in ring order here, so they
-	 * are taken again. A base further off than a ring is taken as it is.
+	 * Chains are used in ring order here, so used.idx says where to go on. What
+	 * lies between it and a base ahead of it was taken by whoever ran the ring
+	 * before and never given back: it is taken again. A base behind it comes
+	 * from a frontend that outlived its backend and has nobody to ask, such as
+	 * virtio-user, which says 0. The base stands where used.idx cannot be right,
+	 * because avail.idx is more than a ring ahead of it.
 	 */
+	avail_idx = __atomic_load_n(&new.avail->idx, __ATOMIC_RELAXED);
 	new.last_avail =
-		(uint16_t)(a->base - new.used_idx) <= a->size ? new.used_idx : a->base;
+		(uint16_t)(avail_idx - new.used_idx) <= a->size ? new.used_idx : a->base;
 	new.used_next = new.used_idx;
 	new.call_idx = new.used_idx;
 	new.call_any = true;

@@ -95,14 +95,16 @@ struct weir_vring_addr {
 	uint64_t avail_uva; /**< 2-byte aligned */
 	uint64_t used_uva;  /**< 4-byte aligned */
 	uint32_t size;	    /**< entries, a power of two up to 32768 */
-	uint16_t base;	    /**< first entry of avail.ring to take */
+	uint16_t base; /**< first entry of avail.ring to take, if used.idx is wrong */
 	bool event_idx;
 };
 
 /**
- * Find a ring in guest memory and take up the work at its base.
+ * Find a ring in guest memory and take up the work where it was left.
  *
- * used.idx is left as it is and becomes the device's place in the used ring.
+ * used.idx is left as it is and becomes the device's place in both rings: all
+ * chains before it were used, none behind it. Only if avail.idx shows that it
+ * cannot be right does the frontend's base say where to go on.
  * Tells the guest not to kick: the ring is polled.
  *
  * @param vr  Written only on success.
