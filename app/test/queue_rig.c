@@ -60,8 +60,16 @@ rig_mem(const struct rig *r, uint64_t gpa, uint64_t len)
 void
 rig_poke(const struct rig *r, uint64_t gpa, const void *bytes, size_t len)
 {
-	for (size_t i = 0; i < len && gpa + i < RIG_MEM; i++)
-		*(uint8_t *)rig_mem(r, gpa + i, 1) = ((const uint8_t *)bytes)[i];
+	const uint8_t *from = bytes;
+
+	while (len != 0 && gpa < RIG_MEM) {
+		size_t n = RTE_MIN(len, (size_t)(RIG_SLOT - gpa % RIG_SLOT));
+
+		memcpy(rig_mem(r, gpa, n), from, n);
+		from += n;
+		gpa += n;
+		len -= n;
+	}
 }
 
 void

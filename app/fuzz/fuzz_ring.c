@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Bytes as a hostile guest's memory, and as what happens to its queue.
+ *
+ *     conf     8 bytes, see struct conf
+ *     memory   conf.memory * 16 bytes, from guest address 0: descriptors first
+ *     steps    8 bytes each, see struct step, at most 128
+ *
+ * Between two steps nothing runs, so that a step which changes memory is the
+ * guest that changes it between two bursts. What a burst reads twice it reads
+ * from the same memory: a double fetch is for the review to find.
+ *
+ * After each step: used entries and heads taken go together, a broken queue
+ * touches nothing, and frames received are frames. At the end: every mbuf is
+ * back. Guest memory and the DMA engine are those of queue_rig.h, which die of
+ * an address that is not the guest's.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include <rte_eal.h>
+#include <rte_ether.h>
+#include <rte_log.h>
+
+#include "offload.h"
+#include "queue_rig.h"
+
+#define STEPS_MAX 128u
+#define FRAME_MAX 9000u
+#define BURST 32u
+#define NR_MBUFS 1023u
+#define POOL_SMALL 64u /* bytes of data in an mbuf: long chains */
+
+#define FUZZ_CHECK(cond, what)                                 \
+	do {                                                   \
+		if (!(cond)) {                                 \
+			fprintf(stderr, "broken: %s\n", what); \
+			abort();                               \
+		}                                              \
+	} while (0)
+
+enum { CONF_TX = 1, CONF_DMA = 2, CONF_MERGEABLE = 4, CONF_CSUM = 8, CONF_TSO = 16 };
+enum {
+	CONF_LINEAR = 1,
+	CONF_EXT_BUF = 2,
+	CONF_LEGACY = 4,
+	CONF_EVENT_IDX = 8,
+	CONF_SHORT_HDR = 16,
+	CONF_SMALL_MBUFS = 32,
+	CONF_FAILS = 64
+};
+
+struct conf {
+	uint8_t size_log2; /* modulo 7 */
+	uint8_t flags, flags2;
+	uint8_t threshold; /* times 16 */
+	uint16_t base;
+	uint16_t memory;
+};
+
+enum op {
+	OP_BURST,   /* a frames of c bytes each, with offload flags b */
+	OP_OFFER,   /* head b; each of those up to b + a too, modulo size */
+	OP_POKE,    /* b: address; c and d are written there */
+	OP_DESC,    /* a: which; b: address; c: length; d: flags, next in its high byte */
+	OP_IDX,	    /* avail.idx += b */
+	OP_RESTART, /* stop and start; c: base if a is odd */
+	OP_CREDIT,  /* the engine has b more; all if a is 0xff */
+	OP_COLLECT, /* as a thread that is not the owner */
+	OP_NR,
+};
+
+struct step {
+	uint8_t op, a;
+	uint16_t b, c, d;
+};
+
+struct input {
+	const uint8_t *at;
+	size_t left;
+};
+
+static struct rte_mempool *pool, *pool_small;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	static char arg[][20] = { "fuzz_ring",
+				  "--no-huge",
+				  "--no-pci",
+				  "--no-shconf",
+				  "--no-telemetry",
+				  "--lcores=0",
+				  "--iova-mode=va",
+				  "-m",
+				  "64" };
+	char *args[RTE_DIM(arg)];
+
+	(void)argc;
+	(void)argv;
+	for (size_t i = 0; i < RTE_DIM(arg); i++)
+		args[i] = arg[i];
+	rte_log_set_global_level(RTE_LOG_ERR);
+	if (rte_eal_init((int)RTE_DIM(args), args) < 0)
+		abort();
+	pool = rte_pktmbuf_pool_create("big", NR_MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+				       0);
+	pool_small = rte_pktmbuf_pool_create("small", NR_MBUFS, 0, 0,
+					     RTE_PKTMBUF_HEADROOM + POOL_SMALL, 0);
+	if (pool == NULL || pool_small == NULL)
+		abort();
+	return 0;
+}
+
+static bool
+take(struct input *in, void *to, size_t len)
+{
+	if (in->left < len)
+		return false;
+	memcpy(to, in->at, len);
+	in->at += len;
+	in->left -= len;
+	return true;
+}
+
+/* How far used entries are behind the heads that were taken. */
+static uint16_t
+backlog(const struct weir_queue *q)
+{
+	return (uint16_t)(q->vr.last_avail - q->vr.used_next);
+}
+
+/* Guest memory as it was, to see what touches it. */
+static uint8_t was[2][RIG_SLOT];
+
+static void
+memory_keep(const struct rig *r)
+{
+	memcpy(was[0], r->slot[0], RIG_SLOT);
+	memcpy(was[1], r->slot[1], RIG_SLOT);
+}
+
+static bool
+memory_same(const struct rig *r)
+{
+	return memcmp(was[0], r->slot[0], RIG_SLOT) == 0 &&
+	       memcmp(was[1], r->slot[1], RIG_SLOT) == 0;
+}
+
+/* What came out must be a frame, within its mbufs. */
+static void
+frame_check(const struct rte_mbuf *m)
+{
+	uint32_t len = 0, segs = 0;
+	const char *why;
+
+	FUZZ_CHECK(rte_mbuf_check(m, 1, &why) == 0, why);
+	for (const struct rte_mbuf *s = m; s != NULL; s = s->next, segs++) {
+		FUZZ_CHECK((uint32_t)s->data_off + s->data_len <= s->buf_len,
+			   "a segment is longer than its buffer");
+		len += s->data_len;
+	}
+	FUZZ_CHECK(len == m->pkt_len && segs == m->nb_segs, "a frame's lengths");
+	FUZZ_CHECK(len >= RTE_ETHER_HDR_LEN && len <= QUEUE_MAX_FRAME,
+		   "a frame that is none");
+	if ((m->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_RX_LRO)) != 0)
+		FUZZ_CHECK(m->tso_segsz != 0 && m->l4_len != 0 &&
+				   m->pkt_len > m->l2_len + m->l3_len + m->l4_len,
+			   "a frame to be segmented that cannot be");
+}
+
+static void
+burst_rx(struct rig *r, uint16_t n)
+{
+	struct rte_mbuf *pkts[BURST];
+
+	n = queue_rx_burst(&r->q, pkts, n);
+	for (uint16_t i = 0; i < n; i++)
+		frame_check(pkts[i]);
+	rte_pktmbuf_free_bulk(pkts, n);
+}
+
+/* A frame of @p len bytes, which are guest memory: as if forwarded. */
+static struct rte_mbuf *
+frame_make(const struct rig *r, struct rte_mempool *from, uint32_t len, uint16_t flags)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(from), *last = m;
+	uint32_t off = 0;
+
+	while (last != NULL) {
+		uint32_t n = RTE_MIN(len - off, (uint32_t)rte_pktmbuf_tailroom(last));
+
+		memcpy(rte_pktmbuf_mtod(last, void *), rig_mem(r, RIG_DATA + off, n), n);
+		last->data_len = (uint16_t)n;
+		off += n;
+		if (off == len)
+			break;
+		last->next = rte_pktmbuf_alloc(from);
+		last = last->next;
+		m->nb_segs++;
+	}
+	if (last == NULL) {
+		rte_pktmbuf_free(m);
+		return NULL;
+	}
+	m->pkt_len = len;
+	m->ol_flags = (uint64_t)(flags & 3) << 52 | (uint64_t)(flags >> 2 & 7) << 54;
+	if ((flags & 0x20) != 0)
+		m->ol_flags = RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV4;
+	m->l2_len = (flags & 0x40) != 0 ? 18 : 14;
+	m->l3_len = (flags & 0x80) != 0 ? flags >> 8 : 20;
+	m->l4_len = 20;
+	m->tso_segsz = (uint16_t)(len / 2);
+	return m;
+}
+
+static void
+burst_tx(struct rig *r, uint16_t n, uint16_t flags, uint16_t len)
+{
+	struct rte_mempool *from = (len & 1) != 0 ? pool_small : pool;
+	struct rte_mbuf *pkts[BURST];
+	uint16_t made, sent;
+
+	for (made = 0; made < n; made++) {
+		pkts[made] = frame_make(r, from, len % FRAME_MAX + made, flags);
+		if (pkts[made] == NULL)
+			break;
+	}
+	sent = queue_tx_burst(&r->q, pkts, made);
+	FUZZ_CHECK(sent <= made, "more frames sent than there are");
+	rte_pktmbuf_free_bulk(&pkts[sent], (unsigned int)(made - sent));
+}
+
+static void
+burst(struct rig *r, const struct step *s)
+{
+	bool was_live = r->q.live;
+
+	if (!was_live)
+		memory_keep(r);
+	if (r->q.pool != NULL)
+		burst_rx(r, s->a % (BURST + 1));
+	else
+		burst_tx(r, s->a % (BURST + 1), s->b, s->c);
+	if (!was_live)
+		FUZZ_CHECK(memory_same(r), "a broken queue touched memory");
+}
+
+static void
+restart(struct rig *r, const struct step *s, bool event_idx)
+{
+	uint16_t base;
+
+	if (queue_stop(&r->q, 0) != 0) {
+		FUZZ_CHECK(r->q.chan != NULL && r->engine.credit == 0,
+			   "a stop that is not done in time");
+		r->engine.credit = RIG_DMA_ALL;
+		FUZZ_CHECK(queue_stop(&r->q, 1000000) == 0, "a stop that is never done");
+	}
+	FUZZ_CHECK(queue_in_flight(&r->q) == 0,
+		   "frames in the window of a stopped queue");
+	FUZZ_CHECK(r->q.vr.used_next == r->q.vr.used_idx, "used entries not given back");
+	base = (s->a & 1) != 0 ? s->c : r->q.vr.last_avail;
+	FUZZ_CHECK(rig_ring(r, base, event_idx) == 0, "the ring was there");
+	queue_start(&r->q);
+}
+
+static void
+step_run(struct rig *r, const struct step *s, bool event_idx)
+{
+	struct weir_vring *vr = &r->q.vr;
+
+	switch ((enum op)(s->op % OP_NR)) {
+	case OP_BURST:
+		burst(r, s);
+		break;
+	case OP_OFFER:
+		for (uint16_t i = 0; i <= s->a % RIG_SIZE_MAX; i++)
+			rig_offer(r, i == 0 ? s->b : (uint16_t)(s->b + i) % r->size);
+		break;
+	case OP_POKE:
+		rig_poke(r, s->b, &s->c, 4);
+		break;
+	case OP_DESC:
+		rig_desc(r, s->a % r->size, s->b, s->c, s->d & 0xff, s->d >> 8);
+		break;
+	case OP_IDX:
+		vr->avail->idx = (uint16_t)(vr->avail->idx + s->b);
+		break;
+	case OP_RESTART:
+		restart(r, s, event_idx);
+		break;
+	case OP_CREDIT:
+		r->engine.credit = s->a == 0xff ? RIG_DMA_ALL : s->b % 64u;
+		break;
+	case OP_COLLECT:
+		if (r->q.chan != NULL && r->q.pool == NULL)
+			queue_collect_idle(&r->q);
+		break;
+	case OP_NR:
+		break;
+	}
+}
+
+static void
+queue_conf(struct weir_queue *q, const struct conf *c)
+{
+	q->mergeable = (c->flags & CONF_MERGEABLE) != 0;
+	q->hdr_len = (c->flags2 & CONF_SHORT_HDR) != 0 && !q->mergeable ? 10 : 12;
+	q->guest_csum = (c->flags & CONF_CSUM) != 0;
+	q->guest_tso4 = (c->flags & CONF_TSO) != 0;
+	q->guest_tso6 = q->guest_tso4;
+	q->sw_csum = (c->flags & CONF_CSUM) == 0;
+	q->linear = (c->flags2 & CONF_LINEAR) != 0;
+	q->ext_buf = (c->flags2 & CONF_EXT_BUF) != 0;
+	q->legacy_flags = (c->flags2 & CONF_LEGACY) != 0;
+}
+
+static void
+play(struct rig *r, struct input *in, bool event_idx)
+{
+	uint16_t behind = backlog(&r->q);
+	struct step s;
+
+	for (unsigned int i = 0; i < STEPS_MAX && take(in, &s, sizeof(s)); i++) {
+		step_run(r, &s, event_idx);
+		if (s.op % OP_NR == OP_RESTART)
+			behind = backlog(&r->q);
+		FUZZ_CHECK(backlog(&r->q) == behind,
+			   "heads taken and used entries differ");
+		FUZZ_CHECK(r->q.live || r->q.fault != WEIR_VRING_OK, "stopped by nobody");
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = { data, size };
+	static struct rig r;
+	struct conf c;
+	size_t len;
+
+	if (!take(&in, &c, sizeof(c)))
+		return 0;
+	memset(&r, 0, sizeof(r));
+	queue_conf(&r.q, &c);
+	const struct rig_conf conf = {
+		.size = (uint16_t)(1u << c.size_log2 % 7),
+		.dma = (c.flags & CONF_DMA) != 0,
+		.threshold = c.threshold * 16u,
+		.pool = (c.flags & CONF_TX) != 0	     ? NULL
+			: (c.flags2 & CONF_SMALL_MBUFS) != 0 ? pool_small
+							     : pool,
+	};
+	bool event_idx = (c.flags2 & CONF_EVENT_IDX) != 0;
+
+	if (rig_start(&r, &conf) != 0)
+		abort();
+	r.engine.fail_nth = (c.flags2 & CONF_FAILS) != 0 ? 3 : 0;
+	len = RTE_MIN((size_t)c.memory * 16 % RIG_MEM, in.left);
+	rig_poke(&r, 0, in.at, len);
+	in.at += len;
+	in.left -= len;
+	/* the ring may begin anywhere */
+	r.q.vr.used->idx = c.base;
+	r.q.vr.avail->idx = c.base;
+	FUZZ_CHECK(rig_ring(&r, c.base, event_idx) == 0, "the ring was there");
+	play(&r, &in, event_idx);
+	rig_stop(&r);
+	FUZZ_CHECK(rte_mempool_in_use_count(pool) == 0 &&
+			   rte_mempool_in_use_count(pool_small) == 0,
+		   "an mbuf is lost");
+	return 0;
+}
