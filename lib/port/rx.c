@@ -8,26 +8,10 @@
 #include <linux/virtio_net.h>
 #include <rte_ether.h>
 #include <rte_malloc.h>
-#include <rte_memcpy.h>
 
 #include "offload.h"
 #include "queue.h"
-
-/* Where the next byte comes from. */
-struct cursor {
-	struct weir_iov *v;
-	uint64_t off;
-};
-
-static inline void
-cursor_skip(struct cursor *c, uint64_t n)
-{
-	c->off += n;
-	if (c->off == c->v->len) {
-		c->v++;
-		c->off = 0;
-	}
-}
+#include "queue_copy.h"
 
 static inline void
 get_header(struct weir_queue *q, struct cursor *c, struct virtio_net_hdr *h)
@@ -108,46 +92,6 @@ mbuf_grow(struct weir_queue *q, struct rte_mbuf *m, uint32_t len)
 	return 0;
 }
 
-static inline uint64_t
-get_piece(struct weir_queue *q, const struct cursor *c, struct rte_mbuf *m, uint32_t off,
-	  uint32_t n)
-{
-	const char *src = (const char *)c->v->hva + c->off;
-	char *dst = rte_pktmbuf_mtod_offset(m, char *, off);
-
-	if (q->chan != NULL && n >= q->threshold && weir_copy_room(q->chan) != 0 &&
-	    weir_copy_submit(q->chan, dst, rte_mbuf_data_iova(m) + off, src,
-			     c->v->iova + c->off, n)) {
-		stat_add(&q->stats.dma_copies, 1);
-		return q->chan->submitted;
-	}
-	rte_memcpy(dst, src, n);
-	stat_add(&q->stats.cpu_copies, 1);
-	return 0;
-}
-
-static inline uint64_t
-get_packet(struct weir_queue *q, struct cursor *c, struct rte_mbuf *m)
-{
-	uint64_t last = 0;
-
-	for (; m != NULL; m = m->next) {
-		uint32_t off = 0;
-
-		while (off != m->data_len) {
-			uint32_t n = (uint32_t)RTE_MIN((uint64_t)(m->data_len - off),
-						       c->v->len - c->off);
-			uint64_t seq = get_piece(q, c, m, off, n);
-
-			if (seq != 0)
-				last = seq;
-			cursor_skip(c, n);
-			off += n;
-		}
-	}
-	return last;
-}
-
 /* What a chain came to. */
 enum rx_result {
 	RX_TAKEN,   /* the mbuf is the frame, once its copies are done */
@@ -180,7 +124,7 @@ rx_one(struct weir_queue *q, uint16_t head, struct rte_mbuf *m,
 	ret = mbuf_grow(q, m, (uint32_t)len - q->hdr_len);
 	if (ret != 0)
 		return ret == -ENOMEM ? RX_LATER : RX_DROPPED;
-	*seq = get_packet(q, &c, m);
+	*seq = copy_packet(q, &c, m, false);
 	return RX_TAKEN;
 }
 

@@ -6,32 +6,16 @@
 #include <string.h>
 
 #include <linux/virtio_net.h>
-#include <rte_memcpy.h>
 
 #include "offload.h"
 #include "queue.h"
-
-/* Where the next byte goes: a piece of the packet's room and an offset in it. */
-struct cursor {
-	struct weir_iov *v;
-	uint64_t off;
-};
+#include "queue_copy.h"
 
 /* Room for one packet: the first nr_iov pieces of q->iov. */
 struct room {
 	unsigned int nr_iov;
 	uint16_t nr_heads;
 };
-
-static inline void
-cursor_skip(struct cursor *c, uint64_t n)
-{
-	c->off += n;
-	if (c->off == c->v->len) {
-		c->v++;
-		c->off = 0;
-	}
-}
 
 /*
  * Take chains until they hold need bytes; write their used entries.
@@ -108,48 +92,6 @@ put_header(struct weir_queue *q, struct cursor *c, struct rte_mbuf *m, uint16_t 
 	}
 }
 
-/* One contiguous stretch of an mbuf: by DMA if there is a channel that takes it. */
-static inline uint64_t
-put_piece(struct weir_queue *q, const struct cursor *c, const struct rte_mbuf *m,
-	  uint32_t off, uint32_t n)
-{
-	char *dst = (char *)c->v->hva + c->off;
-	const char *src = rte_pktmbuf_mtod_offset(m, const char *, off);
-
-	if (q->chan != NULL && n >= q->threshold && weir_copy_room(q->chan) != 0 &&
-	    weir_copy_submit(q->chan, dst, c->v->iova + c->off, src,
-			     rte_mbuf_data_iova(m) + off, n)) {
-		stat_add(&q->stats.dma_copies, 1);
-		return q->chan->submitted;
-	}
-	rte_memcpy(dst, src, n);
-	stat_add(&q->stats.cpu_copies, 1);
-	return 0;
-}
-
-/* Copy a whole packet behind the header. @return its last DMA copy's number. */
-static inline uint64_t
-put_packet(struct weir_queue *q, struct cursor *c, const struct rte_mbuf *m)
-{
-	uint64_t last = 0;
-
-	for (; m != NULL; m = m->next) {
-		uint32_t off = 0;
-
-		while (off != m->data_len) {
-			uint32_t n = (uint32_t)RTE_MIN((uint64_t)(m->data_len - off),
-						       c->v->len - c->off);
-			uint64_t seq = put_piece(q, c, m, off, n);
-
-			if (seq != 0)
-				last = seq;
-			cursor_skip(c, n);
-			off += n;
-		}
-	}
-	return last;
-}
-
 /* 1: taken; 0: no room now, or the ring broke. */
 static inline int
 tx_one(struct weir_queue *q, struct rte_mbuf *m, uint16_t nr_avail, uint64_t *seq,
@@ -173,7 +115,7 @@ tx_one(struct weir_queue *q, struct rte_mbuf *m, uint16_t nr_avail, uint64_t *se
 	if (ret != 0)
 		return 0;
 	put_header(q, &c, m, room->nr_heads);
-	*seq = put_packet(q, &c, m);
+	*seq = copy_packet(q, &c, m, true);
 	stat_add(&q->stats.packets, 1);
 	stat_add(&q->stats.bytes, m->pkt_len);
 	return 1;

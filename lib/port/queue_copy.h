@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_PORT_QUEUE_COPY_H
+#define WEIR_PORT_QUEUE_COPY_H
+/*
+ * Between an mbuf and the pieces of a packet in guest memory, either way. Always
+ * inlined, so that the direction costs nothing.
+ */
+#include <rte_memcpy.h>
+
+#include "queue.h"
+
+/* Where the next byte of the packet is: a piece and an offset in it. */
+struct cursor {
+	struct weir_iov *v;
+	uint64_t off;
+};
+
+static inline void
+cursor_skip(struct cursor *c, uint64_t n)
+{
+	c->off += n;
+	if (c->off == c->v->len) {
+		c->v++;
+		c->off = 0;
+	}
+}
+
+/*
+ * Copy n bytes that are contiguous on both sides: by DMA if there is a channel
+ * that takes them. @return the copy's number; 0: it is done.
+ */
+static inline uint64_t
+copy_piece(struct weir_queue *q, const struct cursor *c, const struct rte_mbuf *m,
+	   uint32_t off, uint32_t n, bool to_guest)
+{
+	char *guest = (char *)c->v->hva + c->off;
+	char *host = rte_pktmbuf_mtod_offset(m, char *, off);
+	uint64_t guest_iova = c->v->iova + c->off;
+	uint64_t host_iova = rte_mbuf_data_iova(m) + off;
+	bool taken;
+
+	if (q->chan != NULL && n >= q->threshold && weir_copy_room(q->chan) != 0) {
+		taken = to_guest ? weir_copy_submit(q->chan, guest, guest_iova, host,
+						    host_iova, n)
+				 : weir_copy_submit(q->chan, host, host_iova, guest,
+						    guest_iova, n);
+		if (taken) {
+			stat_add(&q->stats.dma_copies, 1);
+			return q->chan->submitted;
+		}
+	}
+	if (to_guest)
+		rte_memcpy(guest, host, n);
+	else
+		rte_memcpy(host, guest, n);
+	stat_add(&q->stats.cpu_copies, 1);
+	return 0;
+}
+
+/*
+ * Copy a whole packet, from the cursor on. The mbuf's lengths say how much; the
+ * pieces hold at least that. @return its last DMA copy's number, 0: none.
+ */
+static inline uint64_t
+copy_packet(struct weir_queue *q, struct cursor *c, const struct rte_mbuf *m,
+	    bool to_guest)
+{
+	uint64_t last = 0;
+
+	for (; m != NULL; m = m->next) {
+		uint32_t off = 0;
+
+		while (off != m->data_len) {
+			uint32_t n = (uint32_t)RTE_MIN((uint64_t)(m->data_len - off),
+						       c->v->len - c->off);
+			uint64_t seq = copy_piece(q, c, m, off, n, to_guest);
+
+			if (seq != 0)
+				last = seq;
+			cursor_skip(c, n);
+			off += n;
+		}
+	}
+	return last;
+}
+
+#endif /* WEIR_PORT_QUEUE_COPY_H */
