@@ -3,9 +3,8 @@
  * /weir/maps         the DMA address space, in the manner of /proc/PID/maps
  * /weir/maps,IOVA    the same from an address on
  *
- * A line is a region: its iovas, permissions, host address, bytes between the
- * borders it can be split at (0: any), times mapped, and owner: the number of a
- * port, 0 for EAL. The walk holds one region at a time and delays no one.
+ * A line is a region as weir_region_print() shows it; its owner is the number of
+ * a port, 0 for EAL. The walk holds one region at a time and delays no one.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -42,19 +41,14 @@ add_u64(struct rte_tel_data *d, const char *name, uint64_t v)
 static bool
 add_line(struct lines *l, const struct weir_region *r)
 {
-	char text[RTE_TEL_MAX_STRING_LEN];
+	char text[WEIR_REGION_PRINT_LEN];
 
 	if (l->nr == MAX_LINES) {
 		l->next = r->iova.start;
 		l->more = true;
 		return true;
 	}
-	snprintf(text, sizeof(text),
-		 "%012" PRIx64 "-%012" PRIx64 " %c%c hva %012" PRIx64 " chunk %" PRIx64
-		 " refs %" PRIu32 " owner %" PRIu32,
-		 r->iova.start, r->iova.last, (r->prot & WEIR_PROT_READ) != 0 ? 'r' : '-',
-		 (r->prot & WEIR_PROT_WRITE) != 0 ? 'w' : '-', r->hva, r->chunk, r->refs,
-		 r->owner);
+	weir_region_print(text, sizeof(text), r);
 	rte_tel_data_add_array_string(l->array, text);
 	l->nr++;
 	return false;

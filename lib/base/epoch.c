@@ -39,7 +39,7 @@ epoch_fence(void)
 		syscall(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 		syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 	}
-	atomic_thread_fence(memory_order_seq_cst);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 static uint64_t
@@ -55,12 +55,12 @@ now_us(void)
 static int
 reader_wait(struct weir_epoch_reader *r, uint64_t deadline_us)
 {
-	uint64_t seen = atomic_load_explicit(&r->ctr, memory_order_acquire);
+	uint64_t seen = __atomic_load_n(&r->ctr, __ATOMIC_ACQUIRE);
 	unsigned int spins = 0;
 
 	if ((seen & 1) == 0)
 		return 0;
-	while (atomic_load_explicit(&r->ctr, memory_order_acquire) == seen) {
+	while (__atomic_load_n(&r->ctr, __ATOMIC_ACQUIRE) == seen) {
 		if (++spins < 64)
 			continue;
 		if (now_us() >= deadline_us)

@@ -29,7 +29,6 @@
  * delays nobody.
  */
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,8 +38,9 @@ extern "C" {
 
 /** One reader's counter. Zero it before its first use. */
 struct weir_epoch_reader {
-	_Alignas(64) _Atomic uint64_t ctr; /**< odd: inside a section */
-	struct weir_epoch_reader *next;	   /**< guarded by weir_epoch.lock */
+	/** odd: inside a section; C++ includes this too, so no _Atomic */
+	uint64_t ctr __attribute__((aligned(64)));
+	struct weir_epoch_reader *next; /**< guarded by weir_epoch.lock */
 };
 
 /** A set of readers that a writer waits for together. */
@@ -56,22 +56,22 @@ extern bool weir_epoch_asymmetric;
 static inline void
 weir_epoch_enter(struct weir_epoch_reader *r)
 {
-	uint64_t c = atomic_load_explicit(&r->ctr, memory_order_relaxed);
+	uint64_t c = __atomic_load_n(&r->ctr, __ATOMIC_RELAXED);
 
-	atomic_store_explicit(&r->ctr, c + 1, memory_order_relaxed);
+	__atomic_store_n(&r->ctr, c + 1, __ATOMIC_RELAXED);
 	if (__builtin_expect(weir_epoch_asymmetric, 1))
-		atomic_signal_fence(memory_order_seq_cst);
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	else
-		atomic_thread_fence(memory_order_seq_cst);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 /** Leave the section. All that was read in it happens before. */
 static inline void
 weir_epoch_leave(struct weir_epoch_reader *r)
 {
-	uint64_t c = atomic_load_explicit(&r->ctr, memory_order_relaxed);
+	uint64_t c = __atomic_load_n(&r->ctr, __ATOMIC_RELAXED);
 
-	atomic_store_explicit(&r->ctr, c + 1, memory_order_release);
+	__atomic_store_n(&r->ctr, c + 1, __ATOMIC_RELEASE);
 }
 
 /** Initialise an empty set. */

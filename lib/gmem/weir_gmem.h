@@ -24,7 +24,6 @@
  * Threads: building and putting away belong to the control plane; a published
  * table may be read by anyone.
  */
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -22,6 +22,8 @@
  * CPU. A packet is over when the channel is past its last copy, and is handed
  * on when all before it are.
  */
+#include <stdatomic.h>
+
 #include <linux/virtio_net.h>
 #include <rte_mbuf.h>
 #include <rte_spinlock.h>
