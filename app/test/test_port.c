@@ -17,6 +17,7 @@
 
 #include "frontend.h"
 #include "test.h"
+#include "weir_copy.h"
 #include "weir_log.h"
 #include "weir_port.h"
 #include "weir_space.h"
@@ -301,6 +302,25 @@ static enum test_result
 dma_errors_copied_again_and_delivered(void)
 {
 	return dma_case("mode=thread,fail_nth=7", 0, true);
+}
+
+static enum test_result
+dma_that_sees_no_guest_memory_refused(void)
+{
+	struct weir_copy_chan *c;
+	int id;
+
+	TEST_EQ(dma_open("mode=inline"), 0);
+	id = rte_dma_get_dev_id_by_name("dma_weir_test");
+	TEST_ASSERT(id >= 0);
+	weir_copy_set_reach((int16_t)id, false);
+	TEST_EQ(weir_copy_get("dma_weir_test", &c), -EXDEV);
+	weir_copy_set_reach((int16_t)id, true);
+	TEST_EQ(weir_copy_get("dma_weir_test", &c), 0);
+	weir_copy_put(c);
+	dma_close();
+	TEST_EQ(weir_copy_get("dma_weir_test", &c), -ENODEV);
+	return TEST_OK;
 }
 
 /* Chains no driver makes, and what the log must say of each. */
@@ -737,6 +757,8 @@ static const struct test_case port_cases[] = {
 	{ "dma_and_cpu_mixed_in_order", dma_and_cpu_mixed_in_order },
 	{ "dma_errors_copied_again_and_delivered",
 	  dma_errors_copied_again_and_delivered },
+	{ "dma_that_sees_no_guest_memory_refused",
+	  dma_that_sees_no_guest_memory_refused },
 	{ "hostile_rings_reset_the_port_with_a_reason",
 	  hostile_rings_reset_the_port_with_a_reason },
 	{ "hostile_rings_reset_the_port_with_dma",

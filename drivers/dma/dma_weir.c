@@ -13,6 +13,7 @@
 
 #include "dma_weir.h"
 #include "weir_args.h"
+#include "weir_copy.h"
 #include "weir_fail.h"
 
 RTE_LOG_REGISTER(wdma_logtype, pmd.dma.weir, NOTICE);
@@ -176,6 +177,7 @@ dma_close(struct rte_dma_dev *dev)
 {
 	struct wdma_dev *d = dev->data->dev_private;
 
+	weir_copy_set_reach(dev->data->dev_id, false);
 	wdma_tel_remove(d);
 	vchans_replace(d, NULL, 0);
 	weir_space_put(d->space);
@@ -378,6 +380,7 @@ dma_probe(struct rte_vdev_device *vdev)
 	dev->fp_obj->dev_private = d;
 	wdma_ring_set_fp(dev->fp_obj);
 	wdma_tel_add(d);
+	weir_copy_set_reach(dev->data->dev_id, true);
 	dev->state = RTE_DMA_DEV_READY;
 	return 0;
 

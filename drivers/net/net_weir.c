@@ -94,6 +94,20 @@ dev_configure(struct rte_eth_dev *dev)
 	return 0;
 }
 
+/* Log why a queue cannot have the dmadev it was given, or cannot be. */
+static void
+queue_error(const struct rte_eth_dev *dev, const char *dir, uint16_t q, const char *dma,
+	    int err)
+{
+	const char *why = weir_strerror(err);
+
+	if (err == -EXDEV)
+		why = "the device does not see guest memory: it is neither behind weir's "
+		      "IOMMU nor does it use the process's addresses (SVA, iova=va)";
+	weir_log(WEIR_LOG_ERR, "%s: %sq%u%s%s: %s", dev->data->name, dir, q,
+		 dma != NULL ? "@" : "", dma != NULL ? dma : "", why);
+}
+
 static int
 rx_queue_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc, unsigned int socket,
 	       const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
@@ -106,9 +120,7 @@ rx_queue_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc, unsigned i
 	RTE_SET_USED(socket);
 	RTE_SET_USED(conf);
 	if (ret != 0) {
-		weir_log(WEIR_LOG_ERR, "%s: rxq%u%s%s: %s", dev->data->name, q,
-			 dma != NULL ? "@" : "", dma != NULL ? dma : "",
-			 weir_strerror(ret));
+		queue_error(dev, "rx", q, dma, ret);
 		return ret;
 	}
 	weir_port_set_sw_csum(
@@ -129,9 +141,7 @@ tx_queue_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc, unsigned i
 	RTE_SET_USED(socket);
 	RTE_SET_USED(conf);
 	if (ret != 0) {
-		weir_log(WEIR_LOG_ERR, "%s: txq%u%s%s: %s", dev->data->name, q,
-			 dma != NULL ? "@" : "", dma != NULL ? dma : "",
-			 weir_strerror(ret));
+		queue_error(dev, "tx", q, dma, ret);
 		return ret;
 	}
 	dev->data->tx_queues[q] = weir_port_txq(w->port, q);

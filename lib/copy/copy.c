@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <rte_cycles.h>
+#include <rte_eal.h>
 
 #include "weir_copy.h"
 #include "weir_fail.h"
@@ -27,6 +28,10 @@ struct copy_dev {
 
 static pthread_mutex_t devs_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct copy_dev *devs; /* guarded by devs_lock, as all in the list */
+
+/* Ids of dmadevs that EAL gives out, unless it was told of another number. */
+#define MAX_DEVS 64
+static bool reach[MAX_DEVS]; /* guarded by devs_lock */
 
 /* More vchans than any port has queues would be memory for nothing. */
 #define MAX_VCHANS 64
@@ -65,6 +70,24 @@ dev_free(struct copy_dev *d)
 	free(d);
 }
 
+void
+weir_copy_set_reach(int16_t dev_id, bool reaches)
+{
+	pthread_mutex_lock(&devs_lock);
+	if (dev_id >= 0 && dev_id < MAX_DEVS)
+		reach[dev_id] = reaches;
+	pthread_mutex_unlock(&devs_lock);
+}
+
+static bool
+dev_reaches(int16_t dev_id, const struct rte_dma_info *info)
+{
+	if (dev_id < MAX_DEVS && reach[dev_id])
+		return true;
+	return (info->dev_capa & RTE_DMA_CAPA_SVA) != 0 &&
+	       rte_eal_iova_mode() == RTE_IOVA_VA;
+}
+
 static int
 dev_check(int16_t dev_id, struct rte_dma_info *info)
 {
@@ -73,7 +96,9 @@ dev_check(int16_t dev_id, struct rte_dma_info *info)
 
 	if (ret != 0)
 		return ret;
-	return (info->dev_capa & need) == need && info->max_vchans != 0 ? 0 : -ENOTSUP;
+	if ((info->dev_capa & need) != need || info->max_vchans == 0)
+		return -ENOTSUP;
+	return dev_reaches(dev_id, info) ? 0 : -EXDEV;
 }
 
 /* Configure and start a device that nobody of ours uses yet. */

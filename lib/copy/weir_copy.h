@@ -66,15 +66,28 @@ struct weir_copy_chan {
 #define WEIR_COPY_RING 1024
 
 /**
+ * Say of a dmadev that it sees the memory that is copied.
+ *
+ * A driver whose device translates through weir's address space (weir_space.h)
+ * says so when it is probed, and takes it back when it is closed. Any thread.
+ */
+void weir_copy_set_reach(int16_t dev_id, bool reaches);
+
+/**
  * Take a channel of a dmadev.
  *
  * A device that nobody of ours uses is configured and started; one that is
- * started already, by the application, is refused.
+ * started already, by the application, is refused. So is one that would not see
+ * guest memory where the CPU does: a device behind an IOMMU that was not told of
+ * that memory faults, and one that takes physical addresses would write anywhere.
+ * What is taken: devices of which weir_copy_set_reach() was said, and those that
+ * use the process's own addresses (RTE_DMA_CAPA_SVA, and EAL in IOVA=VA mode).
  *
  * @param dma_name  The dmadev's name, as in rte_dma_get_dev_id_by_name().
  * @return 0; -ENODEV: no dmadev of that name; -ENOTSUP: it cannot copy from
- *         memory to memory; -EBUSY: the application has started it; -ENOMEM; or
- *         what the device answered to being configured.
+ *         memory to memory; -EXDEV: it does not see guest memory; -EBUSY: the
+ *         application has started it; -ENOMEM; or what the device answered to
+ *         being configured.
  */
 int weir_copy_get(const char *dma_name, struct weir_copy_chan **out);
 

@@ -89,6 +89,9 @@ int port_rings_stop(struct weir_port *p, uint64_t timeout_us);
 /* Stop, start and restart rings until they are as the session has them. */
 int port_rings_sync(struct weir_port *p);
 
+/* Tell of the link if it has changed. */
+void port_link_sync(struct weir_port *p);
+
 /* port_conn.c: sockets and messages. */
 
 /* Begin to listen or to connect. */

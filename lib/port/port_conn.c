@@ -92,6 +92,7 @@ conn_lost(struct weir_port *p)
 	ctl_close(&p->conn);
 	p->state = PORT_CLOSING;
 	if (settle(p, PORT_DRAIN_US) != 0) {
+		port_link_sync(p);
 		/* the next peer waits in the backlog until the memory is free */
 		ctl_unwatch(&p->listen);
 		retry_later(p, SETTLE_US);

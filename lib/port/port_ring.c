@@ -124,10 +124,10 @@ ring_sync(struct weir_port *p, uint32_t i)
 	return ret;
 }
 
-static void
-link_sync(struct weir_port *p)
+void
+port_link_sync(struct weir_port *p)
 {
-	bool up = p->ring[0].running && p->ring[1].running;
+	bool up = p->state == PORT_CONNECTED && p->ring[0].running && p->ring[1].running;
 
 	if (atomic_exchange(&p->link, up) == up)
 		return;
@@ -161,7 +161,7 @@ port_rings_sync(struct weir_port *p)
 		if (one != 0)
 			ret = one;
 	}
-	link_sync(p);
+	port_link_sync(p);
 	idle_sync(p);
 	return ret;
 }
