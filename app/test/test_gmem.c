@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -211,6 +213,163 @@ find_random_as_a_linear_search(void)
 	return TEST_OK;
 }
 
+/* The frontend cuts the file: no SIGBUS, zeroes, and somebody is told. */
+static enum test_result
+memory_cut_short_reads_as_zeroes(void)
+{
+	const struct weir_gmem *g = &weir_gmem_empty;
+	int fd = file_make(), ev = eventfd(0, EFD_NONBLOCK);
+	volatile char *a, *b;
+	eventfd_t n;
+
+	TEST_ASSERT(fd >= 0 && ev >= 0);
+	TEST_EQ(add(&g, fd, 0, 8), 0);
+	TEST_EQ(add(&g, fd, 8, 8), 0);
+	weir_gmem_watch(g, ev);
+	a = (char *)(uintptr_t)g->slot[0].hva;
+	b = (char *)(uintptr_t)g->slot[1].hva;
+	memset((char *)(uintptr_t)g->slot[0].hva, 7, 8 * PAGE);
+	memset((char *)(uintptr_t)g->slot[1].hva, 7, 8 * PAGE);
+	TEST_ASSERT(weir_gmem_lost(g) == NULL);
+	TEST_EQ(ftruncate(fd, 10 * PAGE), 0);
+	TEST_EQ(b[2 * PAGE - 1], 7);
+	TEST_ASSERT(weir_gmem_lost(g) == NULL);
+	TEST_EQ(eventfd_read(ev, &n), -1);
+	TEST_EQ(b[5 * PAGE], 0);
+	TEST_ASSERT(weir_gmem_lost(g) == &g->slot[1]);
+	TEST_EQ(eventfd_read(ev, &n), 0);
+	/* a page in front of the one that was hit; writes are as good as reads */
+	b[2 * PAGE] = 9;
+	TEST_EQ(b[2 * PAGE], 9);
+	TEST_EQ(b[8 * PAGE - 1], 0);
+	TEST_EQ(b[0], 7);
+	TEST_EQ(a[8 * PAGE - 1], 7);
+	weir_gmem_put(g);
+	/* the memory is forgotten with its table */
+	g = &weir_gmem_empty;
+	TEST_EQ(ftruncate(fd, FILE_PAGES * PAGE), 0);
+	TEST_EQ(add(&g, fd, 0, 8), 0);
+	TEST_ASSERT(weir_gmem_lost(g) == NULL);
+	weir_gmem_put(g);
+	close(ev);
+	close(fd);
+	return TEST_OK;
+}
+
+/* Somebody else's memory, and their handler for it. */
+static char *other_mem;
+static unsigned int other_calls;
+
+static void
+other_handler(int sig, siginfo_t *info, void *ctx)
+{
+	(void)sig;
+	(void)ctx;
+	other_calls++;
+	if (info->si_addr == other_mem)
+		mmap(other_mem, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		     -1, 0);
+}
+
+static struct sigaction above_old;
+
+/* As DPDK's, where libc has a flag of its own: one argument of three. */
+static void
+above_handler(int sig, siginfo_t *info, void *ctx)
+{
+	(void)info;
+	(void)ctx;
+	above_old.sa_sigaction(sig, (siginfo_t *)(uintptr_t)PAGE, NULL);
+}
+
+static int
+other_mem_make(void)
+{
+	int fd = file_make();
+
+	other_mem = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	if (fd < 0 || other_mem == MAP_FAILED || ftruncate(fd, 0) != 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+static enum test_result
+signal_of_another_is_handed_on(void)
+{
+	const struct sigaction other = { .sa_sigaction = other_handler,
+					 .sa_flags = SA_SIGINFO };
+	const struct weir_gmem *g = &weir_gmem_empty;
+	struct sigaction before;
+	int fd = file_make();
+
+	TEST_ASSERT(fd >= 0);
+	TEST_EQ(other_mem_make(), 0);
+	sigaction(SIGBUS, &other, &before);
+	other_calls = 0;
+	/* a new mapping puts our handler on top of theirs */
+	TEST_EQ(add(&g, fd, 0, 4), 0);
+	TEST_EQ(*(volatile char *)other_mem, 0);
+	TEST_EQ(other_calls, 1);
+	TEST_EQ(ftruncate(fd, 0), 0);
+	TEST_EQ(*(volatile char *)(uintptr_t)g->slot[0].hva, 0);
+	TEST_EQ(other_calls, 1);
+	TEST_ASSERT(weir_gmem_lost(g) != NULL);
+	weir_gmem_put(g);
+	munmap(other_mem, PAGE);
+	sigaction(SIGBUS, &before, NULL);
+	close(fd);
+	return TEST_OK;
+}
+
+/* A handler that came after ours, and hands on without siginfo. */
+static enum test_result
+signal_handed_on_without_info_is_ours(void)
+{
+	const struct sigaction above = { .sa_sigaction = above_handler,
+					 .sa_flags = SA_SIGINFO };
+	const struct weir_gmem *g = &weir_gmem_empty;
+	int fd = file_make();
+
+	TEST_ASSERT(fd >= 0);
+	TEST_EQ(add(&g, fd, 0, 4), 0);
+	for (int i = 0; i < 40; i++) {
+		TEST_EQ(sigaction(SIGBUS, &above, &above_old), 0);
+		TEST_EQ(ftruncate(fd, 0), 0);
+		TEST_EQ(*(volatile char *)(uintptr_t)g->slot[0].hva, 0);
+		TEST_ASSERT(weir_gmem_lost(g) != NULL);
+		weir_gmem_put(g);
+		g = &weir_gmem_empty;
+		TEST_EQ(ftruncate(fd, FILE_PAGES * PAGE), 0);
+		TEST_EQ(add(&g, fd, 0, 4), 0);
+	}
+	weir_gmem_put(g);
+	close(fd);
+	return TEST_OK;
+}
+
+/* More mappings than a block of entries, and each is found. */
+static enum test_result
+memory_of_many_slots_each_guarded(void)
+{
+	const struct weir_gmem *g[3] = { &weir_gmem_empty, &weir_gmem_empty,
+					 &weir_gmem_empty };
+	int fd = file_make();
+
+	TEST_ASSERT(fd >= 0);
+	for (uint64_t i = 0; i < FILE_PAGES; i++)
+		for (int t = 0; t < 3; t++)
+			TEST_EQ(add(&g[t], fd, i, 1), 0);
+	TEST_EQ(ftruncate(fd, 0), 0);
+	for (uint64_t i = 0; i < FILE_PAGES; i++)
+		for (int t = 0; t < 3; t++)
+			TEST_EQ(*(volatile char *)(uintptr_t)g[t]->slot[i].hva, 0);
+	for (int t = 0; t < 3; t++)
+		weir_gmem_put(g[t]);
+	close(fd);
+	return TEST_OK;
+}
+
 static const struct test_case gmem_cases[] = {
 	{ "table_any_order_sorted", table_any_order_sorted },
 	{ "region_bad_refused_and_nothing_changed",
@@ -219,5 +378,10 @@ static const struct test_case gmem_cases[] = {
 	{ "tables_share_memory_until_the_last", tables_share_memory_until_the_last },
 	{ "add_any_failure_rolled_back", add_any_failure_rolled_back },
 	{ "find_random_as_a_linear_search", find_random_as_a_linear_search },
+	{ "memory_cut_short_reads_as_zeroes", memory_cut_short_reads_as_zeroes },
+	{ "signal_of_another_is_handed_on", signal_of_another_is_handed_on },
+	{ "signal_handed_on_without_info_is_ours",
+	  signal_handed_on_without_info_is_ours },
+	{ "memory_of_many_slots_each_guarded", memory_of_many_slots_each_guarded },
 };
 AUTOTEST(gmem_autotest, gmem_cases);

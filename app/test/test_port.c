@@ -5,6 +5,8 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -748,6 +750,85 @@ memory_beyond_its_file_refused(void)
 	return TEST_OK;
 }
 
+/* An lcore that never rests. */
+struct poller {
+	struct bench *b;
+	_Atomic bool end;
+	pthread_t thread;
+};
+
+static void *
+poll_both(void *arg)
+{
+	struct poller *p = arg;
+
+	while (!atomic_load(&p->end)) {
+		struct rte_mbuf *pkts[BURST];
+		uint16_t n = weir_port_rx_burst(p->b->rxq, pkts, BURST);
+
+		rte_pktmbuf_free_bulk(pkts, n);
+		pkts[0] = frame(1000, 1);
+		if (weir_port_tx_burst(p->b->txq, pkts, 1) == 0)
+			rte_pktmbuf_free(pkts[0]);
+	}
+	return NULL;
+}
+
+/* The frontend cuts its memory's file while an lcore works in it. */
+static enum test_result
+memory_cut_short(const char *dma, off_t left)
+{
+	struct poller p = { .end = false };
+	struct bench b;
+	uint8_t buf[1000];
+	struct fe f;
+
+	TEST_EQ(bench_open(&b, dma, 0), 0);
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	fill(buf, sizeof(buf), 0);
+	fe_post(&f, 0);
+	for (int i = 0; i < 8; i++)
+		fe_send(&f, 0, buf, sizeof(buf), FE_ONE);
+	p.b = &b;
+	TEST_EQ(pthread_create(&p.thread, NULL, poll_both, &p), 0);
+	TEST_EQ(ftruncate(f.mem_fd, left), 0);
+	TEST_ASSERT(link_becomes(&b, false));
+	atomic_store(&p.end, true);
+	pthread_join(p.thread, NULL);
+	if (strstr(last_error, "guest memory 0x40000000-") == NULL) {
+		printf("    '%s'\n", last_error);
+		return TEST_FAILED;
+	}
+	fe_close(&f);
+	/* everybody else goes on, and so does the next guest */
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	if (to_host(&b, &f, 50) != TEST_OK || to_guest(&b, &f, 50) != TEST_OK)
+		return TEST_FAILED;
+	fe_close(&f);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
+static enum test_result
+memory_cut_short_resets_the_port(void)
+{
+	if (memory_cut_short(NULL, 0) != TEST_OK)
+		return TEST_FAILED;
+	/* the rings stay, the second one's end is gone */
+	return memory_cut_short(NULL, 0x4000 + FE_RING * FE_BUF);
+}
+
+static enum test_result
+memory_cut_short_resets_the_port_with_dma(void)
+{
+	TEST_EQ(dma_open("mode=thread,delay_us=50"), 0);
+	for (int i = 0; i < 5; i++)
+		if (memory_cut_short("dma_weir_test", 0) != TEST_OK)
+			return TEST_FAILED;
+	dma_close();
+	return TEST_OK;
+}
+
 static const struct test_case port_cases[] = {
 	{ "cpu_every_shape_and_size_arrives", cpu_every_shape_and_size_arrives },
 	{ "dma_inline_every_shape_and_size_arrives",
@@ -775,5 +856,8 @@ static const struct test_case port_cases[] = {
 	  runt_and_giant_from_guest_are_dropped },
 	{ "second_peer_turned_away", second_peer_turned_away },
 	{ "memory_beyond_its_file_refused", memory_beyond_its_file_refused },
+	{ "memory_cut_short_resets_the_port", memory_cut_short_resets_the_port },
+	{ "memory_cut_short_resets_the_port_with_dma",
+	  memory_cut_short_resets_the_port_with_dma },
 };
 AUTOTEST_EAL(port_autotest, port_cases);

@@ -9,6 +9,7 @@
 
 #include <linux/magic.h>
 
+#include "gmem_guard.h"
 #include "weir_fail.h"
 #include "weir_gmem.h"
 
@@ -19,6 +20,7 @@ struct weir_gmem_backing {
 	void *addr;    /* what mmap() gave */
 	size_t len;
 	uint64_t page_size;
+	struct gmem_guard *guard; /* against the file's getting shorter */
 };
 
 const struct weir_gmem weir_gmem_empty = { .nr_slots = 0 };
@@ -43,8 +45,8 @@ mmap_file(int fd, size_t len, off_t offset)
 	}
 	/*
 	 * Not MAP_NORESERVE: huge pages that the guest has not touched yet are
-	 * reserved now, or the mapping fails now. Without that a guest could point
-	 * a descriptor at one and have us killed by SIGBUS.
+	 * reserved now, or the mapping fails now, and not when the guest points a
+	 * descriptor at one.
 	 */
 	return mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
 }
@@ -57,12 +59,13 @@ backing_map(int fd, uint64_t offset, uint64_t len, struct weir_gmem_backing **ou
 	struct weir_gmem_backing *b;
 	uint64_t in_page, end;
 	struct stat st;
+	int ret;
 
 	if (__builtin_add_overflow(offset, len, &end))
 		return -EOVERFLOW;
 	if (fstat(fd, &st) != 0)
 		return -errno;
-	/* touching a page behind the end of the file would be our SIGBUS */
+	/* a page behind the end of the file would be SIGBUS; see gmem_guard.h */
 	if (st.st_size < 0 || end > (uint64_t)st.st_size)
 		return -ERANGE;
 	b = weir_zalloc(sizeof(*b));
@@ -73,17 +76,24 @@ backing_map(int fd, uint64_t offset, uint64_t len, struct weir_gmem_backing **ou
 	b->len = (in_page + len + b->page_size - 1) & ~(b->page_size - 1);
 	b->addr = mmap_file(fd, b->len, (off_t)(offset - in_page));
 	if (b->addr == MAP_FAILED) {
-		int ret = -errno;
-
-		free(b);
-		return ret;
+		ret = -errno;
+		goto err_free;
 	}
+	ret = gmem_guard_add(b->addr, b->len, b->page_size, &b->guard);
+	if (ret != 0)
+		goto err_unmap;
 	/* a core dump of ours need not carry the guest */
 	madvise(b->addr, b->len, MADV_DONTDUMP);
 	b->refs = 1;
 	*hva = (uint64_t)(uintptr_t)b->addr + in_page;
 	*out = b;
 	return 0;
+
+err_unmap:
+	munmap(b->addr, b->len);
+err_free:
+	free(b);
+	return ret;
 }
 
 static void
@@ -91,6 +101,8 @@ backing_put(struct weir_gmem_backing *b)
 {
 	if (--b->refs != 0)
 		return;
+	/* first: another's mapping may be at the address a moment later */
+	gmem_guard_del(b->guard);
 	munmap(b->addr, b->len);
 	free(b);
 }
@@ -215,6 +227,22 @@ weir_gmem_put(const struct weir_gmem *g)
 	for (uint32_t i = 0; i < g->nr_slots; i++)
 		backing_put(g->slot[i].backing);
 	free((void *)(uintptr_t)g);
+}
+
+void
+weir_gmem_watch(const struct weir_gmem *g, int event_fd)
+{
+	for (uint32_t i = 0; i < g->nr_slots; i++)
+		gmem_guard_notify(g->slot[i].backing->guard, event_fd);
+}
+
+const struct weir_gmem_slot *
+weir_gmem_lost(const struct weir_gmem *g)
+{
+	for (uint32_t i = 0; i < g->nr_slots; i++)
+		if (gmem_guard_lost(g->slot[i].backing->guard))
+			return &g->slot[i];
+	return NULL;
 }
 
 uint64_t

@@ -21,6 +21,12 @@
  * halves. It is the guest that chooses the addresses: nothing is assumed of
  * them, and a range that leaves its slot is cut there.
  *
+ * **Memory may go away** under a table: the file is the peer's too, who can cut
+ * it short. What would be a SIGBUS, and the end of the process, becomes pages of
+ * zeroes instead; weir_gmem_lost() says so, and weir_gmem_watch() has an eventfd
+ * written. The first slot made installs a handler for SIGBUS, which hands on
+ * what is none of its business to the handler that was there before.
+ *
  * Threads: building and putting away belong to the control plane; a published
  * table may be read by anyone.
  */
@@ -84,7 +90,8 @@ extern const struct weir_gmem weir_gmem_empty;
  * @return 0; -EINVAL: length 0, or addresses not aligned to 4 KiB;
  *         -EOVERFLOW: gpa, uva or file range wraps; -EEXIST: overlaps a slot in
  *         gpa or uva; -ENOSPC: WEIR_GMEM_MAX_SLOTS; -ERANGE: the file is
- *         shorter than the region; -ENOMEM; or mmap()'s or fstat()'s error.
+ *         shorter than the region; -ENOMEM; -EBUSY: too many others
+ *         handle SIGBUS; or mmap()'s or fstat()'s error.
  */
 int weir_gmem_add(const struct weir_gmem *old, const struct weir_gmem_region *r, int fd,
 		  struct weir_gmem **out);
@@ -103,6 +110,19 @@ int weir_gmem_del(const struct weir_gmem *old, struct weir_gpa gpa,
  * @param g  NULL and &weir_gmem_empty are allowed.
  */
 void weir_gmem_put(const struct weir_gmem *g);
+
+/**
+ * Have an eventfd written when memory behind a table's slots is lost.
+ *
+ * It holds for the memory, in whichever table; the last call counts.
+ *
+ * @param event_fd  Not blocking; stays open until the memory is unmapped or
+ *                  another is set. -1: none.
+ */
+void weir_gmem_watch(const struct weir_gmem *g, int event_fd);
+
+/** A slot some of whose memory was lost and reads as zeroes; NULL: none. Any thread. */
+const struct weir_gmem_slot *weir_gmem_lost(const struct weir_gmem *g);
 
 /** Page size of the memory behind a slot, bytes: 4 KiB, or hugetlbfs's. */
 uint64_t weir_gmem_page_size(const struct weir_gmem_slot *s);

@@ -3,6 +3,7 @@
  * The port's socket, its one peer, and the messages between them.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -326,9 +327,18 @@ void
 port_fault_ready(struct ctl_fd *f)
 {
 	struct weir_port *p = PORT_OF(f, fault);
+	const struct weir_gmem_slot *lost = weir_gmem_lost(p->gmem);
 	eventfd_t n;
 
 	(void)!eventfd_read(f->fd, &n);
+	/* first: zeroes in place of a ring may be a fault of the ring, too */
+	if (lost != NULL) {
+		port_conn_close(p,
+				"guest memory %#" PRIx64 "-%#" PRIx64
+				" is gone: its file was cut short, or has no pages left",
+				lost->gpa.start, lost->gpa.last);
+		return;
+	}
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		int fault = atomic_load(&p->ring[i].q.fault);
 

@@ -87,7 +87,12 @@ table_retire(struct weir_port *p, const struct weir_gmem *old,
 		weir_gmem_put(old);
 		return;
 	}
-	/* a device could still write there: better lose the memory than reuse it */
+	/*
+	 * A device could still write there: better lose the memory than reuse it.
+	 * It outlives the port, and with it the descriptor that is told of it.
+	 */
+	weir_gmem_watch(old, -1);
+	weir_gmem_watch(p->gmem, p->fault.fd);
 	weir_log(WEIR_LOG_ERR,
 		 "%s: guest memory stays mapped, the IOMMU did not let go: %s", p->name,
 		 weir_strerror(ret));
@@ -108,6 +113,7 @@ table_replace(struct weir_port *p, const struct weir_gmem *new)
 		return ret;
 	}
 	p->gmem = new;
+	weir_gmem_watch(new, p->fault.fd);
 	table_retire(p, old, new);
 	return 0;
 }
