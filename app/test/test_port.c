@@ -750,6 +750,44 @@ memory_beyond_its_file_refused(void)
 	return TEST_OK;
 }
 
+/* A copy outlasts the wait for it: its ring is at no rest, so the guest goes, and
+ * its memory only when the copy is over. */
+static enum test_result
+copies_that_outlast_a_stop_part_with_the_guest(void)
+{
+	const uint64_t idx = 1;
+	struct rte_mbuf *pkts[BURST];
+	uint8_t buf[100];
+	unsigned int fds;
+	struct bench b;
+	struct fe f, next;
+
+	TEST_EQ(dma_open("mode=thread,delay_us=600000"), 0);
+	TEST_EQ(bench_open(&b, "dma_weir_test", 0), 0);
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	fe_close(&f);
+	TEST_ASSERT(link_becomes(&b, false));
+	fds = count_dir("/proc/self/fd");
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	fill(buf, sizeof(buf), 0);
+	for (unsigned int i = 0; i < 5; i++)
+		fe_send(&f, 0, buf, sizeof(buf), FE_ONE);
+	TEST_EQ(weir_port_rx_burst(b.rxq, pkts, BURST), 0);
+	TEST_ASSERT(fe_msg_ack(&f, WEIR_VHOST_SET_VRING_CALL, &idx, sizeof(idx),
+			       &f.ring[1].call, 1) != 0);
+	/* taken when the last one's memory is free, not before */
+	TEST_EQ(fe_open(&next, b.path, 1, ALL_FEATURES), 0);
+	TEST_ASSERT(strstr(last_error, "SET_VRING_CALL") != NULL);
+	fe_close(&f);
+	TEST_ASSERT(link_becomes(&b, true));
+	fe_close(&next);
+	TEST_ASSERT(link_becomes(&b, false));
+	TEST_EQ(count_dir("/proc/self/fd"), fds);
+	TEST_EQ(bench_close(&b), 0);
+	dma_close();
+	return TEST_OK;
+}
+
 /* An lcore that never rests. */
 struct poller {
 	struct bench *b;
@@ -856,6 +894,8 @@ static const struct test_case port_cases[] = {
 	  runt_and_giant_from_guest_are_dropped },
 	{ "second_peer_turned_away", second_peer_turned_away },
 	{ "memory_beyond_its_file_refused", memory_beyond_its_file_refused },
+	{ "copies_that_outlast_a_stop_part_with_the_guest",
+	  copies_that_outlast_a_stop_part_with_the_guest },
 	{ "memory_cut_short_resets_the_port", memory_cut_short_resets_the_port },
 	{ "memory_cut_short_resets_the_port_with_dma",
 	  memory_cut_short_resets_the_port_with_dma },

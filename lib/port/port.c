@@ -71,6 +71,8 @@ port_alloc(const struct weir_port_conf *conf)
 	p->listen.fd = -1;
 	p->conn.fd = -1;
 	p->fault.ready = port_fault_ready;
+	for (uint32_t i = 0; i < nr_rings; i++)
+		p->ring[i].q.call_fd = -1;
 	p->gmem = &weir_gmem_empty;
 	weir_vhost_msg_init(&p->rx);
 	return p;

@@ -27,6 +27,7 @@ struct port_ring {
 	struct weir_queue q; /* first: epoch readers are cache-aligned */
 	bool set_up;	     /* by weir_port_rxq_setup() or _txq_setup() */
 	bool running;
+	bool overdue;  /* to be stopped, copies do not end; it was said */
 	bool own_base; /* base says where to go on, not the session's */
 	uint16_t base;
 	uint64_t gen; /* of the session's ring when it was started */
@@ -86,7 +87,9 @@ void port_mem_clear(struct weir_port *p);
 int port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us);
 int port_rings_stop(struct weir_port *p, uint64_t timeout_us);
 
-/* Stop, start and restart rings until they are as the session has them. */
+/* Stop, start and restart rings until they are as the session has them.
+ * 0; -EBUSY: one cannot be stopped, and neither runs nor is at rest; -errno: why
+ * one does not start. */
 int port_rings_sync(struct weir_port *p);
 
 /* Tell of the link if it has changed. */

@@ -159,6 +159,7 @@ message(struct weir_port *p)
 {
 	struct weir_vhost_event ev;
 	char why[sizeof(p->last_error)];
+	bool stuck = false, answer;
 	int ret, sent = 0;
 
 	ret = weir_vhost_session_input(p->session, &p->rx, &ev);
@@ -166,25 +167,26 @@ message(struct weir_port *p)
 	weir_log(WEIR_LOG_DEBUG, "%s: %s", p->name, weir_vhost_request_name(ev.request));
 	if (ret == 0) {
 		ret = act(p, &ev);
+		/*
+		 * Before the answer: whoever is told that a ring was enabled may
+		 * count on it.
+		 */
+		if (ret == 0)
+			ret = port_rings_sync(p);
 		if (ret != 0)
 			snprintf(why, sizeof(why), "%s: %s",
 				 weir_vhost_request_name(ev.request), weir_strerror(ret));
+		/* a ring that neither runs nor is at rest is of no use to anyone */
+		stuck = ret == -EBUSY;
 	}
-	/*
-	 * Before the answer: rings may not hold descriptors that reply() closes,
-	 * and whoever is told that a ring was enabled may count on it.
-	 */
-	if (ret == 0 && port_rings_sync(p) != 0) {
-		ret = -EBUSY;
-		snprintf(why, sizeof(why), "%s: a ring cannot follow",
-			 weir_vhost_request_name(ev.request));
-	}
-	if (weir_vhost_session_reply(p->session, &ev, ret, &p->tx))
-		sent = weir_vhost_msg_send(p->conn.fd, &p->tx);
-	if (ev.close)
-		port_conn_close(p, "%s", why);
-	else if (ret != 0)
+	answer = weir_vhost_session_reply(p->session, &ev, ret, &p->tx);
+	/* said before the peer can know */
+	if (ret != 0 && !ev.close && !stuck)
 		weir_log(WEIR_LOG_ERR, "%s: refused: %s", p->name, why);
+	if (answer)
+		sent = weir_vhost_msg_send(p->conn.fd, &p->tx);
+	if (ev.close || stuck)
+		port_conn_close(p, "%s", why);
 	if (sent != 0)
 		port_conn_close(p, "no answer can be sent: %s", weir_strerror(sent));
 }

@@ -4,7 +4,9 @@
  * the frontend wants of it now, and stopped, started, or restarted.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
@@ -12,6 +14,14 @@
 #include "port.h"
 #include "weir_errno.h"
 #include "weir_log.h"
+
+static void
+call_fd_close(struct port_ring *r)
+{
+	if (r->q.call_fd >= 0)
+		close(r->q.call_fd);
+	r->q.call_fd = -1;
+}
 
 int
 port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
@@ -23,11 +33,14 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 		return 0;
 	ret = queue_stop(&r->q, timeout_us);
 	if (ret != 0) {
-		if (timeout_us != 0)
+		if (!r->overdue)
 			weir_log(WEIR_LOG_WARN,
 				 "%s: ring %u: copies under way do not end", p->name, i);
+		r->overdue = true;
 		return ret;
 	}
+	r->overdue = false;
+	call_fd_close(r);
 	r->running = false;
 	r->base = r->q.vr.last_avail;
 	r->own_base = true;
@@ -46,7 +59,8 @@ port_rings_stop(struct weir_port *p, uint64_t timeout_us)
 		if (p->ring[i].running)
 			atomic_store(&p->ring[i].q.live, false);
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
-		int one = port_ring_stop(p, i, timeout_us);
+		/* one that hangs has had its time; not as many as there are rings */
+		int one = port_ring_stop(p, i, ret == 0 ? timeout_us : 0);
 
 		if (one != 0)
 			ret = one;
@@ -70,6 +84,17 @@ queue_features(struct port_ring *r, uint64_t features)
 	r->q.guest_tso6 = (features & UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO6) != 0;
 }
 
+/*
+ * A descriptor of the queue's own: the session closes its when another comes or
+ * the peer goes, which may be before a queue that hangs has let go of it.
+ */
+static int
+call_fd_take(struct port_ring *r, int fd)
+{
+	r->q.call_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 || r->q.call_fd >= 0 ? 0 : -errno;
+}
+
 static int
 ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 {
@@ -88,13 +113,14 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	ret = queue_alloc(&r->q, want->num);
 	if (ret == 0)
 		ret = weir_vring_init(&r->q.vr, p->gmem, &addr);
+	if (ret == 0)
+		ret = call_fd_take(r, want->call_fd);
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: ring %u does not start: %s", p->name, i,
 			 weir_strerror(ret));
 		return ret;
 	}
 	queue_features(r, features);
-	r->q.call_fd = want->call_fd;
 	r->gen = want->gen;
 	r->running = true;
 	queue_start(&r->q);
@@ -106,7 +132,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 }
 
 static int
-ring_sync(struct weir_port *p, uint32_t i)
+ring_sync(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 {
 	const struct weir_vhost_ring *want = weir_vhost_ring(p->session, i);
 	struct port_ring *r = &p->ring[i];
@@ -115,7 +141,7 @@ ring_sync(struct weir_port *p, uint32_t i)
 	int ret = 0;
 
 	if (r->running && (!ready || r->gen != want->gen))
-		ret = port_ring_stop(p, i, PORT_DRAIN_US);
+		ret = port_ring_stop(p, i, timeout_us);
 	/* a ring that the frontend stopped goes on where it says */
 	if (!want->started)
 		r->own_base = false;
@@ -156,9 +182,9 @@ port_rings_sync(struct weir_port *p)
 	int ret = 0;
 
 	for (uint32_t i = 0; i < p->nr_rings && p->session != NULL; i++) {
-		int one = ring_sync(p, i);
+		int one = ring_sync(p, i, ret == 0 ? PORT_DRAIN_US : 0);
 
-		if (one != 0)
+		if (one != 0 && ret != -EBUSY)
 			ret = one;
 	}
 	port_link_sync(p);
