@@ -13,6 +13,7 @@
 #include <rte_telemetry.h>
 
 #include "dma_weir.h"
+#include "tel.h"
 #include "weir_args.h"
 
 static pthread_mutex_t tel_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -144,7 +145,7 @@ answer(const char *cmd __rte_unused, const char *params, struct rte_tel_data *da
 		return -ENOENT;
 	rte_tel_data_start_dict(data);
 	for (unsigned int i = 0; i < NR_COUNTERS; i++)
-		rte_tel_data_add_dict_u64(data, c[i].name, c[i].value);
+		tel_add_u64(data, c[i].name, c[i].value);
 	return 0;
 }
 

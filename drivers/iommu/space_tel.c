@@ -12,8 +12,8 @@
 
 #include <rte_common.h>
 #include <rte_telemetry.h>
-#include <rte_version.h>
 
+#include "tel.h"
 #include "weir_args.h"
 #include "weir_space.h"
 
@@ -26,16 +26,6 @@ struct lines {
 	uint64_t next; /* where to go on, if more is set */
 	bool more;
 };
-
-static void
-add_u64(struct rte_tel_data *d, const char *name, uint64_t v)
-{
-#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
-	rte_tel_data_add_dict_uint(d, name, v);
-#else
-	rte_tel_data_add_dict_u64(d, name, v);
-#endif
-}
 
 /* Returns whether it was the last that goes into this answer. */
 static bool
@@ -78,11 +68,11 @@ answer_maps(struct weir_space *s, uint64_t from, struct rte_tel_data *d)
 		return -ENOMEM;
 	rte_tel_data_start_array(l.array, RTE_TEL_STRING_VAL);
 	add_lines(&l, weir_mirror_table(m), from);
-	add_u64(d, "regions", weir_mirror_regions(m));
-	add_u64(d, "iommu_entries", weir_sim_entries(weir_space_sim(s)));
-	add_u64(d, "iommu_faults", weir_sim_faults(weir_space_sim(s)));
-	add_u64(d, "iommu_broken", weir_mirror_broken(m));
-	add_u64(d, "eal_failures", weir_space_failures(s));
+	tel_add_u64(d, "regions", weir_mirror_regions(m));
+	tel_add_u64(d, "iommu_entries", weir_sim_entries(weir_space_sim(s)));
+	tel_add_u64(d, "iommu_faults", weir_sim_faults(weir_space_sim(s)));
+	tel_add_u64(d, "iommu_broken", weir_mirror_broken(m));
+	tel_add_u64(d, "eal_failures", weir_space_failures(s));
 	if (rte_tel_data_add_dict_container(d, "maps", l.array, 0) != 0) {
 		rte_tel_data_free(l.array);
 		return -ENOSPC;
@@ -109,7 +99,7 @@ maps(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 	s = weir_space_peek();
 	if (s == NULL) {
 		/* no engine, no address space: an empty one to those who ask */
-		add_u64(d, "regions", 0);
+		tel_add_u64(d, "regions", 0);
 		return 0;
 	}
 	ret = answer_maps(s, from, d);

@@ -13,9 +13,9 @@
 #include <string.h>
 
 #include <rte_telemetry.h>
-#include <rte_version.h>
 
 #include "port.h"
+#include "tel.h"
 
 struct request {
 	const char *name; /* NULL: all ports */
@@ -31,24 +31,14 @@ static const char *const state_name[] = {
 };
 
 static void
-add_u64(struct rte_tel_data *d, const char *name, uint64_t v)
-{
-#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
-	rte_tel_data_add_dict_uint(d, name, v);
-#else
-	rte_tel_data_add_dict_u64(d, name, v);
-#endif
-}
-
-static void
 add_memory(struct rte_tel_data *d, const struct weir_gmem *g)
 {
 	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < g->nr_slots; i++)
 		bytes += weir_range_len(g->slot[i].gpa);
-	add_u64(d, "memory_slots", g->nr_slots);
-	add_u64(d, "memory_bytes", bytes);
+	tel_add_u64(d, "memory_slots", g->nr_slots);
+	tel_add_u64(d, "memory_bytes", bytes);
 }
 
 static void
@@ -63,9 +53,9 @@ add_port(struct rte_tel_data *d, const struct weir_port *p)
 	rte_tel_data_add_dict_string(d, "state", state_name[p->state]);
 	rte_tel_data_add_dict_string(d, "link", p->link ? "up" : "down");
 	rte_tel_data_add_dict_string(d, "features", features);
-	add_u64(d, "queue_pairs", p->conf.nr_pairs);
-	add_u64(d, "connections", p->connections);
-	add_u64(d, "peers_disconnected", p->resets);
+	tel_add_u64(d, "queue_pairs", p->conf.nr_pairs);
+	tel_add_u64(d, "connections", p->connections);
+	tel_add_u64(d, "peers_disconnected", p->resets);
 	rte_tel_data_add_dict_string(d, "last_error", p->last_error);
 	add_memory(d, p->gmem);
 }
@@ -78,16 +68,16 @@ add_queue(struct rte_tel_data *d, const struct port_ring *r)
 	weir_queue_stats_get(&r->q, &st);
 	rte_tel_data_add_dict_string(d, "ring", r->running ? "running" : "stopped");
 	rte_tel_data_add_dict_string(d, "copies_by", r->q.chan != NULL ? "dma" : "cpu");
-	add_u64(d, "packets", st.packets);
-	add_u64(d, "bytes", st.bytes);
-	add_u64(d, "cpu_copies", st.cpu_copies);
-	add_u64(d, "dma_copies", st.dma_copies);
-	add_u64(d, "dma_errors", st.dma_errors);
-	add_u64(d, "in_flight", st.in_flight);
-	add_u64(d, "dropped", st.dropped);
-	add_u64(d, "no_mbuf", st.no_mbuf);
-	add_u64(d, "calls", st.calls);
-	add_u64(d, "rewound", st.rewound);
+	tel_add_u64(d, "packets", st.packets);
+	tel_add_u64(d, "bytes", st.bytes);
+	tel_add_u64(d, "cpu_copies", st.cpu_copies);
+	tel_add_u64(d, "dma_copies", st.dma_copies);
+	tel_add_u64(d, "dma_errors", st.dma_errors);
+	tel_add_u64(d, "in_flight", st.in_flight);
+	tel_add_u64(d, "dropped", st.dropped);
+	tel_add_u64(d, "no_mbuf", st.no_mbuf);
+	tel_add_u64(d, "calls", st.calls);
+	tel_add_u64(d, "rewound", st.rewound);
 }
 
 static int

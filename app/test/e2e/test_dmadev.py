@@ -8,6 +8,7 @@ import subprocess
 
 from harness import (Process, check, check_equal, main, need_built, need_hugepages,
                      need_program)
+from testpmd import TestPmd
 
 SONAME = "librte_dma_weir.so"
 HUGE = ["--in-memory", "-m", "256"]
@@ -74,6 +75,21 @@ def autotest_fails_with_failing_engine(ws):
     check("Test Failed" in log, "dmadev_autotest did not fail")
 
 
+def telemetry_counts_each_vchan(ws):
+    """An engine in use tells its counters; what does not exist has none."""
+    need_built("librte_net_weir.so")
+    dmas = "dmas=[txq0@dma_weir0;rxq0@dma_weir0]"
+    pmd = TestPmd(ws, "host", plugins=[SONAME, "librte_net_weir.so"],
+                  vdevs=["dma_weir0", f"net_weir0,iface={ws.socket('w0')},queues=1,{dmas}"])
+    check_equal(pmd.telemetry("/weir/dma_weir"), ["dma_weir0"], "the engines")
+    counters = pmd.telemetry("/weir/dma_weir", "dma_weir0", 0)
+    check(counters["descriptors"] > 0, f"the first vchan has {counters}")
+    check_equal(counters["faults"], 0, "faults")
+    for nonsense in (("dma_weir0",), ("dma_weir0", 64), ("dma_weir1", 0), ("dma_weir0", "x")):
+        check_equal(pmd.telemetry("/weir/dma_weir", *nonsense), None, f"the answer to {nonsense}")
+    pmd.stop()
+
+
 def pmdinfo_readable(_):
     """dpdk-pmdinfo.py tells the driver's name and arguments."""
     need_program("dpdk-pmdinfo.py")
@@ -89,5 +105,6 @@ main("dmadev_e2e", [
     autotest_passes_with_physical_iovas,
     autotest_passes_without_huge_pages,
     autotest_fails_with_failing_engine,
+    telemetry_counts_each_vchan,
     pmdinfo_readable,
 ])
