@@ -201,9 +201,9 @@ weir_copy_recover(struct weir_copy_chan *c)
 		if (status[i] == RTE_DMA_STATUS_SUCCESSFUL)
 			continue;
 		memcpy(op->dst, op->src, op->len);
-		c->errors++;
+		__atomic_store_n(&c->errors, c->errors + 1, __ATOMIC_RELAXED);
 	}
-	c->done += n;
+	weir_copy_advance(c, n);
 }
 
 int

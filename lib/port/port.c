@@ -329,7 +329,9 @@ weir_queue_stats_get(const struct weir_queue *q, struct weir_queue_stats *out)
 		.bytes = counter(&q->stats.bytes),
 		.cpu_copies = counter(&q->stats.cpu_copies),
 		.dma_copies = counter(&q->stats.dma_copies),
-		.dma_errors = q->chan != NULL ? q->chan->errors : 0,
+		.dma_errors = q->chan != NULL ? __atomic_load_n(&q->chan->errors,
+								__ATOMIC_RELAXED)
+					      : 0,
 		.in_flight = q->chan != NULL ? queue_in_flight(q) : 0,
 		.dropped = counter(&q->stats.dropped),
 		.no_mbuf = counter(&q->stats.no_mbuf),
