@@ -96,23 +96,27 @@ rewind_rx(struct weir_queue *q)
 	stat_add(&q->stats.rewound, n);
 }
 
+/* The last copy of the window; packets all by CPU have none. */
+static uint64_t
+window_last_copy(const struct weir_queue *q)
+{
+	uint64_t last = 0;
+
+	for (uint32_t i = q->win_tail; i != q->win_head; i++)
+		if (q->win[i & q->win_mask].seq > last)
+			last = q->win[i & q->win_mask].seq;
+	return last;
+}
+
 int
 queue_stop(struct weir_queue *q, uint64_t timeout_us)
 {
-	uint32_t n;
-
 	if (!queue_quiet(q, timeout_us))
 		return -EBUSY;
-	n = queue_in_flight(q);
-	if (n == 0)
+	if (queue_in_flight(q) == 0)
 		return 0;
-	/* the last copy of the window is the last of its packets that has one */
-	for (uint32_t i = 0; i < n; i++) {
-		uint64_t seq = q->win[(q->win_tail + i) & q->win_mask].seq;
-
-		if (weir_copy_drain(q->chan, seq, timeout_us) != 0)
-			return -EBUSY;
-	}
+	if (weir_copy_drain(q->chan, window_last_copy(q), timeout_us) != 0)
+		return -EBUSY;
 	if (q->pool != NULL)
 		rewind_rx(q);
 	else
