@@ -29,7 +29,7 @@ slot_iova(const struct weir_gmem_slot *s)
 	return (struct weir_range){ s->iova, s->iova + (s->gpa.last - s->gpa.start) };
 }
 
-/* Unmap what is in @p g and not in @p keep. */
+/* Unmap what is in @p g and not in @p keep, or was never mapped. */
 static int
 mirror_unmap(struct weir_port *p, const struct weir_gmem *g, const struct weir_gmem *keep)
 {
@@ -39,13 +39,13 @@ mirror_unmap(struct weir_port *p, const struct weir_gmem *g, const struct weir_g
 		if (table_has(keep, &g->slot[i]))
 			continue;
 		ret = weir_mirror_unmap(p->conf.mirror, slot_iova(&g->slot[i]));
-		if (ret != 0 && first == 0)
+		if (ret != 0 && ret != -ENOENT && first == 0)
 			first = ret;
 	}
 	return first;
 }
 
-/* Map what is in @p g and not in @p old; all of it or nothing. */
+/* Map what is in @p g and not in @p old, up to the first that fails. */
 static int
 mirror_map(struct weir_port *p, const struct weir_gmem *g, const struct weir_gmem *old)
 {
@@ -68,48 +68,43 @@ mirror_map(struct weir_port *p, const struct weir_gmem *g, const struct weir_gme
 			 "%s: cannot map guest memory %#llx-%#llx for DMA: %s", p->name,
 			 (unsigned long long)s->gpa.start,
 			 (unsigned long long)s->gpa.last, weir_strerror(ret));
-		while (i-- > 0)
-			if (!table_has(old, &g->slot[i]))
-				weir_mirror_unmap(p->conf.mirror, slot_iova(&g->slot[i]));
 		return ret;
 	}
 	return 0;
 }
 
-/* Put the old table away, unless the IOMMU still leads there. */
+/* Put a table away that is not in force, unless the IOMMU still leads there. */
 static void
-table_retire(struct weir_port *p, const struct weir_gmem *old,
-	     const struct weir_gmem *keep)
+table_retire(struct weir_port *p, const struct weir_gmem *g, const struct weir_gmem *keep)
 {
-	int ret = mirror_unmap(p, old, keep);
+	int ret = mirror_unmap(p, g, keep);
 
 	if (ret == 0) {
-		weir_gmem_put(old);
+		weir_gmem_put(g);
 		return;
 	}
 	/*
 	 * A device could still write there: better lose the memory than reuse it.
 	 * It outlives the port, and with it the descriptor that is told of it.
 	 */
-	weir_gmem_watch(old, -1);
+	weir_gmem_watch(g, -1);
 	weir_gmem_watch(p->gmem, p->fault.fd);
 	weir_log(WEIR_LOG_ERR,
 		 "%s: guest memory stays mapped, the IOMMU did not let go: %s", p->name,
 		 weir_strerror(ret));
 }
 
-/* Put @p new in force, which this takes over on success. */
+/* Put @p new, which this takes over, in force; or put it away. */
 static int
 table_replace(struct weir_port *p, const struct weir_gmem *new)
 {
 	const struct weir_gmem *old = p->gmem;
 	int ret = mirror_map(p, new, old);
 
-	if (ret != 0)
-		return ret;
-	ret = port_rings_stop(p, PORT_DRAIN_US);
+	if (ret == 0)
+		ret = port_rings_stop(p, PORT_DRAIN_US);
 	if (ret != 0) {
-		mirror_unmap(p, new, old);
+		table_retire(p, new, old);
 		return ret;
 	}
 	p->gmem = new;
@@ -151,9 +146,8 @@ port_mem_table(struct weir_port *p)
 		}
 	}
 	if (ret == 0)
-		ret = table_replace(p, g);
-	if (ret != 0)
-		weir_gmem_put(g);
+		return table_replace(p, g);
+	weir_gmem_put(g);
 	return ret;
 }
 
@@ -163,12 +157,7 @@ port_mem_add(struct weir_port *p, const struct weir_vhost_region *r)
 	struct weir_gmem *g;
 	int ret = region_add(p->gmem, r, &g);
 
-	if (ret != 0)
-		return ret;
-	ret = table_replace(p, g);
-	if (ret != 0)
-		weir_gmem_put(g);
-	return ret;
+	return ret != 0 ? ret : table_replace(p, g);
 }
 
 int
@@ -177,12 +166,7 @@ port_mem_del(struct weir_port *p, const struct weir_vhost_region *r)
 	struct weir_gmem *g;
 	int ret = weir_gmem_del(p->gmem, (struct weir_gpa){ r->gpa.start }, &g);
 
-	if (ret != 0)
-		return ret;
-	ret = table_replace(p, g);
-	if (ret != 0)
-		weir_gmem_put(g);
-	return ret;
+	return ret != 0 ? ret : table_replace(p, g);
 }
 
 void
