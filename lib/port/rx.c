@@ -272,8 +272,9 @@ queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 		got = rx_burst_dma(q, pkts, n, (uint16_t)avail);
 	else if (avail != 0)
 		got = rx_burst_cpu(q, pkts, RTE_MIN(n, (uint16_t)avail));
-	queue_leave(q);
+	/* inside: the port is not put away, nor the pair, while we are */
 	if (q->pair != NULL)
 		queue_collect_idle(q->pair);
+	queue_leave(q);
 	return got;
 }
