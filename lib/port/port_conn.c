@@ -228,6 +228,8 @@ conn_begin(struct weir_port *p, int fd)
 		weir_vhost_session_destroy(p->session);
 		p->session = NULL;
 		ctl_close(&p->conn);
+		if (p->conf.client)
+			retry_later(p, RETRY_US);
 		return;
 	}
 	weir_vhost_msg_init(&p->rx);
