@@ -257,8 +257,7 @@ restart(struct rig *r, const struct step *s, bool event_idx)
 	uint16_t base;
 
 	if (queue_stop(&r->q, 0) != 0) {
-		FUZZ_CHECK(r->q.chan != NULL && r->engine.credit == 0,
-			   "a stop that is not done in time");
+		FUZZ_CHECK(r->q.chan != NULL, "a stop that has nothing to wait for");
 		r->engine.credit = RIG_DMA_ALL;
 		FUZZ_CHECK(queue_stop(&r->q, 1000000) == 0, "a stop that is never done");
 	}
