@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -39,6 +40,31 @@ do_register(void *arg)
 	ports = c->p;
 }
 
+static void
+told_expired(struct ctl_timer *t)
+{
+	struct weir_port *p =
+		(struct weir_port *)((char *)t - offsetof(struct weir_port, told));
+	bool link = p->link_changed, queue = p->queue_changed;
+
+	p->link_changed = false;
+	p->queue_changed = false;
+	if (queue)
+		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_QUEUE);
+	if (link)
+		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_LINK);
+}
+
+void
+port_notify(struct weir_port *p, enum weir_port_event event)
+{
+	if (p->conf.notify == NULL)
+		return;
+	p->link_changed |= event == WEIR_PORT_EV_LINK;
+	p->queue_changed |= event == WEIR_PORT_EV_QUEUE;
+	ctl_timer_set(&p->told, 0);
+}
+
 static int
 conf_check(const struct weir_port_conf *conf)
 {
@@ -71,6 +97,7 @@ port_alloc(const struct weir_port_conf *conf)
 	p->listen.fd = -1;
 	p->conn.fd = -1;
 	p->fault.ready = port_fault_ready;
+	p->told.expired = told_expired;
 	for (uint32_t i = 0; i < nr_rings; i++)
 		p->ring[i].q.call_fd = -1;
 	p->gmem = &weir_gmem_empty;
@@ -130,6 +157,7 @@ do_close(void *arg)
 		return;
 	ctl_timer_clear(&p->retry);
 	ctl_timer_clear(&p->idle);
+	ctl_timer_clear(&p->told);
 	if (p->listen.fd >= 0)
 		unlink(p->path);
 	ctl_close(&p->listen);

@@ -45,6 +45,8 @@ struct weir_port {
 	struct ctl_fd listen, conn, fault;
 	struct ctl_timer retry; /* CLOSING: look again; WAITING: connect, accept again */
 	struct ctl_timer idle;	/* collect for tx queues that nobody calls */
+	struct ctl_timer told;	/* call conf.notify, with nothing half done */
+	bool link_changed, queue_changed; /* what of */
 	struct weir_vhost_session *session;
 	struct weir_vhost_msg rx, tx;
 	const struct weir_gmem *gmem;
@@ -69,6 +71,10 @@ void port_telemetry_init(void);
 
 /* How often tx queues with a channel are looked at, in case nobody calls them. */
 #define PORT_IDLE_US 2000u
+
+/* Have conf.notify called when the control thread is done with what it does: it
+ * may stop the port, and then the session is no more. */
+void port_notify(struct weir_port *p, enum weir_port_event event);
 
 /* port_mem.c: guest memory. */
 

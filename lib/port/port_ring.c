@@ -44,8 +44,7 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 	r->running = false;
 	r->base = r->q.vr.last_avail;
 	r->own_base = true;
-	if (p->conf.notify != NULL)
-		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_QUEUE);
+	port_notify(p, WEIR_PORT_EV_QUEUE);
 	return 0;
 }
 
@@ -126,8 +125,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	queue_start(&r->q);
 	weir_log(WEIR_LOG_INFO, "%s: ring %u runs: %u entries from %u", p->name, i,
 		 want->num, r->q.vr.last_avail);
-	if (p->conf.notify != NULL)
-		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_QUEUE);
+	port_notify(p, WEIR_PORT_EV_QUEUE);
 	return 0;
 }
 
@@ -158,8 +156,7 @@ port_link_sync(struct weir_port *p)
 	if (atomic_exchange(&p->link, up) == up)
 		return;
 	weir_log(WEIR_LOG_NOTICE, "%s: link %s", p->name, up ? "up" : "down");
-	if (p->conf.notify != NULL)
-		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_LINK);
+	port_notify(p, WEIR_PORT_EV_LINK);
 }
 
 /* Somebody has to look at tx queues with a channel that nobody calls. */

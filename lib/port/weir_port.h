@@ -65,8 +65,9 @@ enum weir_port_event {
 };
 
 /**
- * Called on the control thread. It may call anything of its own port but
- * weir_port_destroy(), and must not wait for another thread that does.
+ * Called on the control thread, soon after. Changes that follow each other may
+ * be told of once. It may call anything of its own port but weir_port_destroy(),
+ * and must not wait for another thread that does.
  */
 typedef void (*weir_port_notify_t)(void *arg, enum weir_port_event event);
 
