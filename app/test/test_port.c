@@ -39,6 +39,7 @@ struct bench {
 
 static struct rte_mempool *pool;
 static char last_error[512];
+static struct weir_port *stop_when_told; /* NULL: nothing is done */
 
 /* What is expected to go wrong is not shown, but looked at. */
 static void
@@ -46,6 +47,17 @@ keep_errors(enum weir_log_level level, const char *msg)
 {
 	if (level <= WEIR_LOG_WARN)
 		snprintf(last_error, sizeof(last_error), "%s", msg);
+}
+
+static void
+told(void *arg, enum weir_port_event event)
+{
+	struct weir_port *p = stop_when_told;
+
+	(void)arg;
+	stop_when_told = NULL;
+	if (event == WEIR_PORT_EV_QUEUE && p != NULL)
+		weir_port_stop(p);
 }
 
 static int
@@ -56,6 +68,7 @@ bench_open(struct bench *b, const char *dma, uint32_t threshold)
 		.path = b->path,
 		.nr_pairs = 1,
 		.dma_threshold = threshold,
+		.notify = told,
 	};
 	int ret = 0;
 
@@ -788,6 +801,70 @@ copies_that_outlast_a_stop_part_with_the_guest(void)
 	return TEST_OK;
 }
 
+/* A guest with copies under way that take longer than a stop waits, 200 ms. */
+static int
+slow_guest(struct bench *b, struct fe *f, const char *dma)
+{
+	struct rte_mbuf *pkts[BURST];
+	uint8_t buf[100];
+	int ret = dma_open(dma);
+
+	if (ret == 0)
+		ret = bench_open(b, "dma_weir_test", 0);
+	if (ret == 0)
+		ret = fe_open(f, b->path, 1, ALL_FEATURES);
+	if (ret != 0)
+		return ret;
+	fill(buf, sizeof(buf), 0);
+	fe_send(f, 0, buf, sizeof(buf), FE_ONE);
+	return weir_port_rx_burst(b->rxq, pkts, BURST);
+}
+
+/* The engine still writes to the mbufs of the queue that would be set up anew. */
+static enum test_result
+setup_with_copies_under_way_refused(void)
+{
+	struct bench b;
+	struct fe f;
+	int ret = -EBUSY;
+
+	TEST_EQ(slow_guest(&b, &f, "mode=thread,delay_us=600000"), 0);
+	weir_port_stop(b.port);
+	TEST_EQ(weir_port_rxq_setup(b.port, 0, pool, NULL), -EBUSY);
+	fe_close(&f);
+	for (int i = 0; i < 5000 && ret == -EBUSY; i++) {
+		usleep(1000);
+		ret = weir_port_rxq_setup(b.port, 0, pool, NULL);
+	}
+	TEST_EQ(ret, 0);
+	TEST_EQ(bench_close(&b), 0);
+	dma_close();
+	return TEST_OK;
+}
+
+/* The application stops the port when it is told of the first ring: the message
+ * that stopped it has others to stop, and an answer to give. */
+static enum test_result
+told_of_a_queue_may_stop_the_port(void)
+{
+	struct bench b;
+	struct fe f;
+
+	TEST_EQ(slow_guest(&b, &f, "mode=thread,delay_us=300000"), 0);
+	stop_when_told = b.port;
+	fe_msg_ack(&f, WEIR_VHOST_RESET_OWNER, NULL, 0, NULL, 0);
+	TEST_ASSERT(link_becomes(&b, false));
+	fe_close(&f);
+	TEST_EQ(weir_port_start(b.port), 0);
+	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
+	TEST_ASSERT(stop_when_told == NULL);
+	TEST_ASSERT(link_becomes(&b, true));
+	fe_close(&f);
+	TEST_EQ(bench_close(&b), 0);
+	dma_close();
+	return TEST_OK;
+}
+
 /* An lcore that never rests. */
 struct poller {
 	struct bench *b;
@@ -896,6 +973,8 @@ static const struct test_case port_cases[] = {
 	{ "memory_beyond_its_file_refused", memory_beyond_its_file_refused },
 	{ "copies_that_outlast_a_stop_part_with_the_guest",
 	  copies_that_outlast_a_stop_part_with_the_guest },
+	{ "setup_with_copies_under_way_refused", setup_with_copies_under_way_refused },
+	{ "told_of_a_queue_may_stop_the_port", told_of_a_queue_may_stop_the_port },
 	{ "memory_cut_short_resets_the_port", memory_cut_short_resets_the_port },
 	{ "memory_cut_short_resets_the_port_with_dma",
 	  memory_cut_short_resets_the_port_with_dma },

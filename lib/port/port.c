@@ -191,33 +191,51 @@ weir_port_destroy(struct weir_port *p)
 	free(p);
 }
 
-static int
-queue_setup(struct weir_port *p, uint32_t i, struct rte_mempool *pool, const char *dma)
-{
-	struct port_ring *r = &p->ring[i];
-	struct weir_copy_chan *chan = NULL;
-	int ret = 0;
+/* A queue to be set up, on its way to the control thread. */
+struct setup {
+	struct weir_port *p;
+	uint32_t ring;
+	struct rte_mempool *pool;
+	const char *dma;
+	int ret;
+};
 
-	if (p->started)
-		return -EBUSY;
-	if (dma != NULL)
-		ret = weir_copy_get(dma, &chan);
-	if (ret != 0)
-		return ret;
+static void
+do_setup(void *arg)
+{
+	struct setup *s = arg;
+	const struct weir_port *p = s->p;
+	struct port_ring *r = &s->p->ring[s->ring];
+	struct weir_copy_chan *chan = NULL;
+
+	/* a ring still runs after a stop if its copies do not end */
+	s->ret = p->started || r->running ? -EBUSY : 0;
+	if (s->ret == 0 && s->dma != NULL)
+		s->ret = weir_copy_get(s->dma, &chan);
+	if (s->ret != 0)
+		return;
 	if (r->q.chan != NULL)
 		weir_copy_put(r->q.chan);
 	r->q.chan = chan;
-	r->q.pool = pool;
+	r->q.pool = s->pool;
 	r->q.threshold = p->conf.dma_threshold;
 	r->q.linear = p->conf.linear;
 	r->q.ext_buf = p->conf.ext_buf;
 	r->q.legacy_flags = p->conf.legacy_flags;
 	r->q.port_id = p->conf.mbuf_port;
-	r->q.index = (uint16_t)i;
+	r->q.index = (uint16_t)s->ring;
 	r->q.fault_fd = p->fault.fd;
 	rte_spinlock_init(&r->q.lock);
 	r->set_up = true;
-	return 0;
+}
+
+static int
+queue_setup(struct weir_port *p, uint32_t i, struct rte_mempool *pool, const char *dma)
+{
+	struct setup s = { .p = p, .ring = i, .pool = pool, .dma = dma };
+
+	ctl_run(do_setup, &s);
+	return s.ret;
 }
 
 int
@@ -226,7 +244,8 @@ weir_port_rxq_setup(struct weir_port *p, uint16_t pair, struct rte_mempool *pool
 {
 	int ret;
 
-	if (pair >= p->conf.nr_pairs || pool == NULL)
+	if (pair >= p->conf.nr_pairs || pool == NULL ||
+	    rte_pktmbuf_data_room_size(pool) <= RTE_PKTMBUF_HEADROOM)
 		return -EINVAL;
 	ret = queue_setup(p, 2u * pair + 1, pool, dma);
 	if (ret == 0)

@@ -31,7 +31,8 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 
 	if (!r->running)
 		return 0;
-	ret = queue_stop(&r->q, timeout_us);
+	/* it had its time: the others on this thread do not wait for it twice */
+	ret = queue_stop(&r->q, r->overdue ? 0 : timeout_us);
 	if (ret != 0) {
 		if (!r->overdue)
 			weir_log(WEIR_LOG_WARN,

@@ -102,12 +102,14 @@ int weir_port_create(const struct weir_port_conf *conf, struct weir_port **out);
 void weir_port_destroy(struct weir_port *p);
 
 /**
- * Set up receive queue @p pair, or set it up anew while the port is stopped.
+ * Set up receive queue @p pair, or set it up anew while the port is stopped and
+ * nobody bursts on it.
  *
  * @param pool  Its mbufs hold what is received; more than one a frame if need be.
  * @param dma   Name of the dmadev that copies, NULL: the CPU does.
- * @return 0; -EINVAL: no such pair, or no pool; -EBUSY: the port is started;
- *         -ENODEV, -ENOTSUP, -EBUSY, ...: as weir_copy_get() answers.
+ * @return 0; -EINVAL: no such pair, no pool, or one without room for data;
+ *         -EBUSY: the port is started, or copies from before its stop are not
+ *         over; -ENODEV, -ENOTSUP, -EBUSY, ...: as weir_copy_get() answers.
  */
 int weir_port_rxq_setup(struct weir_port *p, uint16_t pair, struct rte_mempool *pool,
 			const char *dma);
