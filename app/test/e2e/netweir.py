@@ -69,6 +69,17 @@ class Switch(TestPmd):
             vchan += 1
         return total
 
+    def maps(self):
+        """The DMA address space, regions as lists: iovas, rights, hva, chunk, count, owner."""
+        lines, after = [], []
+        while True:
+            answer = self.telemetry("/weir/maps", *after)
+            lines += [line.split() for line in answer["maps"]]
+            if "next" not in answer:
+                check_equal(len(lines), answer["regions"], "the number of regions")
+                return lines
+            after = [answer["next"]]
+
     def check_copies(self, by_dma=True, by_cpu=False):
         """Who has copied; and whoever it was, without an error or a fault."""
         for port in range(self.nr_ports):
@@ -84,6 +95,9 @@ class Switch(TestPmd):
         if self.telemetry("/weir/dma_weir"):
             check_equal(self.engine("faults"), 0, "the number of IOMMU faults")
             check_equal(self.engine("in_flight"), 0, "the number of copies in flight")
+            space = self.telemetry("/weir/maps")
+            for what in ("iommu_faults", "iommu_broken", "eal_failures"):
+                check_equal(space[what], 0, what)
 
     def wait_waiting(self, port=0):
         """The port has no peer, maps nothing of one, and waits for the next."""

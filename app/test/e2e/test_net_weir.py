@@ -123,6 +123,42 @@ def flood_is_accounted_for(ws):
         p.stop()
 
 
+def guest_memory_shown_and_gone(ws):
+    """/weir/maps and /weir/ports show each guest's memory while it is there, and only then."""
+    def bytes_by_owner():
+        total = {}
+        for iovas, _, _, _, _, owner in switch.maps():
+            first, end = (int(x, 16) for x in iovas.split("-"))
+            total[owner] = total.get(owner, 0) + end - first
+        return total
+
+    switch = Switch(ws, [BOTH_BY_DMA, BOTH_BY_DMA, ""], engine="")
+    before = bytes_by_owner()
+    check_equal(list(before), ["0"], "whose memory is mapped before there is a guest")
+    check_equal(sorted(switch.telemetry("/weir/ports")), ["net_weir0", "net_weir1", "net_weir2"],
+                "the ports")
+    guests = [Guest(ws, f"guest{i}", [(ws.socket(f"w{i}"), "")]).begin() for i in range(3)]
+    exchange(guests, 100)
+    for port in range(3):
+        p = switch.port(port)
+        check((p["state"], p["link"], p["memory_slots"]) == ("connected", "up", 1) and
+              p["memory_bytes"] >= 128 << 20, f"port {port}: {p}")
+    # the third port's memory is for the CPU alone
+    mapped = bytes_by_owner()
+    check_equal(sorted(b for owner, b in mapped.items() if owner != "0"),
+                [switch.port(i)["memory_bytes"] for i in (0, 1)], "guest memory in the map")
+    guests[0].kill9()
+    switch.wait_waiting(0)
+    check_equal(len(bytes_by_owner()), 2, "owners when one is gone")
+    exchange(guests[1:], 100)
+    for number in (1, 2):
+        guests[number].stop()
+        switch.wait_waiting(number)
+    check_equal(bytes_by_owner(), before, "what is mapped when all are gone")
+    switch.check_no_errors()
+    switch.stop()
+
+
 def memory_and_iova_modes(ws):
     """IOVAs physical or virtual; huge pages or small, of anonymous memory or of files."""
     need_program("unshare")
@@ -149,5 +185,6 @@ main("net_weir_e2e", [
     two_guests_by_thread,
     failing_engine_loses_nothing,
     flood_is_accounted_for,
+    guest_memory_shown_and_gone,
     memory_and_iova_modes,
 ])

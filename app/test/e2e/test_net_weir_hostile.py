@@ -381,6 +381,23 @@ def odd_frames_dropped(ws):
     bench.close()
 
 
+def memory_taken_back(ws):
+    """A guest that cuts its memory's file short while engine and lcores work there."""
+    bench = Bench(ws)
+    for length in (0, 0x24000):  # nothing is left; the rings are, and not the tx buffers
+        mark = bench.switch.log_mark()
+        with RawGuest(bench.path).start() as g:
+            wait_for(bench.switch.link_up, "the link")
+            for i in range(8):
+                g.tx.describe(i, g.tx.buffer(i), g.place(i))
+            os.ftruncate(g.memory.fd, length)
+            if length != 0:
+                g.tx.offer(*range(8))
+            g.frontend.closed()
+        bench.expect(f"cut to {length:#x}", "guest memory 0x40000000-0x401fffff is gone", mark)
+    bench.close()
+
+
 def peer_that_stays_silent(ws):
     """A peer that sends half a message and waits holds up its own port and no other."""
     bench = Bench(ws)
@@ -477,6 +494,7 @@ main("net_weir_hostile_e2e", [
     out_of_order,
     broken_rings,
     odd_frames_dropped,
+    memory_taken_back,
     peer_that_stays_silent,
     random_talk,
 ])

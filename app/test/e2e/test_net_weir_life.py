@@ -33,7 +33,7 @@ def guests_killed_in_traffic(ws):
     switch = Switch(ws, ["", BOTH_BY_DMA, BOTH_BY_DMA], engine="mode=thread,delay_us=50")
     witness = Guest(ws, "witness", [(ws.socket("w2"), VIRTIO_USER)],
                     gen="size=60-1514,window=200").begin()
-    before = None
+    before = mapped = None
     for number in range(KILLS):
         guest = Guest(ws, f"guest{number}", [(ws.socket(f"w{i}"), VIRTIO_USER) for i in (0, 1)],
                       gen="size=60-1514,window=200", mem_mib=64)
@@ -47,8 +47,9 @@ def guests_killed_in_traffic(ws):
             check_equal(switch.port(port)["connections"], number + 1, f"peers of port {port}")
         check_equal(switch.port(0)["peers_disconnected"], 0, "peers disconnected for a fault")
         if number + 1 == KILLS_BEFORE:
-            before = switch.resources()
+            before, mapped = switch.resources(), switch.maps()
     after = switch.resources()
+    check_equal(switch.maps(), mapped, "the DMA address space")
     for what in ("fds", "maps", "threads"):
         check_equal(getattr(after, what), getattr(before, what), f"{what} after {KILLS} guests")
     check(after.rss_kib - before.rss_kib < RSS_GROWTH_KIB, f"memory: {before} then {after}")
