@@ -15,10 +15,9 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_pause.h>
-#include <rte_thread.h>
-#include <rte_version.h>
 
 #include "dma_weir.h"
+#include "dpdk_thread.h"
 
 #define TURN_JOBS 32   /* of one vchan before the next has its turn */
 #define IDLE_SPINS 256 /* turns before it yields */
@@ -58,41 +57,12 @@ work(struct wdma_dev *d)
 	}
 }
 
-/* EAL's control threads run beside the lcores' CPUs where there are others. */
-#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
-static uint32_t
+static dpdk_thread_ret
 worker_main(void *arg)
 {
 	work(arg);
 	return 0;
 }
-
-static int
-worker_create(struct wdma_dev *d, const char *name)
-{
-	rte_thread_t id;
-	int ret = rte_thread_create_control(&id, name, worker_main, d);
-
-	if (ret == 0)
-		d->worker = (pthread_t)id.opaque_id;
-	return ret > 0 ? -ret : ret;
-}
-#else
-static void *
-worker_main(void *arg)
-{
-	work(arg);
-	return NULL;
-}
-
-static int
-worker_create(struct wdma_dev *d, const char *name)
-{
-	int ret = rte_ctrl_thread_create(&d->worker, name, NULL, worker_main, d);
-
-	return ret > 0 ? -ret : ret;
-}
-#endif
 
 static int
 worker_pin(struct wdma_dev *d)
@@ -112,7 +82,7 @@ wdma_worker_start(struct wdma_dev *d)
 	int ret;
 
 	atomic_store_explicit(&d->worker_stop, false, memory_order_relaxed);
-	ret = worker_create(d, "weir-dma");
+	ret = dpdk_control_thread(&d->worker, "weir-dma", worker_main, d);
 	if (ret != 0) {
 		WDMA_LOG(ERR, "%s: no thread for the engine: %s", d->name,
 			 rte_strerror(-ret));

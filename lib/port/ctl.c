@@ -8,11 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <rte_lcore.h>
-#include <rte_thread.h>
-#include <rte_version.h>
-
 #include "ctl.h"
+#include "dpdk_thread.h"
 
 /* A function that another thread wants run. Lives on that thread's stack. */
 struct ctl_call {
@@ -32,11 +29,7 @@ static struct {
 	struct ctl_fd wake;	  /* an eventfd: there are calls, or it is to end */
 	struct ctl_timer *timers; /* the thread's, soonest first */
 	bool end;
-#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
-	rte_thread_t thread;
-#else
 	pthread_t thread;
-#endif
 } ctl = {
 	.life = PTHREAD_MUTEX_INITIALIZER,
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -130,46 +123,13 @@ ctl_loop(void)
 	}
 }
 
-#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
-static uint32_t
+static dpdk_thread_ret
 ctl_main(void *arg)
 {
 	(void)arg;
 	ctl_loop();
 	return 0;
 }
-
-static int
-thread_start(void)
-{
-	return rte_thread_create_control(&ctl.thread, "weir-ctl", ctl_main, NULL);
-}
-
-static void
-thread_join(void)
-{
-	rte_thread_join(ctl.thread, NULL);
-}
-#else
-static void *
-ctl_main(void *arg)
-{
-	ctl_loop();
-	return arg;
-}
-
-static int
-thread_start(void)
-{
-	return rte_ctrl_thread_create(&ctl.thread, "weir-ctl", NULL, ctl_main, NULL);
-}
-
-static void
-thread_join(void)
-{
-	pthread_join(ctl.thread, NULL);
-}
-#endif
 
 /* With ctl.life held, by the first user. */
 static int
@@ -188,7 +148,7 @@ ctl_start(void)
 	}
 	ret = ctl_watch(&ctl.wake);
 	if (ret == 0)
-		ret = thread_start();
+		ret = dpdk_control_thread(&ctl.thread, "weir-ctl", ctl_main, NULL);
 	if (ret == 0)
 		return 0;
 
@@ -199,7 +159,7 @@ err_close:
 		close(ctl.wake.fd);
 	ctl.epoll_fd = -1;
 	ctl.wake.fd = -1;
-	return ret > 0 ? -ret : ret;
+	return ret;
 }
 
 int
@@ -229,7 +189,7 @@ ctl_put(void)
 	pthread_mutex_lock(&ctl.life);
 	if (--ctl.users == 0) {
 		ctl_run(ctl_end, NULL);
-		thread_join();
+		pthread_join(ctl.thread, NULL);
 		close(ctl.epoll_fd);
 		close(ctl.wake.fd);
 		ctl.epoll_fd = -1;
