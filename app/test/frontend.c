@@ -72,7 +72,7 @@ fe_connect(struct fe *f, const char *path, unsigned int nr_pairs)
 	if (f->sock < 0)
 		return f->sock;
 	f->mem_len = (2 * nr_pairs * RING_LEN + 0xfffff) & ~(size_t)0xfffff;
-	f->mem_fd = memfd_create("fe", MFD_CLOEXEC);
+	f->mem_fd = memfd_create(FE_MEM_NAME, MFD_CLOEXEC);
 	if (f->mem_fd < 0 || ftruncate(f->mem_fd, (off_t)f->mem_len) != 0)
 		return -errno;
 	f->mem = mmap(NULL, f->mem_len, PROT_READ | PROT_WRITE, MAP_SHARED, f->mem_fd, 0);

@@ -20,6 +20,9 @@
 #define FE_GPA 0x40000000u /* where guest memory begins */
 #define FE_HDR 12u	   /* virtio_net_hdr with num_buffers */
 
+/* Guest memory, as /proc/self/maps names it. */
+#define FE_MEM_NAME "weir-test-fe"
+
 /* How a packet is laid out in descriptors. */
 enum fe_shape { FE_ONE, FE_TWO, FE_INDIRECT, FE_SCATTERED };
 

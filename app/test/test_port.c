@@ -507,15 +507,19 @@ count_dir(const char *path)
 	return n;
 }
 
+/*
+ * How often guests' memory is mapped. Not all mappings: malloc's come, go and merge
+ * as the threads' work falls.
+ */
 static unsigned int
-count_maps(void)
+count_guest_maps(void)
 {
 	FILE *f = fopen("/proc/self/maps", "r");
 	unsigned int n = 0;
-	int c;
+	char line[512];
 
-	while (f != NULL && (c = fgetc(f)) != EOF)
-		n += c == '\n';
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		n += strstr(line, FE_MEM_NAME) != NULL;
 	if (f != NULL)
 		fclose(f);
 	return n;
@@ -525,7 +529,7 @@ count_maps(void)
 static enum test_result
 guests_killed(const char *dma, unsigned int times)
 {
-	unsigned int fds = 0, maps = 0;
+	unsigned int fds = 0;
 	size_t regions = 0;
 	struct bench b;
 
@@ -538,6 +542,7 @@ guests_killed(const char *dma, unsigned int times)
 
 		TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
 		fe_post(&f, 0);
+		TEST_ASSERT(count_guest_maps() != 0); /* its own at least */
 		fill(buf, sizeof(buf), i);
 		for (unsigned int k = 0; k < 10; k++)
 			fe_send(&f, 0, buf, sizeof(buf), FE_TWO);
@@ -553,13 +558,12 @@ guests_killed(const char *dma, unsigned int times)
 		/* what the first one leaves is what the last one may leave */
 		if (i == 0) {
 			fds = count_dir("/proc/self/fd");
-			maps = count_maps();
 			if (b.space != NULL)
 				regions = weir_mirror_regions(weir_space_mirror(b.space));
 		}
 	}
 	TEST_EQ(count_dir("/proc/self/fd"), fds);
-	TEST_EQ(count_maps(), maps);
+	TEST_EQ(count_guest_maps(), 0);
 	if (b.space != NULL)
 		TEST_EQ(weir_mirror_regions(weir_space_mirror(b.space)), regions);
 	TEST_EQ(bench_close(&b), 0);
