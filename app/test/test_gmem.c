@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -266,9 +267,10 @@ other_handler(int sig, siginfo_t *info, void *ctx)
 	(void)sig;
 	(void)ctx;
 	other_calls++;
-	if (info->si_addr == other_mem)
-		mmap(other_mem, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-		     -1, 0);
+	if (info->si_addr == other_mem &&
+	    mmap(other_mem, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		 0) == MAP_FAILED)
+		_exit(EXIT_FAILURE);
 }
 
 static struct sigaction above_old;

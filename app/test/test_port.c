@@ -2,6 +2,8 @@
 /*
  * A port and the frontend of frontend.h in one process and one thread: each
  * step of one side is followed by a look at the other.
+ *
+ * size: every case needs the bench at the top, and it is of use to nobody else.
  */
 #include <dirent.h>
 #include <errno.h>
