@@ -410,16 +410,26 @@ def peer_that_stays_silent(ws):
             second.closed()
         f.raw(b"\0\0\0\0\0\0")
         check(f.receive() is not None, "the message is not answered when it is whole")
-        # one that asks and never reads is parted with when the socket is full
-        mark = bench.switch.log_mark()
-        f.sock.setblocking(False)
-        try:
-            while f.send(GET_FEATURES):
-                pass
-        except BlockingIOError:
-            pass
-        bench.expect("deaf", "no answer can be sent", mark)
     bench.switch.wait_waiting()
+    bench.close()
+
+
+def peer_that_never_reads(ws):
+    """A peer that asks and does not read the answers is parted with when the socket is full."""
+    bench = Bench(ws)
+    mark = bench.switch.log_mark()
+    with Frontend(bench.path) as f:
+        f.sock.setblocking(False)
+
+        def parted():
+            try:
+                while f.send(GET_FEATURES):
+                    pass
+                return True
+            except BlockingIOError:  # the switch has not read them yet
+                return False
+        wait_for(parted, "the connection's end")
+    bench.expect("deaf", "no answer can be sent", mark)
     bench.close()
 
 
@@ -496,5 +506,6 @@ main("net_weir_hostile_e2e", [
     odd_frames_dropped,
     memory_taken_back,
     peer_that_stays_silent,
+    peer_that_never_reads,
     random_talk,
 ])

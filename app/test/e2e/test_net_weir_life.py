@@ -151,6 +151,7 @@ def guest_listens_port_connects(ws):
     second = Switch(ws, ["client=1," + BOTH_BY_DMA], engine="", name="second")
     wait_for(second.link_up, "the link to the second switch")
     exchange([guest], 1000)
+    guest.pause()
     second.check_copies()
     guest.stop()
     second.stop()
