@@ -223,9 +223,11 @@ nr_changes(void)
 static enum test_result
 run_scene(const struct scene *s)
 {
-	struct run run = { .scene = s };
+	static struct run run;
 	pthread_t thread[NR_READERS];
 
+	memset(&run, 0, sizeof(run));
+	run.scene = s;
 	TEST_EQ(weir_mirror_create("scene", &run.m), 0);
 	current = &run;
 	for (const struct line *l = s->begin; l->to != 0; l++)

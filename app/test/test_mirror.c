@@ -543,7 +543,7 @@ run_fail_nth(const struct fail_op *op)
 		}
 	} while (ret != 1);
 	printf("    %u fail points\n", nth - 1);
-	TEST_ASSERT(nth > 4);
+	TEST_ASSERT(nth > 3);
 	return finish(0);
 }
 

@@ -187,7 +187,7 @@ change_edit(struct weir_map *m, struct weir_map_change *c)
 			ret = map_edit_replace(&c->edit, add);
 		else if (in)
 			ret = map_edit_insert(&c->edit, add);
-		else
+		else if (out)
 			ret = map_edit_remove(&c->edit, del->iova.start);
 		d += out;
 		a += in;

@@ -181,11 +181,13 @@ map_slab_put(struct map_slab *s, void *obj)
 void
 map_slab_fini(struct map_slab *s)
 {
-	struct slab_block *b;
+	struct slab_block *b, *next;
 
 	assert(s->nr_used == 0);
 	while (s->nr_stack > 0)
 		block_put(s, s->stack[--s->nr_stack]);
-	while ((b = s->partial) != NULL)
-		block_free(s, b);
+	for (b = s->partial; b != NULL; b = next) {
+		next = b->next;
+		free(b);
+	}
 }

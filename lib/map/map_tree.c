@@ -5,7 +5,7 @@
 
 #include "map_tree.h"
 
-static_assert(sizeof(struct map_node) <= 512, "eight cache lines a node");
+static_assert(sizeof(struct map_node) <= 1024, "sixteen cache lines a node");
 static_assert(sizeof(struct map_entry) == 32, "two entries a cache line");
 
 static unsigned int
@@ -25,7 +25,8 @@ node_low(const struct map_node *n)
 static size_t
 slot_len(const struct map_node *n)
 {
-	return n->level > 0 ? sizeof(n->inner.child[0]) : sizeof(n->leaf.entry[0]);
+	return n->level > 0 ? sizeof(n->inner.child) / MAP_FANOUT
+			    : sizeof(n->leaf.entry[0]);
 }
 
 /* What belongs to key @i: a child or an entry. */
@@ -68,20 +69,22 @@ node_fetch(const struct map_node *n)
 	return n;
 }
 
-/* Keys that are at most @key. Branchless: its outcome is random by nature. */
+/*
+ * Keys that are at most @key. Each comparison is a coin toss that no branch
+ * predictor can learn, so it is made a mask; compilers make a branch of `?:`.
+ */
 static unsigned int
 node_rank(const struct map_node *n, uint64_t key)
 {
-	const uint64_t *base = n->key;
-	unsigned int len = n->nr;
+	unsigned int at = 0, len = n->nr;
 
 	while (len > 1) {
 		unsigned int half = len / 2;
 
-		base = base[half - 1] <= key ? base + half : base;
+		at += half & -(unsigned int)(n->key[at + half - 1] <= key);
 		len -= half;
 	}
-	return (unsigned int)(base - n->key) + (len == 1 && *base <= key);
+	return at + (len == 1 && n->key[at] <= key);
 }
 
 /* The last key that is at most @key, or the first of all. */
@@ -199,6 +202,15 @@ node_drop(struct map_edit *e, struct map_node *n)
 	e->old_nodes = n;
 }
 
+/* Copy the first @nr keys of @right behind the last of @left. */
+static void
+node_append(struct map_node *left, struct map_node *right, unsigned int nr)
+{
+	memcpy(&left->key[left->nr], right->key, nr * sizeof(left->key[0]));
+	memcpy(slot_at(left, left->nr), slot_at(right, 0), nr * slot_len(left));
+	left->nr = (uint16_t)(left->nr + nr);
+}
+
 /* Make *@slot the edit's own. NULL: no memory, nothing has changed. */
 static struct map_node *
 node_own(struct map_edit *e, struct map_node **slot)
@@ -207,11 +219,10 @@ node_own(struct map_edit *e, struct map_node **slot)
 
 	if (old->edit == e->nr)
 		return old;
-	n = map_slab_get(e->nodes);
+	n = node_new(e, old->level);
 	if (n == NULL)
 		return NULL;
-	memcpy(n, old, sizeof(*n));
-	n->edit = e->nr;
+	node_append(n, old, old->nr);
 	node_drop(e, old);
 	*slot = n;
 	return n;
@@ -255,15 +266,6 @@ node_shift_right(struct map_node *left, struct map_node *right, unsigned int nr)
 	memcpy(slot_at(right, 0), slot_at(left, from), nr * slot_len(right));
 	left->nr = (uint16_t)from;
 	right->nr = (uint16_t)(right->nr + nr);
-}
-
-/* Copy the first @nr keys of @right behind the last of @left. */
-static void
-node_append(struct map_node *left, struct map_node *right, unsigned int nr)
-{
-	memcpy(&left->key[left->nr], right->key, nr * sizeof(left->key[0]));
-	memcpy(slot_at(left, left->nr), slot_at(right, 0), nr * slot_len(left));
-	left->nr = (uint16_t)(left->nr + nr);
 }
 
 /* Move the first @nr keys of @right behind the last of @left. */
@@ -385,11 +387,25 @@ root_shrink(struct map_edit *e)
 	}
 }
 
+/* The smallest key of a leaf has changed: so it does in the nodes above it. */
+static void
+keys_above(struct map_edit *e, uint64_t old, uint64_t now)
+{
+	struct map_node *n;
+	unsigned int i;
+
+	for (n = e->root; n->level > 0; n = n->inner.child[i]) {
+		i = node_floor(n, old);
+		if (n->key[i] == old)
+			n->key[i] = now;
+	}
+}
+
 int
 map_edit_remove(struct map_edit *e, uint64_t start)
 {
-	struct map_node *path[MAP_MAX_LEVELS], *n = node_own(e, &e->root), *c;
-	unsigned int at[MAP_MAX_LEVELS], i, level;
+	struct map_node *n = node_own(e, &e->root), *c;
+	unsigned int i;
 
 	if (n == NULL)
 		return -ENOMEM;
@@ -401,19 +417,14 @@ map_edit_remove(struct map_edit *e, uint64_t start)
 		if (c->nr <= node_low(c) && n->nr > 1) {
 			if (child_fill(e, n, i) != 0)
 				return -ENOMEM;
-			i = node_floor(n, start);
-			c = n->inner.child[i];
+			c = n->inner.child[node_floor(n, start)];
 		}
-		path[n->level] = n;
-		at[n->level] = i;
 	}
 	i = node_floor(n, start);
 	assert(n->key[i] == start);
 	node_remove(n, i);
-	for (level = 1; i == 0 && n->nr > 0 && level <= e->root->level; level++) {
-		i = at[level];
-		path[level]->key[i] = n->key[0];
-	}
+	if (i == 0 && n->nr > 0)
+		keys_above(e, start, n->key[0]);
 	root_shrink(e);
 	return 0;
 }

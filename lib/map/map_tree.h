@@ -12,10 +12,11 @@
  * dropping it is dropping the copies. Whoever has a root has the whole map as
  * it was at one moment.
  *
- * Every node has 512 bytes. An inner node holds 30 children, a leaf 12 regions,
- * packed: what a lookup touches decides how fast it is, and a region that is
- * an object of its own would be one more wait for memory and twice the space.
- * A million regions are five levels, two hundred are two.
+ * Every node has 1 KiB. An inner node holds 62 children, a leaf 25 regions,
+ * packed: what a lookup touches decides how fast it is, and a region that is an
+ * object of its own would be one more wait for memory and twice the space. A
+ * million regions are four levels, of which all but the leaves fit a second-level
+ * cache; two hundred are two.
  *
  * Keys of an inner node are the exact smallest keys of its children, so the
  * floor of any address is found on one path.
@@ -28,8 +29,8 @@
 #include "map_slab.h"
 #include "weir_map.h"
 
-#define MAP_FANOUT 30
-#define MAP_LEAF 12
+#define MAP_FANOUT 62
+#define MAP_LEAF 25
 #define MAP_MAX_LEVELS 16 /* more than 2^64 pages at the least fill */
 
 /* A region in a leaf; its start is the key. */

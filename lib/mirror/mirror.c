@@ -278,10 +278,12 @@ weir_mirror_user_del(struct weir_mirror *m, struct weir_mirror_user *u)
 	struct weir_mirror_user **p;
 
 	pthread_mutex_lock(&m->lock);
-	for (p = &m->users; *p != NULL && *p != u; p = &(*p)->next)
-		;
-	if (*p == u)
-		*p = u->next;
+	for (p = &m->users; *p != NULL; p = &(*p)->next) {
+		if (*p == u) {
+			*p = u->next;
+			break;
+		}
+	}
 	pthread_mutex_unlock(&m->lock);
 }
 
