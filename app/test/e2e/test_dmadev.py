@@ -35,13 +35,11 @@ def dpdk_test(ws, name, vdev, memory, iova):
 
 def check_passed(ws, name, args, memory, iova):
     part, log, code = dpdk_test(ws, name, "dma_weir0" + args, memory, iova)
-    ran = re.findall(r"DMA Dev \d+: Running (.*?) Tests", part)
+    # later versions write sg_copy for "sg copy", and have more of them
+    ran = {name.replace("_", " ") for name in re.findall(r"DMA Dev \d+: Running (.*?) Tests", part)}
     # an iova of 0 cannot be relied on to be a bad one where iovas are physical
-    wanted = ["copy", "burst capacity", "error handling", "fill"]
-    if iova == "pa":
-        wanted.remove("error handling")
-    check_equal(ran, wanted, f"what ran with '{args}'")
-    check("skipping" not in part or iova == "pa", f"with '{args}': {part}")
+    wanted = {"copy", "burst capacity", "fill"} | ({"error handling"} if iova == "va" else set())
+    check(wanted <= ran, f"with '{args}' it did not run {wanted - ran}")
     check("Test OK" in log and "Test Failed" not in log, f"with '{args}' it failed")
     check_equal(code, 0, f"the exit code with '{args}'")
 
