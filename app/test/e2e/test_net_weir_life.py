@@ -63,7 +63,7 @@ def guests_killed_in_traffic(ws):
 
 def port_stop_and_start_lose_nothing(ws):
     """A port that is stopped leaves packets where they are, and goes on with them."""
-    switch, guest = one_port(ws)
+    switch, guest = one_port(ws, engine="mode=thread,delay_us=500")
     for _ in range(10):
         switch.command("stop")
         switch.command("port stop 0")
@@ -73,6 +73,7 @@ def port_stop_and_start_lose_nothing(ws):
         wait_for(switch.link_up, "the link")
         exchange([guest], 500)
     check_equal(settle([guest], switch), 0, "packets dropped")
+    check(switch.queue_sum("rewound") > 0, "no packet was under way when the port was stopped")
     guest.stop()
     switch.stop()
 
