@@ -26,13 +26,22 @@ struct iommu_suite {
 	const struct weir_iommu_ops *ops;
 	/* A context with nothing mapped; ops->close() ends it. */
 	int (*open)(void **ctx);
-	/* Limit the entries, or the bytes locked, of a context. */
-	int (*limit_entries)(void *ctx, uint64_t nr);
+	/*
+	 * Limit the entries, or the bytes locked, of a context with nothing mapped;
+	 * the first may put another in its place, as a kernel that looks at its
+	 * limit when a container is opened makes necessary.
+	 */
+	int (*limit_entries)(void **ctx, uint64_t nr);
 	int (*limit_locked)(void *ctx, uint64_t bytes);
 	/* The call that unmaps everything, whatever it is called there. */
 	int (*unmap_all)(void *ctx, uint64_t *unmapped);
-	/* True if a device that writes to the page reaches memory. */
-	bool (*device_writes)(void *ctx, uint64_t iova);
+	/*
+	 * True if a device that writes to the page reaches memory, which is
+	 * somewhere in the @nr units of @unit bytes at @mem: of those it may change
+	 * the first word.
+	 */
+	bool (*device_writes)(void *ctx, uint64_t iova, void *mem, size_t unit,
+			      size_t nr);
 };
 
 enum test_result iommu_suite_caps(const struct iommu_suite *s);
@@ -45,5 +54,38 @@ enum test_result iommu_suite_map_overlap(const struct iommu_suite *s);
 enum test_result iommu_suite_entry_limit(const struct iommu_suite *s);
 enum test_result iommu_suite_locked_limit(const struct iommu_suite *s);
 enum test_result iommu_suite_reopen(const struct iommu_suite *s);
+
+#define IOMMU_SUITE_CASE(nm, what)                      \
+	static enum test_result nm##_##what(void)       \
+	{                                               \
+		return iommu_suite_##what(&nm##_suite); \
+	}
+
+/* Make functions that run the suite nm_suite, and then a table's rows of them. */
+#define IOMMU_SUITE_CASES(nm)                 \
+	IOMMU_SUITE_CASE(nm, caps)            \
+	IOMMU_SUITE_CASE(nm, unmap)           \
+	IOMMU_SUITE_CASE(nm, unmap_arguments) \
+	IOMMU_SUITE_CASE(nm, unmap_all)       \
+	IOMMU_SUITE_CASE(nm, unmap_2m)        \
+	IOMMU_SUITE_CASE(nm, map)             \
+	IOMMU_SUITE_CASE(nm, map_overlap)     \
+	IOMMU_SUITE_CASE(nm, entry_limit)     \
+	IOMMU_SUITE_CASE(nm, locked_limit)    \
+	IOMMU_SUITE_CASE(nm, reopen)
+
+#define IOMMU_SUITE_ROWS(nm)                                                      \
+	{ #nm "_caps_as_measured", nm##_caps },                                   \
+		{ #nm "_unmap_as_measured", nm##_unmap },                         \
+		{ #nm "_unmap_bad_arguments_as_measured", nm##_unmap_arguments }, \
+		{ #nm "_unmap_all_removes_all", nm##_unmap_all },                 \
+		{ #nm "_unmap_2m_entry_as_measured", nm##_unmap_2m },             \
+		{ #nm "_map_as_measured", nm##_map },                             \
+		{ #nm "_map_overlap_refused", nm##_map_overlap },                 \
+		{ #nm "_entry_limit_enospc_after_eexist", nm##_entry_limit },     \
+		{ #nm "_locked_limit_enomem", nm##_locked_limit },                \
+	{                                                                         \
+#nm "_reopen_empty", nm##_reopen                                  \
+	}
 
 #endif /* WEIR_IOMMU_SUITE_H */

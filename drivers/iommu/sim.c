@@ -276,7 +276,7 @@ sim_caps(void *ctx, struct weir_iommu_caps *caps)
 	pthread_mutex_lock(&s->lock);
 	*caps = (struct weir_iommu_caps){
 		.name = s->rules->name,
-		.page_sizes = UINT64_C(1) << 12 | UINT64_C(1) << 21 | UINT64_C(1) << 30,
+		.page_sizes = s->rules->page_sizes,
 		.max_entries = s->max_entries,
 		.max_locked = s->max_locked,
 		.splits = s->rules->splits,

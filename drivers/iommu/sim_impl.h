@@ -34,6 +34,7 @@ struct sim_request {
 struct sim_rules {
 	const char *name;     /**< as weir_iommu_caps.name */
 	uint64_t max_entries; /**< at first */
+	uint64_t page_sizes;  /**< as weir_iommu_caps.page_sizes */
 	bool splits;	      /**< an entry can be unmapped in part; 4 KiB leaves */
 	int refuse; /**< not 0: the answer to every call, as there is no IOMMU */
 

@@ -8,6 +8,7 @@
 #include "sim_impl.h"
 #include "weir_map.h"
 
+#define PAGE_SIZES (UINT64_C(1) << 12 | UINT64_C(1) << 21 | UINT64_C(1) << 30)
 #define PROT_ANY (WEIR_PROT_READ | WEIR_PROT_WRITE)
 
 const struct weir_range sim_apertures[2] = {
@@ -227,24 +228,28 @@ compatv1_unmap(struct weir_sim *s, uint64_t iova, uint64_t len, uint64_t *unmapp
 static const struct sim_rules rules[] = {
 	[WEIR_SIM_TYPE1_V1] = {
 		.name = "sim/type1v1",
+		.page_sizes = PAGE_SIZES,
 		.max_entries = 65535,
 		.map = type1_map,
 		.unmap = type1v1_unmap,
 	},
 	[WEIR_SIM_TYPE1_V2] = {
 		.name = "sim/type1v2",
+		.page_sizes = PAGE_SIZES,
 		.max_entries = 65535,
 		.map = type1_map,
 		.unmap = type1v2_unmap,
 	},
 	[WEIR_SIM_IOMMUFD] = {
 		.name = "sim/iommufd",
+		.page_sizes = SIM_PT_PAGE, /* it tells its alignment only */
 		.max_entries = UINT64_MAX,
 		.map = iommufd_map,
 		.unmap = iommufd_unmap,
 	},
 	[WEIR_SIM_COMPAT_V1] = {
 		.name = "sim/iommufd-compat-v1",
+		.page_sizes = PAGE_SIZES,
 		.max_entries = UINT64_MAX,
 		.splits = true,
 		.map = compat_map,
@@ -252,6 +257,7 @@ static const struct sim_rules rules[] = {
 	},
 	[WEIR_SIM_COMPAT_V2] = {
 		.name = "sim/iommufd-compat-v2",
+		.page_sizes = PAGE_SIZES,
 		.max_entries = UINT64_MAX,
 		.map = compat_map,
 		.unmap = compatv2_unmap,
