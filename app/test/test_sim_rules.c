@@ -125,9 +125,11 @@ model_cut(struct model *m, unsigned int p)
 		m->id[p] = m->next_id;
 }
 
+/* What went before a failure is told by the container alone. */
 static int
 model_iommufd_unmap(struct model *m, unsigned int a, unsigned int z, unsigned int *gone)
 {
+	bool ioas = m->flavour == WEIR_SIM_IOMMUFD;
 	unsigned int nr = 0;
 
 	if (m->flavour == WEIR_SIM_COMPAT_V1) {
@@ -141,12 +143,14 @@ model_iommufd_unmap(struct model *m, unsigned int a, unsigned int z, unsigned in
 			continue;
 		while (ends_after(m, last))
 			last++;
-		if (starts_before(m, p) || last > z)
+		if (starts_before(m, p) || last > z) {
+			*gone = ioas ? 0 : nr;
 			return -ENOENT;
+		}
 		nr += model_remove(m, m->id[p]);
 	}
 	*gone = nr;
-	return nr == 0 && m->flavour == WEIR_SIM_IOMMUFD ? -ENOENT : 0;
+	return nr == 0 && ioas ? -ENOENT : 0;
 }
 
 static enum test_result

@@ -124,7 +124,8 @@ sim_cut(struct weir_sim *s, uint64_t last)
 	struct weir_tree_node *n = weir_tree_find(&s->entries, last);
 	struct sim_entry *e = sim_entry_of(n), *upper;
 
-	if (n == NULL || n->key.start > last || n->key.last == last)
+	/* not at its first byte either: a kernel takes it for its border */
+	if (n == NULL || n->key.start >= last || n->key.last == last)
 		return 0;
 	if (((last + 1) & (SIM_PT_PAGE - 1)) != 0)
 		return -EINVAL;
@@ -222,6 +223,8 @@ sim_map(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot)
 		ret = memory_check(s, &req);
 	if (ret == 0)
 		ret = locked_check(s, &req);
+	if (ret == 0 && req.prot == 0)
+		ret = -EINVAL; /* by rules that left it to the IOMMU */
 	if (ret == 0)
 		ret = entry_add(s, &req);
 	entries_count(s);

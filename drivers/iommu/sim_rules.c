@@ -122,7 +122,8 @@ iommufd_map_checks(const struct weir_sim *s, uint64_t iova, uint64_t hva, uint64
 {
 	if (len == 0)
 		return -EINVAL;
-	if (weir_range_make(&req->hva, hva, len) != 0)
+	/* the byte after the last has to have an address, too */
+	if (weir_range_make(&req->hva, hva, len) != 0 || req->hva.last == UINT64_MAX)
 		return -EOVERFLOW;
 	if (!aligned(iova | len))
 		return -EINVAL;
@@ -155,35 +156,34 @@ static int
 compat_map(const struct weir_sim *s, uint64_t iova, uint64_t hva, uint64_t len,
 	   uint32_t prot, struct sim_request *req)
 {
-	if (prot == 0 || (prot & ~PROT_ANY) != 0)
+	if ((prot & ~PROT_ANY) != 0)
 		return -EINVAL;
-	req->prot = prot;
+	req->prot = prot; /* 0 is refused by the IOMMU, when all else is done */
 	return iommufd_map_checks(s, iova, hva, len, req);
 }
 
 /*
  * iommufd removes entry after entry and stops at the first that reaches out of
- * the range. What went before stays gone, and the caller is not told of it.
+ * the range. What went before stays gone.
  */
 static int
 iommufd_remove(struct weir_sim *s, struct weir_range r, uint64_t *unmapped)
 {
 	struct weir_tree_node *n = weir_tree_overlap(&s->entries, r);
-	uint64_t gone = 0;
 
 	while (n != NULL && n->key.start <= r.last) {
 		struct weir_tree_node *next = weir_tree_next(n);
 
 		if (!weir_range_contains(r, n->key))
 			return -ENOENT;
-		gone += weir_range_len(n->key);
+		*unmapped += weir_range_len(n->key);
 		sim_remove(s, sim_entry_of(n));
 		n = next;
 	}
-	*unmapped = gone;
 	return 0;
 }
 
+/* Of what went before a failure the caller is told by the container alone. */
 static int
 iommufd_unmap(struct weir_sim *s, uint64_t iova, uint64_t len, uint64_t *unmapped)
 {
@@ -199,6 +199,8 @@ iommufd_unmap(struct weir_sim *s, uint64_t iova, uint64_t len, uint64_t *unmappe
 	ret = weir_range_make(&r, iova, len);
 	if (ret == 0)
 		ret = iommufd_remove(s, r, unmapped);
+	if (ret != 0)
+		*unmapped = 0;
 	return ret == 0 && *unmapped == 0 ? -ENOENT : ret;
 }
 
@@ -211,17 +213,21 @@ compatv2_unmap(struct weir_sim *s, uint64_t iova, uint64_t len, uint64_t *unmapp
 	return ret == 0 ? iommufd_remove(s, r, unmapped) : ret;
 }
 
-/* v1's promise that any part can be unmapped: cut entries at both ends first. */
+/*
+ * v1's promise that any part can be unmapped: cut entries at both ends first. It
+ * does so before it looks at the range, so that one that wraps cuts at what its
+ * sum has become.
+ */
 static int
 compatv1_unmap(struct weir_sim *s, uint64_t iova, uint64_t len, uint64_t *unmapped)
 {
 	struct weir_range r;
-	int ret = weir_range_make(&r, iova, len);
+	int ret = sim_cut(s, iova + len - 1);
 
+	if (ret == 0 && iova != 0)
+		ret = sim_cut(s, iova - 1);
 	if (ret == 0)
-		ret = sim_cut(s, r.last);
-	if (ret == 0 && r.start != 0)
-		ret = sim_cut(s, r.start - 1);
+		ret = weir_range_make(&r, iova, len);
 	return ret == 0 ? iommufd_remove(s, r, unmapped) : ret;
 }
 
