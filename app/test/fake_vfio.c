@@ -281,8 +281,8 @@ unmap_dma(struct object *c, struct vfio_iommu_type1_dma_unmap *u)
 		gone = weir_sim_unmap_all(c->sim);
 	else
 		ret = weir_sim_ops.unmap(c->sim, u->iova, u->size, &gone);
-	if (ret == 0 || c->type == VFIO_TYPE1v2_IOMMU)
-		u->size = ret == 0 ? gone : c->compat ? 0 : u->size;
+	if (ret == 0 || (ret == -ENOENT && c->compat))
+		u->size = gone;
 	return ret;
 }
 

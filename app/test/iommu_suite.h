@@ -23,6 +23,8 @@ enum iommu_column {
 /* A backend under test. A member that is NULL skips the cases that need it. */
 struct iommu_suite {
 	enum iommu_column column;
+	/* Why it cannot be run on this machine; NULL: it can. May be NULL itself. */
+	const char *(*missing)(void);
 	const struct weir_iommu_ops *ops;
 	/* A context with nothing mapped; ops->close() ends it. */
 	int (*open)(void **ctx);
@@ -44,6 +46,10 @@ struct iommu_suite {
 			      size_t nr);
 };
 
+/* Run one of those below, or skip it where the backend is not to be had. */
+enum test_result iommu_suite_run(const struct iommu_suite *s,
+				 enum test_result (*fn)(const struct iommu_suite *s));
+
 enum test_result iommu_suite_caps(const struct iommu_suite *s);
 enum test_result iommu_suite_unmap(const struct iommu_suite *s);
 enum test_result iommu_suite_unmap_arguments(const struct iommu_suite *s);
@@ -55,10 +61,10 @@ enum test_result iommu_suite_entry_limit(const struct iommu_suite *s);
 enum test_result iommu_suite_locked_limit(const struct iommu_suite *s);
 enum test_result iommu_suite_reopen(const struct iommu_suite *s);
 
-#define IOMMU_SUITE_CASE(nm, what)                      \
-	static enum test_result nm##_##what(void)       \
-	{                                               \
-		return iommu_suite_##what(&nm##_suite); \
+#define IOMMU_SUITE_CASE(nm, what)                                       \
+	static enum test_result nm##_##what(void)                        \
+	{                                                                \
+		return iommu_suite_run(&nm##_suite, iommu_suite_##what); \
 	}
 
 /* Make functions that run the suite nm_suite, and then a table's rows of them. */

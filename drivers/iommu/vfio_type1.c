@@ -204,6 +204,17 @@ type1_map(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot)
 	return 0;
 }
 
+/*
+ * Bytes gone by what the kernel wrote. After a failure the size is as it was
+ * passed and means nothing, but that iommufd says what it had removed before it
+ * came to an entry that it does not split.
+ */
+static uint64_t
+bytes_gone(const struct weir_vfio *v, int ret, const struct vfio_iommu_type1_dma_unmap *u)
+{
+	return ret == 0 || (ret == -ENOENT && v->compat) ? u->size : 0;
+}
+
 static int
 type1_unmap(void *ctx, uint64_t iova, uint64_t len, uint64_t *unmapped)
 {
@@ -218,22 +229,18 @@ type1_unmap(void *ctx, uint64_t iova, uint64_t len, uint64_t *unmapped)
 	int ret;
 
 	*unmapped = 0;
-	/*
-	 * It may be iommufd, which would remove what comes before the entry that
-	 * it does not split, and not tell.
-	 */
+	/* it may be iommufd, which would remove what comes before such an entry */
 	if (v->iommu == WEIR_VFIO_TYPE1 && valid && vfio_book_bisects(&v->book, r))
 		return -EINVAL;
 	ret = vfio_book_prepare(&v->book);
-	if (ret == 0)
-		ret = vfio_ioctl(v->fd, VFIO_IOMMU_UNMAP_DMA, &u);
 	if (ret != 0)
-		return ret; /* the size is as it was, and means nothing */
-	*unmapped = u.size;
-	v->mapped -= u.size < v->mapped ? u.size : v->mapped;
+		return ret;
+	ret = vfio_ioctl(v->fd, VFIO_IOMMU_UNMAP_DMA, &u);
+	*unmapped = bytes_gone(v, ret, &u);
+	v->mapped -= *unmapped < v->mapped ? *unmapped : v->mapped;
 	if (valid)
-		vfio_book_del(&v->book, r, u.size);
-	return 0;
+		vfio_book_del(&v->book, r, *unmapped);
+	return ret;
 }
 
 static void
