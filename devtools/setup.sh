@@ -5,6 +5,7 @@
 #
 #     devtools/setup.sh [BUILD_DIR]            packages and driver headers
 #     devtools/setup.sh --hugepages N_MB       have N_MB of free huge pages
+#     devtools/setup.sh --vm                   what devtools/vm runs
 #
 # Installs the packages that are missing, as root; then, if DPDK's driver
 # headers (ethdev_driver.h, ...) are not beside its other headers, takes them
@@ -14,7 +15,7 @@
 # system's; the system's lists are not touched. With nothing missing it answers
 # at once and needs no network.
 #
-# Other scripts source this file for setup_packages, setup_sdk,
+# Other scripts source this file for setup_packages, setup_vm, setup_sdk,
 # setup_hugepages and restore_hugepages.
 
 set -euo pipefail
@@ -67,6 +68,21 @@ setup_packages() {
 		die "apt-get update failed; see above"
 	apt-get install -q -y --no-install-recommends "${missing[@]}" ||
 		die "apt-get install failed; see above"
+}
+
+# What devtools/vm runs. Without it the tests in a virtual machine are skipped.
+setup_vm() {
+	local missing=()
+	command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
+	command -v busybox >/dev/null || missing+=(busybox-static)
+	((${#missing[@]} > 0)) || return 0
+	say "packages: installing ${missing[*]}"
+	if ! { ((EUID == 0)) && command -v apt-get >/dev/null && apt-get update -q &&
+		DEBIAN_FRONTEND=noninteractive apt-get install -q -y \
+			--no-install-recommends "${missing[@]}"; }; then
+		say "packages: ${missing[*]} could not be installed, as root, with apt-get"
+		return 1
+	fi
 }
 
 # Driver headers beside DPDK's own, as an upstream build installs them.
@@ -228,6 +244,9 @@ setup_main() {
 	--hugepages)
 		[[ ${2:-} =~ ^[0-9]+$ ]] || die "--hugepages wants a number of MB"
 		setup_hugepages "$2"
+		;;
+	--vm)
+		setup_vm
 		;;
 	-h | --help)
 		sed -n '4,/^$/s/^# \?//p' "${BASH_SOURCE[0]}"

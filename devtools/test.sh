@@ -86,6 +86,7 @@ setup_sdk "$build"
 sdk=$build/dpdk-sdk/$(pkg-config --modversion libdpdk)
 [[ ! -d $sdk ]] || options+=(--driver-headers "$sdk")
 if ! $quick; then
+	setup_vm || true
 	setup_hugepages "$hugepages_mb" || true
 fi
 
