@@ -96,8 +96,10 @@ sv_faults_next(struct sv_faults *f, uint32_t *code, uint64_t *wait_ns)
 	uint64_t now;
 
 	if (!f->held) {
-		uint64_t n = atomic_fetch_add(&f->count, 1) + 1;
+		uint64_t n;
 
+		sv_count(&f->count, 1);
+		n = atomic_load_explicit(&f->count, memory_order_relaxed);
 		if (n < atomic_load_explicit(&f->next, memory_order_relaxed) &&
 		    atomic_load_explicit(&f->each_ns, memory_order_relaxed) == 0)
 			return SV_GO;

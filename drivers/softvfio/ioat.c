@@ -404,8 +404,8 @@ complete(struct ioat *s, const struct ioat_desc *d)
 	s->next = d->next;
 	s->done++;
 	state_set(s, reg_load(s->regs->dmacount) == s->done ? IOAT_IDLE : IOAT_ACTIVE);
-	atomic_fetch_add_explicit(&c->work, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&c->bytes, d->len, memory_order_relaxed);
+	sv_count(&c->work, 1);
+	sv_count(&c->bytes, d->len);
 	if ((d->ctl & IOAT_CTL_COMPLETION) && !write_back(s))
 		return IOAT_CHANERR_COMPLETION_ADDR;
 	return 0;
