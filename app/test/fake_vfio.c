@@ -220,9 +220,9 @@ get_info(const struct object *c, struct vfio_iommu_type1_info *out)
 	char buf[256 + MAX_RANGES * sizeof(struct vfio_iova_range)] = { 0 };
 	struct vfio_iommu_type1_info_dma_avail avail;
 	struct vfio_iommu_type1_info info;
-	uint32_t off = sizeof(info), first = off, last = off;
+	uint32_t off = sizeof(info), first = off, last;
 	struct weir_iommu_caps caps;
-	uint32_t room = out->argsz;
+	uint32_t room = out->argsz, next = fake.config.loop ? first : 0;
 	int ret = weir_sim_ops.caps(c->sim, &caps);
 
 	if (ret != 0)
@@ -244,8 +244,8 @@ get_info(const struct object *c, struct vfio_iommu_type1_info *out)
 		memcpy(p, &avail, sizeof(avail));
 		last = off;
 		cap_put_ranges(buf, &off, &caps);
-		memcpy(buf + last + offsetof(struct vfio_info_cap_header, next),
-		       &(uint32_t){ fake.config.loop ? first : 0 }, sizeof(uint32_t));
+		memcpy(buf + last + offsetof(struct vfio_info_cap_header, next), &next,
+		       sizeof(next));
 		info.flags |= VFIO_IOMMU_INFO_CAPS;
 		info.cap_offset = first;
 		if (room < off) {

@@ -39,7 +39,7 @@ static int
 lock_right(bool have)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
 	uint32_t *word = &data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective;
 
 	if (syscall(SYS_capget, &head, data) != 0)

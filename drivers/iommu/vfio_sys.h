@@ -19,10 +19,10 @@ struct vfio_sys {
 };
 
 /*
- * Use @sys instead of the kernel; NULL: the kernel again. For tests; no other
+ * Use @other instead of the kernel; NULL: the kernel again. For tests; no other
  * thread may be in a backend.
  */
-void vfio_sys_set(const struct vfio_sys *sys);
+void vfio_sys_set(const struct vfio_sys *other);
 
 /* Open a device node for reading and writing, closed on exec. */
 int vfio_open(const char *path);
