@@ -78,11 +78,23 @@ def need_program(name):
 
 def need_hugepages(mib):
     """Skip the case unless so much memory in 2 MiB pages is free."""
-    with open("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
-              encoding="ascii") as f:
+    path = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+    if not os.path.exists(path):
+        raise Skip(f"{mib} MiB in huge pages needed, there is no {path}")
+    with open(path, encoding="ascii") as f:
         free = int(f.read()) * 2
     if free < mib:
         raise Skip(f"{mib} MiB in huge pages needed, {free} free (devtools/setup.sh)")
+
+
+def need_private_mounts():
+    """Skip the case unless a process may mount what no other sees; a bare chroot, whose
+    root is not a mount, does not let it."""
+    need_program("unshare")
+    p = subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.PIPE, text=True,
+                       check=False)
+    if p.returncode:
+        raise Skip(f"a private mount is needed: {p.stderr.strip()}")
 
 
 def need_built(soname):

@@ -3,7 +3,7 @@
 """net_weir under the stock testpmd: packets through it, whole and accounted for."""
 import os
 
-from harness import check, check_equal, main, need_program, wait_for
+from harness import check, check_equal, main, wait_for
 from netweir import BOTH_BY_DMA, Guest, Switch, dmas, exchange, settle
 from testpmd import huge_folder
 
@@ -159,21 +159,29 @@ def guest_memory_shown_and_gone(ws):
     switch.stop()
 
 
-def memory_and_iova_modes(ws):
-    """IOVAs physical or virtual; huge pages or small, of anonymous memory or of files."""
-    need_program("unshare")
-    for number, (iova, memory) in enumerate((("pa", "huge"), ("va", "huge"), ("va", "small"),
-                                             ("va", "files"), ("pa", "files"))):
+def check_modes(ws, modes):
+    """A switch in each mode of IOVAs and memory, a guest with memory small or huge."""
+    for number, (iova, memory) in enumerate(modes):
         wrap = huge_folder(f"{ws.path}/huge{number}") if memory == "files" else ()
         switch = Switch(ws, ["client=0," + BOTH_BY_DMA], engine="mode=thread", wrap=wrap,
                         name=f"switch{number}", memory=memory, eal=["--iova-mode=" + iova])
         guest = Guest(ws, f"guest{number}", [(ws.socket("w0"), VIRTIO_USER)],
-                      gen="size=60-9000,window=128", memory="small" if number == 2 else "huge")
+                      gen="size=60-9000,window=128", memory="small" if memory == "small" else "huge")
         exchange([guest.begin()])
         check_equal(settle([guest], switch), 0, f"packets dropped with {iova}, {memory}")
         switch.check_copies(by_dma=True, by_cpu=False)
         guest.stop()
         switch.stop()
+
+
+def memory_and_iova_modes(ws):
+    """IOVAs physical or virtual; anonymous memory in huge pages or small."""
+    check_modes(ws, (("pa", "huge"), ("va", "huge"), ("va", "small")))
+
+
+def memory_of_files(ws):
+    """IOVAs physical or virtual; memory of files in huge pages."""
+    check_modes(ws, (("va", "files"), ("pa", "files")))
 
 
 main("net_weir_e2e", [
@@ -187,4 +195,5 @@ main("net_weir_e2e", [
     flood_is_accounted_for,
     guest_memory_shown_and_gone,
     memory_and_iova_modes,
+    memory_of_files,
 ])

@@ -141,8 +141,7 @@ def socket_in_use_named(ws):
 
 def secondary_process_refused(ws):
     """A secondary process gets no port of ours, is told why, and does the primary no harm."""
-    for program in ("unshare", "nsenter"):
-        need_program(program)
+    need_program("nsenter")
     switch = Switch(ws, memory="files", wrap=huge_folder(ws.path + "/huge"))
     second = TestPmd(ws, "second", plugins=WEIR_PLUGINS, memory="files",
                      wrap=["nsenter", "--mount", "--target", str(switch.pid)],

@@ -4,7 +4,8 @@ import json
 import os
 import socket
 
-from harness import Failed, Process, TIMEOUT_S, check, check_equal, need_hugepages, need_program
+from harness import (Failed, Process, TIMEOUT_S, check, check_equal, need_hugepages,
+                     need_private_mounts, need_program)
 
 PROMPT = r"testpmd> "
 
@@ -19,6 +20,7 @@ MEMORY = {
 
 def huge_folder(path):
     """A wrap for memory="files": a mount of huge pages that ends with the process."""
+    need_private_mounts()
     return ["unshare", "--mount", "sh", "-c",
             'mkdir -p "$0" && mount -t hugetlbfs -o pagesize=2M none "$0" && exec "$@"', path]
 
