@@ -135,8 +135,9 @@ fetch_dpdk_source() {
 		tail -n 5 "$dir/log" >&2
 		die "the archive has no source package dpdk $version, the version that is" \
 			"installed (older point releases go when a new one comes)." \
-			"Upgrade libdpdk-dev and run this again, or point" \
-			"-Ddriver_headers=DIR at the driver headers of that version"
+			"Upgrade libdpdk-dev and run this again, or get DPDK's source of" \
+			"that version elsewhere: buildtools/sdk_headers.py SOURCE DIR" \
+			"makes the DIR for meson's -Ddriver_headers=DIR"
 	fi
 	# apt has checked the files against the archive's signature
 	if ! dpkg-source --no-check -x "$dir"/get/dpdk_*.dsc "$dir/src" >>"$dir/log" 2>&1; then

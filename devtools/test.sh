@@ -6,7 +6,8 @@
 #     devtools/test.sh [--quick | --long] [--build DIR]
 #
 #     --quick      only the unit tests of the first build
-#     --long       fuzz and random tests for ten times as long, the suite `long`
+#     --long       fuzz and random tests for ten times as long, the suite `long`,
+#                  devtools/build-matrix
 #     --build DIR  where the builds go: DIR/gcc, DIR/asan, ... (default: build)
 #
 # The tests themselves are devtools/run-tests; it tells what there is. The last
@@ -40,6 +41,7 @@ while (($# > 0)); do
 		;;
 	--long)
 		options+=("$1")
+		setup_package_list+=(debootstrap)
 		;;
 	--build)
 		[[ -n ${2:-} ]] || die "--build wants a folder"
