@@ -41,23 +41,40 @@ struct bench {
 
 static struct rte_mempool *pool;
 static char last_error[512];
-static struct weir_port *stop_when_told; /* NULL: nothing is done */
+static pthread_mutex_t last_error_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct weir_port *_Atomic stop_when_told; /* NULL: nothing is done */
 
 /* What is expected to go wrong is not shown, but looked at. */
 static void
 keep_errors(enum weir_log_level level, const char *msg)
 {
+	pthread_mutex_lock(&last_error_lock);
 	if (level <= WEIR_LOG_WARN)
 		snprintf(last_error, sizeof(last_error), "%s", msg);
+	pthread_mutex_unlock(&last_error_lock);
+}
+
+/* True if the last error has these words; if not, it is shown. */
+static bool
+said(const char *words)
+{
+	bool found;
+
+	pthread_mutex_lock(&last_error_lock);
+	found = strstr(last_error, words) != NULL;
+	if (!found)
+		printf("    '%s' does not say '%s'\n", last_error, words);
+	pthread_mutex_unlock(&last_error_lock);
+	return found;
 }
 
 static void
 told(void *arg, enum weir_port_event event)
 {
-	struct weir_port *p = stop_when_told;
+	struct weir_port *p = atomic_load(&stop_when_told);
 
 	(void)arg;
-	stop_when_told = NULL;
+	atomic_store(&stop_when_told, NULL);
 	if (event == WEIR_PORT_EV_QUEUE && p != NULL)
 		weir_port_stop(p);
 }
@@ -458,10 +475,7 @@ hostile_ring(const struct hostile *h, unsigned int ring, const char *dma)
 		TEST_EQ(weir_port_rx_burst(b.rxq, &m, 1), 0);
 	}
 	TEST_ASSERT(link_becomes(&b, false));
-	if (strstr(last_error, h->says) == NULL) {
-		printf("    '%s' does not say '%s'\n", last_error, h->says);
-		return TEST_FAILED;
-	}
+	TEST_ASSERT(said(h->says));
 	fe_close(&f);
 	/* the next guest finds a port as new */
 	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
@@ -740,7 +754,7 @@ second_peer_turned_away(void)
 	TEST_EQ(bench_open(&b, NULL, 0), 0);
 	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
 	TEST_ASSERT(fe_open(&g, b.path, 1, ALL_FEATURES) != 0);
-	TEST_ASSERT(strstr(last_error, "second peer") != NULL);
+	TEST_ASSERT(said("second peer"));
 	if (to_host(&b, &f, 20) != TEST_OK)
 		return TEST_FAILED;
 	fe_close(&f);
@@ -763,7 +777,7 @@ memory_beyond_its_file_refused(void)
 	f.mem_len += 0x100000;
 	TEST_ASSERT(fe_share(&f) != 0);
 	f.mem_len -= 0x100000;
-	TEST_ASSERT(strstr(last_error, "SET_MEM_TABLE") != NULL);
+	TEST_ASSERT(said("SET_MEM_TABLE"));
 	fe_close(&f);
 	TEST_EQ(bench_close(&b), 0);
 	return TEST_OK;
@@ -796,7 +810,7 @@ copies_that_outlast_a_stop_part_with_the_guest(void)
 			       &f.ring[1].call, 1) != 0);
 	/* taken when the last one's memory is free, not before */
 	TEST_EQ(fe_open(&next, b.path, 1, ALL_FEATURES), 0);
-	TEST_ASSERT(strstr(last_error, "SET_VRING_CALL") != NULL);
+	TEST_ASSERT(said("SET_VRING_CALL"));
 	fe_close(&f);
 	TEST_ASSERT(link_becomes(&b, true));
 	fe_close(&next);
@@ -857,13 +871,13 @@ told_of_a_queue_may_stop_the_port(void)
 	struct fe f;
 
 	TEST_EQ(slow_guest(&b, &f, "mode=thread,delay_us=300000"), 0);
-	stop_when_told = b.port;
+	atomic_store(&stop_when_told, b.port);
 	fe_msg_ack(&f, WEIR_VHOST_RESET_OWNER, NULL, 0, NULL, 0);
 	TEST_ASSERT(link_becomes(&b, false));
 	fe_close(&f);
 	TEST_EQ(weir_port_start(b.port), 0);
 	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
-	TEST_ASSERT(stop_when_told == NULL);
+	TEST_ASSERT(atomic_load(&stop_when_told) == NULL);
 	TEST_ASSERT(link_becomes(&b, true));
 	fe_close(&f);
 	TEST_EQ(bench_close(&b), 0);
@@ -916,10 +930,7 @@ memory_cut_short(const char *dma, off_t left)
 	TEST_ASSERT(link_becomes(&b, false));
 	atomic_store(&p.end, true);
 	pthread_join(p.thread, NULL);
-	if (strstr(last_error, "guest memory 0x40000000-") == NULL) {
-		printf("    '%s'\n", last_error);
-		return TEST_FAILED;
-	}
+	TEST_ASSERT(said("guest memory 0x40000000-"));
 	fe_close(&f);
 	/* everybody else goes on, and so does the next guest */
 	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);

@@ -107,9 +107,8 @@ entry_has(const struct gmem_guard *g, uint64_t addr)
 
 	do {
 		seq = atomic_load_explicit(&g->seq, memory_order_acquire);
-		r.start = atomic_load_explicit(&g->start, memory_order_relaxed);
-		r.last = atomic_load_explicit(&g->last, memory_order_relaxed);
-		atomic_thread_fence(memory_order_acquire);
+		r.start = atomic_load_explicit(&g->start, memory_order_acquire);
+		r.last = atomic_load_explicit(&g->last, memory_order_acquire);
 		/* one that is being changed is nobody's yet, so not what was hit */
 		if ((seq & 1) != 0)
 			return false;
@@ -211,9 +210,8 @@ entry_write(struct gmem_guard *g, uint64_t start, uint64_t last)
 	uint32_t seq = atomic_load_explicit(&g->seq, memory_order_relaxed);
 
 	atomic_store_explicit(&g->seq, seq + 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
-	atomic_store_explicit(&g->start, start, memory_order_relaxed);
-	atomic_store_explicit(&g->last, last, memory_order_relaxed);
+	atomic_store_explicit(&g->start, start, memory_order_release);
+	atomic_store_explicit(&g->last, last, memory_order_release);
 	atomic_store_explicit(&g->seq, seq + 2, memory_order_release);
 }
 

@@ -75,7 +75,6 @@ settle(struct weir_port *p, uint64_t timeout_us)
 
 	if (ret != 0)
 		return ret;
-	port_rings_sync(p);
 	for (uint32_t i = 0; i < p->nr_rings; i++)
 		p->ring[i].own_base = false;
 	weir_vhost_session_destroy(p->session);
@@ -84,6 +83,8 @@ settle(struct weir_port *p, uint64_t timeout_us)
 	port_mem_clear(p);
 	atomic_store(&p->peer_mtu, 0);
 	p->state = PORT_WAITING;
+	/* last: whoever sees that the link is down finds nothing left of the peer */
+	port_rings_sync(p);
 	return 0;
 }
 
