@@ -7,6 +7,9 @@
 #include "map_impl.h"
 #include "weir_fail.h"
 
+/* Nodes that are put aside before readers' slots are looked at. */
+#define RECLAIM_BATCH 64
+
 static_assert(MAP_NEAR >= 3, "a region and a neighbour on either side");
 
 int
@@ -58,10 +61,16 @@ weir_map_destroy(struct weir_map *m)
 	free(m);
 }
 
-/* Free what no reader can see any more, as far as that is known by now. */
+/*
+ * Free what no reader can see any more, as far as that is known by now. Where
+ * readers come and go all the time, a look at their slots is a wait for each of
+ * those lines, so it is taken once for many nodes.
+ */
 static void
 reclaim(struct weir_map *m)
 {
+	if (m->crowded && m->nr_limbo < RECLAIM_BATCH)
+		return;
 	if (m->waiting != NULL) {
 		if (!map_slots_passed(&m->slots))
 			return;
@@ -69,7 +78,9 @@ reclaim(struct weir_map *m)
 	}
 	m->waiting = m->limbo;
 	m->limbo = NULL;
-	if (map_slots_note(&m->slots))
+	m->nr_limbo = 0;
+	m->crowded = !map_slots_note(&m->slots);
+	if (!m->crowded)
 		nodes_free(m, &m->waiting);
 }
 
@@ -80,6 +91,7 @@ limbo_node(void *arg, struct map_node *n)
 
 	n->link = m->limbo;
 	m->limbo = n;
+	m->nr_limbo++;
 }
 
 /* Open the change; its arrays are inline as long as they do. */
@@ -300,11 +312,14 @@ static void
 publish(struct weir_map *m, struct map_node *root, struct region_set out,
 	struct weir_map_totals totals)
 {
+	uint64_t seq;
+
 	map_lock_take(&m->lock);
-	atomic_fetch_add(&m->seq, 1);
-	atomic_store(&m->root, root);
+	seq = atomic_load_explicit(&m->seq, memory_order_relaxed);
+	atomic_store_explicit(&m->seq, seq + 1, memory_order_relaxed);
+	atomic_store_explicit(&m->root, root, memory_order_release);
+	atomic_store_explicit(&m->seq, seq + 2, memory_order_release);
 	atomic_store_explicit(&m->nr_regions, totals.regions, memory_order_relaxed);
-	atomic_fetch_add(&m->seq, 1);
 	map_lock_drop(&m->lock);
 	m->totals = totals;
 	map_slots_drain(&m->slots, region_set_has, &out);

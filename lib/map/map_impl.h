@@ -26,13 +26,14 @@ struct weir_map_change {
 };
 
 struct weir_map {
-	/* written when something is published; read by everybody */
+	/* stored when something is published; on lines of their own, since a writer
+	 * waits for each line that a reader has looked at meanwhile */
 	_Alignas(64) _Atomic(struct map_node *) root;
-	_Atomic uint64_t seq; /* odd: just being published */
-	_Atomic size_t nr_regions;
+	_Alignas(64) _Atomic uint64_t seq; /* odd: just being published */
 
-	/* held to publish, and by readers that met too many writers */
+	/* held to store a root, and by readers that hold a region: map_slots.h */
 	_Alignas(64) struct map_lock lock;
+	_Atomic size_t nr_regions;
 
 	struct map_slots slots; /* of readers */
 
@@ -42,6 +43,8 @@ struct weir_map {
 	uint64_t nr_edits;
 	struct map_node *limbo;	  /* not to be freed before readers have left */
 	struct map_node *waiting; /* for those that map_slots_note() noted */
+	size_t nr_limbo;
+	bool crowded; /* somebody was inside when it was last looked */
 	struct weir_map_change change;
 };
 

@@ -41,4 +41,12 @@ map_lock_drop(struct map_lock *l)
 	atomic_store_explicit(&l->owner, mine + 1, memory_order_release);
 }
 
+/* Take it and drop it: what others did under it before, or will do, is in order. */
+static inline void
+map_lock_pass(struct map_lock *l)
+{
+	map_lock_take(l);
+	map_lock_drop(l);
+}
+
 #endif /* MAP_LOCK_H */

@@ -8,6 +8,9 @@
 /* Attempts at a region before a reader takes the map's lock. */
 #define HOLD_TRIES 4
 
+/* Regions that a walk copies at a time: about a leaf's. */
+#define WALK_BATCH 16
+
 /* A sequence count that no map gets to. */
 #define SEQ_NEVER UINT64_MAX
 
@@ -55,6 +58,7 @@ hold_try(struct weir_map *m, struct map_slot *slot, uint64_t at, struct weir_reg
 		return -ENOENT;
 	for (unsigned int i = 0; i < HOLD_TRIES; i++) {
 		map_slot_hold(slot, r->iova.start);
+		map_lock_pass(&m->lock);
 		seen = root;
 		root = root_load(m);
 		if (root == seen)
@@ -68,6 +72,20 @@ hold_try(struct weir_map *m, struct map_slot *slot, uint64_t at, struct weir_reg
 	return -EAGAIN;
 }
 
+/* The same with the map's lock: no root is stored meanwhile, one look will do. */
+static int
+hold_locked(struct weir_map *m, struct map_slot *slot, uint64_t at, struct weir_region *r)
+{
+	bool found;
+
+	map_lock_take(&m->lock);
+	found = map_tree_find(root_load(m), at, r);
+	if (found)
+		map_slot_hold(slot, r->iova.start);
+	map_lock_drop(&m->lock);
+	return found ? 0 : -ENOENT;
+}
+
 int
 weir_map_hold(struct weir_map *m, uint64_t iova, struct weir_map_held *h)
 {
@@ -78,12 +96,8 @@ weir_map_hold(struct weir_map *m, uint64_t iova, struct weir_map_held *h)
 		return -EBUSY;
 	slot = map_slots_enter(&m->slots);
 	ret = hold_try(m, slot, iova, &h->region);
-	if (ret == -EAGAIN) {
-		/* nothing is published meanwhile: the first look is the last */
-		map_lock_take(&m->lock);
-		ret = hold_try(m, slot, iova, &h->region);
-		map_lock_drop(&m->lock);
-	}
+	if (ret == -EAGAIN)
+		ret = hold_locked(m, slot, iova, &h->region);
 	map_slot_stay(slot);
 	h->map = m;
 	h->slot = slot;
@@ -99,19 +113,37 @@ weir_map_release(struct weir_map_held *h)
 	map_slots_held(&h->map->slots);
 }
 
+/* Copy the regions that end at @at or later, up to @max of them. @return how many. */
+static size_t
+regions_copy(struct weir_map *m, uint64_t at, struct weir_region *r, size_t max)
+{
+	struct map_slot *slot = map_slots_enter(&m->slots);
+	struct map_pos pos;
+	size_t nr = 0;
+	bool more = map_tree_seek(root_load(m), at, &pos, &r[0]);
+
+	while (more && ++nr < max)
+		more = map_tree_next(&pos, &r[nr]);
+	map_slot_leave(slot);
+	return nr;
+}
+
 int
 weir_map_walk(struct weir_map *m, weir_map_walk_t fn, void *arg)
 {
-	struct weir_region r;
+	struct weir_region r[WALK_BATCH];
 	uint64_t at = 0;
+	size_t nr;
 	int ret = 0;
 
-	while (ret == 0 && region_find(m, at, &r)) {
-		ret = fn(&r, arg);
-		if (r.iova.last == UINT64_MAX)
+	do {
+		nr = regions_copy(m, at, r, WALK_BATCH);
+		for (size_t i = 0; i < nr && ret == 0; i++)
+			ret = fn(&r[i], arg);
+		if (nr == 0 || r[nr - 1].iova.last == UINT64_MAX)
 			break;
-		at = r.iova.last + 1;
-	}
+		at = r[nr - 1].iova.last + 1;
+	} while (ret == 0);
 	return ret;
 }
 

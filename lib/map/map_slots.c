@@ -64,6 +64,7 @@ map_slots_note(struct map_slots *s)
 {
 	bool idle = true;
 
+	atomic_thread_fence(memory_order_seq_cst);
 	s->nr_seen = atomic_load(&s->nr_used);
 	for (unsigned int i = 0; i < s->nr_seen; i++) {
 		s->seen[i] = atomic_load(&s->slot[i].state);
@@ -100,6 +101,8 @@ map_slots_drain(struct map_slots *s, bool (*is)(const void *arg, uint64_t start)
 {
 	unsigned int nr = atomic_load(&s->nr_used);
 
+	if (atomic_load(&s->nr_holds) == 0)
+		return;
 	for (unsigned int i = 0; i < nr; i++) {
 		uint64_t start = atomic_load(&s->slot[i].held);
 

@@ -17,9 +17,14 @@
  * change of a map. (weir_epoch.h is the other bargain: readers pay nothing,
  * writers pay.)
  *
- * The reader's swap and its store of `held`, its loads of the root, the
- * writer's store of the root and its loads of the slots are all sequentially
- * consistent: either the reader sees the new root, or the writer sees the slot.
+ * Two orders matter. *Inside*: the reader's swap and its load of the root are
+ * sequentially consistent, and the writer fences between its store of the root
+ * and its look at the slots, so either the reader sees the new root or the
+ * writer sees the slot; it looks at them once for many changes. *Holding*: after
+ * it has named a region the reader takes and drops the map's lock, under which
+ * roots are stored, before it looks at the root again; so either it sees the
+ * new root, or the writer sees the name. A writer whose map nobody holds
+ * anything of pays one load of a line that is in its cache.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -44,10 +49,10 @@ struct map_slot {
 
 struct map_slots {
 	struct map_slot slot[MAP_SLOTS];
-	_Atomic unsigned int nr_used;  /* slots that were ever used */
-	_Atomic unsigned int nr_holds; /* slots that hold, or are about to */
+	_Alignas(64) _Atomic unsigned int nr_used; /* slots that were ever used */
+	_Atomic unsigned int nr_holds;		   /* that hold, or are about to */
 	/* the writer's */
-	unsigned int nr_seen;
+	_Alignas(64) unsigned int nr_seen;
 	uint64_t seen[MAP_SLOTS];
 };
 
@@ -59,11 +64,11 @@ struct map_slot *map_slots_enter(struct map_slots *s);
 /* Ask for leave to hold, before entering. @return false: too many do. */
 bool map_slots_may_hold(struct map_slots *s);
 
-/* Give that leave back. */
+/* Give that leave back: what was done while it was held comes before. */
 static inline void
 map_slots_held(struct map_slots *s)
 {
-	atomic_fetch_sub_explicit(&s->nr_holds, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&s->nr_holds, 1, memory_order_release);
 }
 
 /* Give a slot back, from inside. */
@@ -80,7 +85,7 @@ map_slot_leave(struct map_slot *s)
 static inline void
 map_slot_hold(struct map_slot *s, uint64_t start)
 {
-	atomic_store(&s->held, start);
+	atomic_store_explicit(&s->held, start, memory_order_release);
 }
 
 /* Go outside and keep the slot with what it holds. */

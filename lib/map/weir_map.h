@@ -44,8 +44,8 @@
  *
  * **Reading.** Lookup, query and walk take no lock. Each looks at one root, that
  * is at the whole map as it was at one moment: no region is torn, no gap is
- * seen that was not there. A walk takes a new root for each region, so that it
- * keeps no old one alive, however long it is.
+ * seen that was not there. A walk takes a new root every few regions, so that
+ * it keeps no old one alive, however long it is.
  *
  * Whoever wants to use the memory behind a region holds it (weir_map_hold()):
  * that is the region's read lock. The reader names the region and looks at the
