@@ -144,7 +144,7 @@ def secondary_process_refused(ws):
     need_program("nsenter")
     switch = Switch(ws, memory="files", wrap=huge_folder(ws.path + "/huge"))
     second = TestPmd(ws, "second", plugins=WEIR_PLUGINS, memory="files",
-                     wrap=["nsenter", "--mount", "--target", str(switch.pid)],
+                     wrap=["nsenter", "--mount", "--root", "--target", str(switch.pid)],
                      vdevs=["net_null7", f"net_weir7,iface={ws.socket('w7')}"],
                      eal=["--file-prefix=switch", "--proc-type=secondary"],
                      app=["--num-procs=2", "--proc-id=1"])
