@@ -104,9 +104,62 @@ tx_frame_longer_than_a_full_ring_dropped(void)
 	return TEST_OK;
 }
 
+/* A guest's buffers in both slots; those in slot @p slot begin at 0x2000 there. */
+static void
+offer_in_slot(uint16_t i, unsigned int slot)
+{
+	rig_desc(&rig, i, slot * RIG_SLOT + 0x2000 + i * 0x100u, 0x100,
+		 VRING_DESC_F_WRITE, 0);
+	rig_offer(&rig, i);
+}
+
+static struct weir_range
+slot_hva(unsigned int slot)
+{
+	uint64_t at = (uintptr_t)rig.slot[slot];
+
+	return (struct weir_range){ at, at + RIG_SLOT - 1 };
+}
+
+/* Copies into slot 0, 0, 1, 1, of which the engine does one at a time. */
+static enum test_result
+copies_touching_a_slot_are_told_from_others(void)
+{
+	const struct weir_range elsewhere = { 0x1000, 0x1fff };
+	struct rte_mbuf *m[4];
+
+	TEST_EQ(rig_open(true, true, 16), 0);
+	TEST_EQ(weir_copy_touching(&rig.chan, slot_hva(0)), 0);
+	rig.engine.credit = 0;
+	for (uint16_t i = 0; i < 4; i++) {
+		offer_in_slot(i, i / 2);
+		m[i] = frame(100);
+	}
+	TEST_EQ(queue_tx_burst(&rig.q, m, 4), 4);
+	TEST_EQ(rig.chan.submitted, 4);
+	TEST_EQ(weir_copy_touching(&rig.chan, slot_hva(0)), 2);
+	TEST_EQ(weir_copy_touching(&rig.chan, slot_hva(1)), 4);
+	TEST_EQ(weir_copy_touching(&rig.chan, elsewhere), 0);
+	/* what is read is touched as well as what is written */
+	TEST_EQ(weir_copy_touching(
+			&rig.chan,
+			(struct weir_range){ rte_pktmbuf_mtod(m[2], uintptr_t) + 99,
+					     rte_pktmbuf_mtod(m[2], uintptr_t) + 99 }),
+		3);
+	TEST_EQ(weir_copy_drain(&rig.chan, 2, 1000), -EBUSY);
+	rig.engine.credit = 2;
+	TEST_EQ(weir_copy_drain(&rig.chan, 2, 1000), 0);
+	TEST_EQ(weir_copy_touching(&rig.chan, slot_hva(0)), 0);
+	TEST_EQ(weir_copy_touching(&rig.chan, slot_hva(1)), 4);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
 static const struct test_case queue_cases[] = {
 	{ "tx_scratch_full_is_a_fault", tx_scratch_full_is_a_fault },
 	{ "tx_frame_longer_than_a_full_ring_dropped",
 	  tx_frame_longer_than_a_full_ring_dropped },
+	{ "copies_touching_a_slot_are_told_from_others",
+	  copies_touching_a_slot_are_told_from_others },
 };
 AUTOTEST_EAL(queue_autotest, queue_cases);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -206,20 +207,56 @@ weir_copy_recover(struct weir_copy_chan *c)
 	weir_copy_advance(c, n);
 }
 
+static bool
+op_touches(const struct weir_copy_op *op, struct weir_range hva)
+{
+	uint64_t dst = (uintptr_t)__atomic_load_n(&op->dst, __ATOMIC_RELAXED);
+	uint64_t src = (uintptr_t)__atomic_load_n(&op->src, __ATOMIC_RELAXED);
+	uint32_t len = __atomic_load_n(&op->len, __ATOMIC_RELAXED);
+	struct weir_range r;
+
+	return (weir_range_make(&r, dst, len) == 0 && weir_range_overlaps(r, hva)) ||
+	       (weir_range_make(&r, src, len) == 0 && weir_range_overlaps(r, hva));
+}
+
+uint64_t
+weir_copy_touching(const struct weir_copy_chan *c, struct weir_range hva)
+{
+	uint64_t seq = __atomic_load_n(&c->submitted, __ATOMIC_ACQUIRE);
+
+	/*
+	 * The place of a copy is taken again only when the copy is done. So what is
+	 * read of one that is not was written by its own submission.
+	 */
+	for (; !weir_copy_done(c, seq); seq--)
+		if (op_touches(&c->ring[seq & c->mask], hva))
+			return seq;
+	return 0;
+}
+
+/* Looks before a waiting thread sleeps: an engine that is fast is over by then. */
+#define DRAIN_SPINS 64u
+#define DRAIN_SLEEP_US 20u
+
 int
 weir_copy_drain(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us)
 {
 	uint64_t deadline =
 		rte_get_timer_cycles() + timeout_us * rte_get_timer_hz() / 1000000;
 
-	while (!weir_copy_done(c, seq)) {
-		weir_copy_lock(c);
-		weir_copy_kick(c);
-		weir_copy_poll(c);
-		weir_copy_unlock(c);
+	for (unsigned int spins = 0; !weir_copy_done(c, seq); spins++) {
+		/* whoever has it polls, too */
+		if (rte_spinlock_trylock(&c->lock)) {
+			weir_copy_kick(c);
+			weir_copy_poll(c);
+			weir_copy_unlock(c);
+		}
 		if (rte_get_timer_cycles() > deadline)
 			return weir_copy_done(c, seq) ? 0 : -EBUSY;
-		rte_pause();
+		if (spins < DRAIN_SPINS)
+			rte_pause();
+		else
+			usleep(DRAIN_SLEEP_US);
 	}
 	return 0;
 }

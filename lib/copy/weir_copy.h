@@ -38,6 +38,8 @@
 #include <rte_dmadev.h>
 #include <rte_spinlock.h>
 
+#include "weir_range.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -127,15 +129,17 @@ static inline bool
 weir_copy_submit(struct weir_copy_chan *c, void *dst, rte_iova_t dst_iova,
 		 const void *src, rte_iova_t src_iova, uint32_t len)
 {
-	struct weir_copy_op *op;
+	uint64_t seq = c->submitted + 1;
+	struct weir_copy_op *op = &c->ring[seq & c->mask];
 
 	if (__builtin_expect(
 		    rte_dma_copy(c->dev_id, c->vchan, src_iova, dst_iova, len, 0) < 0, 0))
 		return false;
-	op = &c->ring[++c->submitted & c->mask];
-	op->dst = dst;
-	op->src = src;
-	op->len = len;
+	/* weir_copy_touching() reads it without the lock */
+	__atomic_store_n(&op->dst, dst, __ATOMIC_RELAXED);
+	__atomic_store_n(&op->src, src, __ATOMIC_RELAXED);
+	__atomic_store_n(&op->len, len, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->submitted, seq, __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -184,9 +188,22 @@ weir_copy_done(const struct weir_copy_chan *c, uint64_t seq)
 }
 
 /**
- * Wait until copy number @p seq is done. Control plane.
+ * Find the last copy under way that reads or writes host memory in @p hva.
  *
- * @param timeout_us  Microseconds.
+ * Memory that goes away is waited for by this number and weir_copy_drain(), and
+ * copies elsewhere, submitted later, go on. What is submitted during the call may
+ * be missed: the caller has seen to it that nothing new leads there. Control
+ * plane; takes no lock and delays nobody.
+ *
+ * @return its number; 0: none touches it, nor will one that was submitted.
+ */
+uint64_t weir_copy_touching(const struct weir_copy_chan *c, struct weir_range hva);
+
+/**
+ * Wait until copy number @p seq is done. Control plane; lcores that use the
+ * channel are not kept from it.
+ *
+ * @param timeout_us  Microseconds; 0 looks once.
  * @return 0; -EBUSY: not done at the bound; the memory may still be written.
  */
 int weir_copy_drain(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us);
