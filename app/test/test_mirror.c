@@ -9,6 +9,7 @@
 
 #include "fake_iommu.h"
 #include "test.h"
+#include "weir_epoch.h"
 #include "weir_fail.h"
 #include "weir_log.h"
 #include "weir_mirror.h"
@@ -595,21 +596,42 @@ create_fail_nth_leaks_nothing(void)
 	return TEST_OK;
 }
 
+/* A user whose DMA is under way while its reader is inside. */
+struct user {
+	struct weir_mirror_user u; /* first */
+	struct weir_epoch_reader reader;
+	struct weir_region asked; /* about what, last */
+};
+
+static int
+user_drain(struct weir_mirror_user *u, const struct weir_region *r, uint64_t timeout_us)
+{
+	struct user *me = (struct user *)u;
+
+	me->asked = *r;
+	return weir_epoch_wait(&me->reader, timeout_us);
+}
+
 /* Whoever has DMA in flight is waited for; elsewhere nobody is. */
 static enum test_result
 unmap_waits_for_users_of_the_region(void)
 {
-	static struct weir_epoch_reader reader;
-	struct weir_mirror_user u = { .reader = &reader, .iova = pages(0, 8) };
+	static struct user u;
 	uint64_t nr;
+
+	memset(&u, 0, sizeof(u));
+	u.u = (struct weir_mirror_user){ .drain = user_drain, .iova = pages(0, 8) };
 
 	SETUP(2);
 	TEST_EQ(map(0, 16, 2), 0);
-	weir_mirror_user_add(fx.m, &u);
+	weir_mirror_user_add(fx.m, &u.u);
 	weir_mirror_set_drain(fx.m, 1000);
-	weir_epoch_enter(&reader);
+	weir_epoch_enter(&u.reader);
 	nr = fx.f[0].nr_calls;
 	TEST_EQ(unmap(4, 2), -EBUSY);
+	TEST_EQ(u.asked.iova.start, pages(4, 2).start);
+	TEST_EQ(u.asked.iova.last, pages(4, 2).last);
+	TEST_EQ(u.asked.hva, HVA + 4 * PAGE);
 	TEST_EQ(fx.f[0].nr_calls, nr);
 	TEST_EQ(weir_mirror_regions(fx.m), 1);
 	TEST_ASSERT(all_follow());
@@ -618,20 +640,20 @@ unmap_waits_for_users_of_the_region(void)
 	/* a count that goes takes nothing away */
 	TEST_EQ(map(0, 4, 2), 0);
 	TEST_EQ(unmap(0, 4), 0);
-	weir_epoch_leave(&reader);
+	weir_epoch_leave(&u.reader);
 	TEST_EQ(unmap(4, 2), 0);
-	weir_epoch_enter(&reader);
-	weir_mirror_user_del(fx.m, &u);
-	weir_mirror_user_del(fx.m, &u);
+	weir_epoch_enter(&u.reader);
+	weir_mirror_user_del(fx.m, &u.u);
+	weir_mirror_user_del(fx.m, &u.u);
 	TEST_EQ(unmap(0, 4), 0);
-	weir_epoch_leave(&reader);
+	weir_epoch_leave(&u.reader);
 	TEST_ASSERT(all_follow());
 	return finish(0);
 }
 
 struct late {
 	_Atomic bool seen;
-	struct weir_epoch_reader reader;
+	struct user user;
 };
 
 /* A queue that is done with its DMA once it sees that the region has gone. */
@@ -641,11 +663,11 @@ late_user(void *arg)
 	struct late *l = arg;
 	struct weir_region r;
 
-	weir_epoch_enter(&l->reader);
+	weir_epoch_enter(&l->user.reader);
 	atomic_store(&l->seen, true);
 	while (weir_mirror_lookup(fx.m, 0, &r) == 0)
 		;
-	weir_epoch_leave(&l->reader);
+	weir_epoch_leave(&l->user.reader);
 	return NULL;
 }
 
@@ -653,20 +675,21 @@ static enum test_result
 unmap_is_published_before_it_waits(void)
 {
 	static struct late l;
-	struct weir_mirror_user u = { .reader = &l.reader, .iova = pages(0, 8) };
+	struct weir_mirror_user *u = &l.user.u;
 	pthread_t thread;
 
 	SETUP(1);
 	memset(&l, 0, sizeof(l));
+	*u = (struct weir_mirror_user){ .drain = user_drain, .iova = pages(0, 8) };
 	TEST_EQ(map(0, 8, 2), 0);
-	weir_mirror_user_add(fx.m, &u);
+	weir_mirror_user_add(fx.m, u);
 	weir_mirror_set_drain(fx.m, 60000000);
 	TEST_EQ(pthread_create(&thread, NULL, late_user, &l), 0);
 	while (!atomic_load(&l.seen))
 		;
 	TEST_EQ(unmap(0, 8), 0);
 	pthread_join(thread, NULL);
-	weir_mirror_user_del(fx.m, &u);
+	weir_mirror_user_del(fx.m, u);
 	return finish(0);
 }
 

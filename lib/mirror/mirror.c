@@ -211,24 +211,34 @@ now_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+/* Ask one user about every stretch that goes. */
+static int
+user_drain(struct weir_mirror_user *u, const struct weir_plan *p, uint64_t deadline_us)
+{
+	struct weir_plan_iter it;
+	struct weir_region run;
+	int ret = 0;
+
+	weir_plan_begin(p, &it);
+	while (ret == 0 && weir_plan_next_run(&it, &run)) {
+		uint64_t now = now_us();
+
+		if (weir_range_overlaps(u->iova, run.iova))
+			ret = u->drain(u, &run,
+				       now < deadline_us ? deadline_us - now : 0);
+	}
+	return ret;
+}
+
 /* Wait until whoever may have seen a region that goes has let go of it. */
 static int
 users_drain(struct weir_mirror *m, const struct weir_plan *p)
 {
-	uint64_t begin = m->users != NULL ? now_us() : 0;
+	uint64_t deadline_us = m->users != NULL ? now_us() + m->drain_us : 0;
 	int ret = 0;
 
-	if (!plan_has_pieces(p))
-		return 0;
-	for (struct weir_mirror_user *u = m->users; u != NULL && ret == 0; u = u->next) {
-		uint64_t spent;
-
-		if (!weir_range_overlaps(u->iova, p->req.iova))
-			continue;
-		spent = now_us() - begin;
-		ret = weir_epoch_wait(u->reader,
-				      spent < m->drain_us ? m->drain_us - spent : 0);
-	}
+	for (struct weir_mirror_user *u = m->users; u != NULL && ret == 0; u = u->next)
+		ret = user_drain(u, p, deadline_us);
 	return ret;
 }
 

@@ -30,7 +30,6 @@
  * long as the backends do. Not from a polling lcore. Reading, weir_mirror_walk()
  * and weir_mirror_lookup(), does not wait for backends.
  */
-#include "weir_epoch.h"
 #include "weir_iommu.h"
 #include "weir_map.h"
 
@@ -125,15 +124,28 @@ int weir_mirror_map_fit(struct weir_mirror *m, const struct weir_region *r,
 int weir_mirror_unmap(struct weir_mirror *m, struct weir_range iova);
 
 /**
- * Somebody who may have DMA in flight to regions that were in the map.
+ * Somebody who may have DMA in flight to regions that were in the map: a channel
+ * of an engine, a device.
  *
- * A queue adds itself with the epoch reader that covers its DMA: inside while
- * descriptors that it submitted before the last change may be under way. An
- * unmap that takes away part of @p iova waits for it. Traffic to other regions
- * is not waited for if it is another user's.
+ * An unmap that takes away part of @p iova asks it to wait, for each stretch that
+ * goes and for what is left of the time. DMA elsewhere is none of its business,
+ * so only a user that can tell one from the other lets traffic to other regions
+ * go on.
  */
 struct weir_mirror_user {
-	struct weir_epoch_reader *reader;
+	/**
+	 * Wait until no DMA submitted before the call is under way to or from @p r.
+	 *
+	 * On the thread that unmaps, whichever that is, with the mirror locked: it
+	 * calls nothing of the mirror but weir_mirror_lookup() and _walk(), and
+	 * waits for nobody who might.
+	 *
+	 * @param r           What goes: iova and hva; nothing else of it counts.
+	 * @param timeout_us  Microseconds; 0: look once.
+	 * @return 0; -EBUSY: it still is.
+	 */
+	int (*drain)(struct weir_mirror_user *u, const struct weir_region *r,
+		     uint64_t timeout_us);
 	struct weir_range iova;	       /**< what it may touch */
 	struct weir_mirror_user *next; /**< the mirror's */
 };
