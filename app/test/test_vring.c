@@ -70,6 +70,35 @@ table_set(unsigned int i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t 
 	t[i] = (struct vring_desc){ addr, len, flags, next };
 }
 
+/* Take the chain at a head, as if it were the next one. */
+static int
+take_dir(uint16_t head, uint16_t dir, unsigned int max, uint64_t *len)
+{
+	struct weir_vring_at at;
+	struct weir_chain chain;
+
+	vr.last_avail = 0;
+	vr.avail->ring[0] = head;
+	vr.avail->idx = 1;
+	if (weir_vring_open(&vr, &at) != 0 || !weir_vring_has(&at))
+		return -WEIR_VRING_NR_FAULTS;
+	return weir_vring_take(&vr, &at, dir, iov, max, &chain, len);
+}
+
+static int
+take(uint16_t head, uint64_t *len)
+{
+	return take_dir(head, 0, MAX_IOV, len);
+}
+
+static int
+gather(uint16_t head)
+{
+	uint64_t len = 42;
+
+	return -take_dir(head, 0, 4, &len);
+}
+
 static enum test_result
 init_bad_refused(void)
 {
@@ -145,7 +174,7 @@ gather_good_chains(void)
 	desc_set(3, SLOT - 10, 30, VRING_DESC_F_NEXT, 7);
 	desc_set(7, DATA, 0, VRING_DESC_F_NEXT, 1);
 	desc_set(1, DATA + 0x1000, 5, 0, 99);
-	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len), 4);
+	TEST_EQ(take(0, &len), 4);
 	TEST_EQ(len, 135);
 	TEST_EQ(iov[1].len, 10);
 	TEST_EQ(iov[2].len, 20);
@@ -157,22 +186,14 @@ gather_good_chains(void)
 	desc_set(2, TABLE, 3 * sizeof(struct vring_desc), VRING_DESC_F_INDIRECT, 0);
 	table_set(0, DATA, 1000, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 2);
 	table_set(2, DATA + 0x1000, 1, VRING_DESC_F_WRITE, 0);
-	TEST_EQ(weir_vring_gather(&vr, 0, VRING_DESC_F_WRITE, iov, MAX_IOV, &len), 3);
+	TEST_EQ(take_dir(0, VRING_DESC_F_WRITE, MAX_IOV, &len), 3);
 	TEST_EQ(len, 1013);
 
 	desc_set(0, DATA, 0, 0, 0);
-	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len), 0);
+	TEST_EQ(take(0, &len), 0);
 	TEST_EQ(len, 0);
 	ring_free();
 	return TEST_OK;
-}
-
-static int
-gather(uint16_t head)
-{
-	uint64_t len = 42;
-
-	return -weir_vring_gather(&vr, head, 0, iov, 4, &len);
 }
 
 static enum test_result
@@ -233,12 +254,12 @@ gather_empty_buffers_only_to_read(void)
 	TEST_EQ(ring_make(), 0);
 	desc_set(0, DATA, 10, w | nx, 1);
 	desc_set(1, DATA, 0, w, 0);
-	TEST_EQ(weir_vring_gather(&vr, 0, w, iov, MAX_IOV, &len), -WEIR_VRING_EMPTY);
+	TEST_EQ(take_dir(0, w, MAX_IOV, &len), -WEIR_VRING_EMPTY);
 	desc_set(1, DATA, 0, w | nx, 0);
-	TEST_EQ(weir_vring_gather(&vr, 0, w, iov, MAX_IOV, &len), -WEIR_VRING_LOOP);
+	TEST_EQ(take_dir(0, w, MAX_IOV, &len), -WEIR_VRING_LOOP);
 	desc_set(0, DATA, 10, nx, 1);
 	desc_set(1, DATA, 0, 0, 0);
-	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len), 1);
+	TEST_EQ(take(0, &len), 1);
 	ring_free();
 	return TEST_OK;
 }
@@ -258,13 +279,12 @@ gather_long_ring_bounded(void)
 	for (uint16_t i = 0; i < 2048; i++)
 		desc_set(i, DATA, 0, VRING_DESC_F_NEXT, (uint16_t)(i + 1));
 	desc_set(WEIR_VRING_MAX_CHAIN - 1, DATA, 7, 0, 0);
-	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len), 1);
+	TEST_EQ(take(0, &len), 1);
 	TEST_EQ(len, 7);
 	desc_set(WEIR_VRING_MAX_CHAIN - 1, DATA, 0, VRING_DESC_F_NEXT,
 		 WEIR_VRING_MAX_CHAIN);
 	desc_set(WEIR_VRING_MAX_CHAIN, DATA, 7, 0, 0);
-	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len),
-		-WEIR_VRING_CHAIN_TOO_LONG);
+	TEST_EQ(take(0, &len), -WEIR_VRING_CHAIN_TOO_LONG);
 	ring_free();
 	return TEST_OK;
 }
@@ -279,29 +299,44 @@ table_across_slots_is_read(void)
 	memcpy((char *)(uintptr_t)gmem->slot[0].hva + at, &d, 8);
 	memcpy((char *)(uintptr_t)gmem->slot[1].hva, (char *)&d + 8, 8);
 	desc_set(0, at, sizeof(d), VRING_DESC_F_INDIRECT, 0);
-	TEST_EQ(weir_vring_gather(&vr, 0, 0, iov, MAX_IOV, &len), 1);
+	TEST_EQ(take(0, &len), 1);
 	TEST_EQ(len, 77);
 	ring_free();
 	return TEST_OK;
 }
 
 static enum test_result
-single_only_the_plain_case(void)
+take_moves_only_when_told(void)
 {
-	const uint16_t w = VRING_DESC_F_WRITE;
+	struct weir_vring_at at;
+	struct weir_chain chain;
+	uint64_t len;
 
 	TEST_EQ(ring_make(), 0);
-	desc_set(0, DATA, 1500, w, 0);
-	TEST_ASSERT(weir_vring_single(&vr, 0, w, iov));
-	TEST_EQ(iov[0].len, 1500);
-	TEST_ASSERT(!weir_vring_single(&vr, 0, 0, iov));
-	TEST_ASSERT(!weir_vring_single(&vr, SIZE, w, iov));
-	desc_set(0, DATA, 1500, w | VRING_DESC_F_NEXT, 1);
-	TEST_ASSERT(!weir_vring_single(&vr, 0, w, iov));
-	desc_set(0, SLOT - 1, 2, w, 0);
-	TEST_ASSERT(!weir_vring_single(&vr, 0, w, iov));
-	desc_set(0, 2 * SLOT, 1, w, 0);
-	TEST_ASSERT(!weir_vring_single(&vr, 0, w, iov));
+	desc_set(3, DATA, 1500, 0, 0);
+	vr.avail->ring[0] = 3;
+	vr.avail->ring[1] = 3;
+	vr.avail->idx = 2;
+	TEST_EQ(weir_vring_open(&vr, &at), 0);
+	TEST_EQ(weir_vring_count(&at, 1), 1);
+	TEST_EQ(weir_vring_count(&at, 9), 2);
+	for (int i = 0; i < 2; i++) {
+		TEST_ASSERT(weir_vring_has(&at));
+		TEST_EQ(weir_vring_take(&vr, &at, 0, iov, MAX_IOV, &chain, &len), 1);
+		TEST_EQ(chain.id, 3);
+		TEST_EQ(chain.nr, 1);
+		weir_vring_use(&vr, chain, 0);
+		weir_vring_next(&at, chain);
+	}
+	TEST_ASSERT(!weir_vring_has(&at));
+	TEST_EQ(vr.last_avail, 0);
+	weir_vring_close(&vr, &at);
+	TEST_EQ(vr.last_avail, 2);
+	TEST_EQ(weir_vring_unpublished(&vr), 2);
+	weir_vring_publish(&vr, 1);
+	weir_vring_rewind(&vr);
+	TEST_EQ(vr.last_avail, 1);
+	TEST_EQ(weir_vring_unpublished(&vr), 0);
 	ring_free();
 	return TEST_OK;
 }
@@ -309,16 +344,20 @@ single_only_the_plain_case(void)
 static enum test_result
 avail_too_far_is_a_fault(void)
 {
+	struct weir_vring_at at;
+
 	TEST_EQ(ring_make(), 0);
 	vr.last_avail = 65530;
 	vr.avail->idx = 65530;
-	TEST_EQ(weir_vring_avail(&vr), 0);
+	TEST_EQ(weir_vring_open(&vr, &at), 0);
+	TEST_ASSERT(!weir_vring_has(&at));
 	vr.avail->idx = (uint16_t)(65530 + SIZE);
-	TEST_EQ(weir_vring_avail(&vr), (int)SIZE);
+	TEST_EQ(weir_vring_open(&vr, &at), 0);
+	TEST_EQ(weir_vring_count(&at, UINT16_MAX), SIZE);
 	vr.avail->idx = (uint16_t)(65530 + SIZE + 1);
-	TEST_EQ(weir_vring_avail(&vr), -WEIR_VRING_AVAIL_IDX);
+	TEST_EQ(weir_vring_open(&vr, &at), -WEIR_VRING_AVAIL_IDX);
 	vr.avail->idx = 65529;
-	TEST_EQ(weir_vring_avail(&vr), -WEIR_VRING_AVAIL_IDX);
+	TEST_EQ(weir_vring_open(&vr, &at), -WEIR_VRING_AVAIL_IDX);
 	ring_free();
 	return TEST_OK;
 }
@@ -357,8 +396,8 @@ static enum test_result
 used_entries_hidden_until_published(void)
 {
 	TEST_EQ(ring_make(), 0);
-	weir_vring_use(&vr, 3, 100);
-	weir_vring_use(&vr, 1, 200);
+	weir_vring_use(&vr, (struct weir_chain){ 3, 1 }, 100);
+	weir_vring_use(&vr, (struct weir_chain){ 1, 1 }, 200);
 	TEST_EQ(vr.used->idx, 0);
 	weir_vring_publish(&vr, 1);
 	TEST_EQ(vr.used->idx, 1);
@@ -377,7 +416,7 @@ static const struct test_case vring_cases[] = {
 	{ "gather_empty_buffers_only_to_read", gather_empty_buffers_only_to_read },
 	{ "gather_long_ring_bounded", gather_long_ring_bounded },
 	{ "table_across_slots_is_read", table_across_slots_is_read },
-	{ "single_only_the_plain_case", single_only_the_plain_case },
+	{ "take_moves_only_when_told", take_moves_only_when_told },
 	{ "avail_too_far_is_a_fault", avail_too_far_is_a_fault },
 	{ "call_as_the_guest_wishes", call_as_the_guest_wishes },
 	{ "used_entries_hidden_until_published", used_entries_hidden_until_published },

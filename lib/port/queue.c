@@ -90,8 +90,7 @@ rewind_rx(struct weir_queue *q)
 	for (uint32_t i = q->win_tail; i != q->win_head; i++)
 		rte_pktmbuf_free(q->win[i & q->win_mask].m);
 	/* one chain a packet, none of it shown as used yet */
-	q->vr.last_avail = (uint16_t)(q->vr.last_avail - n);
-	q->vr.used_next = q->vr.used_idx;
+	weir_vring_rewind(&q->vr);
 	q->win_tail = q->win_head;
 	stat_add(&q->stats.rewound, n);
 }

@@ -101,22 +101,18 @@ enum rx_result {
 };
 
 static inline enum rx_result
-rx_one(struct weir_queue *q, uint16_t head, struct rte_mbuf *m,
-       struct virtio_net_hdr *hdr, uint64_t *seq)
+rx_one(struct weir_queue *q, const struct weir_vring_at *at, struct rte_mbuf *m,
+       struct virtio_net_hdr *hdr, struct weir_chain *chain, uint64_t *seq)
 {
 	struct cursor c = { .v = q->iov };
 	uint64_t len;
 	int ret;
 
 	*seq = 0;
-	if (weir_vring_single(&q->vr, head, 0, q->iov)) {
-		len = q->iov[0].len;
-	} else {
-		ret = weir_vring_gather(&q->vr, head, 0, q->iov, q->max_iov, &len);
-		if (ret < 0) {
-			queue_break(q, -ret);
-			return RX_BROKEN;
-		}
+	ret = weir_vring_take(&q->vr, at, 0, q->iov, q->max_iov, chain, &len);
+	if (__builtin_expect(ret < 0, 0)) {
+		queue_break(q, -ret);
+		return RX_BROKEN;
 	}
 	if (len < q->hdr_len + (uint64_t)RTE_ETHER_HDR_LEN || len > QUEUE_MAX_FRAME)
 		return RX_DROPPED;
@@ -140,19 +136,23 @@ rx_finish(struct weir_queue *q, struct rte_mbuf *m, const struct virtio_net_hdr 
 }
 
 static uint16_t
-rx_burst_cpu(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
+rx_burst_cpu(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **pkts,
+	     uint16_t n)
 {
 	struct virtio_net_hdr hdr;
+	struct weir_chain chain;
 	uint16_t got = 0, taken;
 	uint64_t seq;
 
+	n = weir_vring_count(at, n);
+	if (n == 0)
+		return 0;
 	if (rte_pktmbuf_alloc_bulk(q->pool, pkts, n) != 0) {
 		stat_add(&q->stats.no_mbuf, 1);
 		return 0;
 	}
-	for (taken = 0; taken < n; taken++) {
-		uint16_t head = weir_vring_head(&q->vr, taken);
-		enum rx_result r = rx_one(q, head, pkts[got], &hdr, &seq);
+	for (taken = 0; taken < n && weir_vring_has(at); taken++) {
+		enum rx_result r = rx_one(q, at, pkts[got], &hdr, &chain, &seq);
 
 		if (r == RX_BROKEN)
 			break;
@@ -160,13 +160,14 @@ rx_burst_cpu(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 			stat_add(&q->stats.no_mbuf, 1);
 			break;
 		}
-		weir_vring_use(&q->vr, head, 0);
+		weir_vring_next(at, chain);
+		weir_vring_use(&q->vr, chain, 0);
 		if (r == RX_DROPPED)
 			stat_add(&q->stats.dropped, 1);
 		else
 			rx_finish(q, pkts[got++], &hdr);
 	}
-	q->vr.last_avail = (uint16_t)(q->vr.last_avail + taken);
+	weir_vring_close(&q->vr, at);
 	if (taken != 0) {
 		weir_vring_publish(&q->vr, taken);
 		queue_call(q);
@@ -177,7 +178,7 @@ rx_burst_cpu(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 
 /* Take up to n chains into the window. */
 static void
-rx_submit(struct weir_queue *q, uint16_t n)
+rx_submit(struct weir_queue *q, struct weir_vring_at *at, uint16_t n)
 {
 	uint32_t head = q->win_head, room = q->win_mask + 1 - queue_in_flight(q);
 	uint16_t taken;
@@ -185,13 +186,14 @@ rx_submit(struct weir_queue *q, uint16_t n)
 	if (n > room)
 		n = (uint16_t)room;
 	weir_copy_lock(q->chan);
-	for (taken = 0; taken < n; taken++) {
-		uint16_t at = weir_vring_head(&q->vr, taken);
+	for (taken = 0; taken < n && weir_vring_has(at); taken++) {
 		struct queue_pkt *p = &q->win[head & q->win_mask];
+		struct weir_chain chain;
 		enum rx_result r;
 
 		p->m = rte_pktmbuf_alloc(q->pool);
-		r = p->m == NULL ? RX_LATER : rx_one(q, at, p->m, &p->hdr, &p->seq);
+		r = p->m == NULL ? RX_LATER
+				 : rx_one(q, at, p->m, &p->hdr, &chain, &p->seq);
 		if (r != RX_TAKEN) {
 			rte_pktmbuf_free(p->m);
 			p->m = NULL;
@@ -203,12 +205,13 @@ rx_submit(struct weir_queue *q, uint16_t n)
 		if (r == RX_DROPPED)
 			stat_add(&q->stats.dropped, 1);
 		p->nr_used = 1;
-		weir_vring_use(&q->vr, at, 0);
+		weir_vring_next(at, chain);
+		weir_vring_use(&q->vr, chain, 0);
 		head++;
 	}
 	weir_copy_kick(q->chan);
 	weir_copy_unlock(q->chan);
-	q->vr.last_avail = (uint16_t)(q->vr.last_avail + taken);
+	weir_vring_close(&q->vr, at);
 	atomic_store_explicit(&q->win_head, head, memory_order_relaxed);
 }
 
@@ -245,12 +248,13 @@ rx_collect(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 }
 
 static uint16_t
-rx_burst_dma(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, uint16_t nr_avail)
+rx_burst_dma(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **pkts,
+	     uint16_t n)
 {
 	uint16_t got = rx_collect(q, pkts, n);
 
-	if (nr_avail != 0) {
-		rx_submit(q, RTE_MIN(n, nr_avail));
+	if (weir_vring_has(at)) {
+		rx_submit(q, at, n);
 		/* an engine that copies at once is over already */
 		got = (uint16_t)(got + rx_collect(q, pkts + got, (uint16_t)(n - got)));
 	}
@@ -260,18 +264,19 @@ rx_burst_dma(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 uint16_t
 queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 {
+	struct weir_vring_at at;
 	uint16_t got = 0;
-	int avail;
+	int ret;
 
 	if (__builtin_expect(!queue_enter(q), 0))
 		return 0;
-	avail = weir_vring_avail(&q->vr);
-	if (__builtin_expect(avail < 0, 0))
-		queue_break(q, -avail);
+	ret = weir_vring_open(&q->vr, &at);
+	if (__builtin_expect(ret < 0, 0))
+		queue_break(q, -ret);
 	else if (q->chan != NULL)
-		got = rx_burst_dma(q, pkts, n, (uint16_t)avail);
-	else if (avail != 0)
-		got = rx_burst_cpu(q, pkts, RTE_MIN(n, (uint16_t)avail));
+		got = rx_burst_dma(q, &at, pkts, n);
+	else
+		got = rx_burst_cpu(q, &at, pkts, n);
 	/* inside: the port is not put away, nor the pair, while we are */
 	if (q->pair != NULL)
 		queue_collect_idle(q->pair);

@@ -18,58 +18,51 @@ struct room {
 };
 
 /*
- * Take chains until they hold need bytes; write their used entries.
+ * Take chains until they hold need bytes; note their used entries.
  *
  * 0; -ENOBUFS: the guest has not offered enough yet; -EMSGSIZE: it takes one
  * chain a packet and this one is too short, or it has filled its ring and that
  * is not enough; -EPROTO: the ring is broken. Nothing is taken on failure.
  */
 static int
-room_take(struct weir_queue *q, uint64_t need, uint16_t nr_avail, struct room *room)
+room_take(struct weir_queue *q, uint64_t need, struct weir_vring_at *at,
+	  struct room *room)
 {
+	const struct weir_vring_at before = *at;
 	struct weir_vring *vr = &q->vr;
 	uint16_t used = vr->used_next;
+	struct weir_chain chain;
 	uint64_t have = 0, len;
 	int nr, ret;
 
 	*room = (struct room){ 0 };
 	while (have < need) {
-		uint16_t head;
-
 		/* a ring that is full will not offer more */
-		ret = room->nr_heads > vr->mask ? -EMSGSIZE : -ENOBUFS;
-		if (room->nr_heads == nr_avail)
+		ret = (uint16_t)(at->pos - before.pos) > vr->mask ? -EMSGSIZE : -ENOBUFS;
+		if (!weir_vring_has(at))
 			goto err_untake;
-		head = weir_vring_head(vr, room->nr_heads);
 		/* chains before this one may have filled the scratch to its end */
-		if (room->nr_iov < q->max_iov &&
-		    weir_vring_single(vr, head, VRING_DESC_F_WRITE,
-				      &q->iov[room->nr_iov])) {
-			len = q->iov[room->nr_iov].len;
-			nr = 1;
-		} else {
-			nr = weir_vring_gather(vr, head, VRING_DESC_F_WRITE,
-					       &q->iov[room->nr_iov],
-					       q->max_iov - room->nr_iov, &len);
-			if (nr < 0) {
-				queue_break(q, -nr);
-				ret = -EPROTO;
-				goto err_untake;
-			}
+		nr = weir_vring_take(vr, at, VRING_DESC_F_WRITE, &q->iov[room->nr_iov],
+				     q->max_iov - room->nr_iov, &chain, &len);
+		if (__builtin_expect(nr < 0, 0)) {
+			queue_break(q, -nr);
+			ret = -EPROTO;
+			goto err_untake;
 		}
 		ret = -EMSGSIZE;
 		if (!q->mergeable && len < need)
 			goto err_untake;
-		weir_vring_use(vr, head, (uint32_t)RTE_MIN(len, need - have));
+		weir_vring_use(vr, chain, (uint32_t)RTE_MIN(len, need - have));
+		weir_vring_next(at, chain);
 		have += len;
 		room->nr_iov += (unsigned int)nr;
 		room->nr_heads++;
 	}
-	vr->last_avail = (uint16_t)(vr->last_avail + room->nr_heads);
 	return 0;
 
 err_untake:
 	vr->used_next = used;
+	*at = before;
 	return ret;
 }
 
@@ -94,7 +87,7 @@ put_header(struct weir_queue *q, struct cursor *c, struct rte_mbuf *m, uint16_t 
 
 /* 1: taken; 0: no room now, or the ring broke. */
 static inline int
-tx_one(struct weir_queue *q, struct rte_mbuf *m, uint16_t nr_avail, uint64_t *seq,
+tx_one(struct weir_queue *q, struct rte_mbuf *m, struct weir_vring_at *at, uint64_t *seq,
        struct room *room)
 {
 	struct cursor c = { .v = q->iov };
@@ -105,7 +98,7 @@ tx_one(struct weir_queue *q, struct rte_mbuf *m, uint16_t nr_avail, uint64_t *se
 	    offload_tx_software(m) != 0)
 		ret = -EMSGSIZE;
 	else
-		ret = room_take(q, (uint64_t)m->pkt_len + q->hdr_len, nr_avail, room);
+		ret = room_take(q, (uint64_t)m->pkt_len + q->hdr_len, at, room);
 	*seq = 0;
 	if (ret == -EMSGSIZE) {
 		*room = (struct room){ 0 };
@@ -123,18 +116,19 @@ tx_one(struct weir_queue *q, struct rte_mbuf *m, uint16_t nr_avail, uint64_t *se
 
 /* All bytes by CPU: what was taken is over when the burst is. */
 static uint16_t
-tx_burst_cpu(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, int nr_avail)
+tx_burst_cpu(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n,
+	     struct weir_vring_at *at)
 {
 	struct room room;
 	uint64_t seq;
 	uint16_t i, used;
 
 	for (i = 0; i < n; i++) {
-		if (tx_one(q, pkts[i], (uint16_t)nr_avail, &seq, &room) == 0)
+		if (tx_one(q, pkts[i], at, &seq, &room) == 0)
 			break;
-		nr_avail -= room.nr_heads;
 	}
-	used = (uint16_t)(q->vr.used_next - q->vr.used_idx);
+	weir_vring_close(&q->vr, at);
+	used = weir_vring_unpublished(&q->vr);
 	if (used != 0) {
 		weir_vring_publish(&q->vr, used);
 		queue_call(q);
@@ -144,7 +138,8 @@ tx_burst_cpu(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, int nr_av
 }
 
 static uint16_t
-tx_burst_dma(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, int nr_avail)
+tx_burst_dma(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n,
+	     struct weir_vring_at *at)
 {
 	uint32_t head = q->win_head, room_win = q->win_mask + 1 - queue_in_flight(q);
 	struct room room;
@@ -155,9 +150,8 @@ tx_burst_dma(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, int nr_av
 		n = (uint16_t)room_win;
 	weir_copy_lock(q->chan);
 	for (i = 0; i < n; i++) {
-		if (tx_one(q, pkts[i], (uint16_t)nr_avail, &seq, &room) == 0)
+		if (tx_one(q, pkts[i], at, &seq, &room) == 0)
 			break;
-		nr_avail -= room.nr_heads;
 		q->win[head++ & q->win_mask] = (struct queue_pkt){
 			.m = pkts[i],
 			.seq = seq,
@@ -166,6 +160,7 @@ tx_burst_dma(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, int nr_av
 	}
 	weir_copy_kick(q->chan);
 	weir_copy_unlock(q->chan);
+	weir_vring_close(&q->vr, at);
 	atomic_store_explicit(&q->win_head, head, memory_order_relaxed);
 	return i;
 }
@@ -217,20 +212,21 @@ queue_collect_idle(struct weir_queue *q)
 uint16_t
 queue_tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 {
+	struct weir_vring_at at;
 	uint16_t sent = 0;
-	int avail;
+	int ret;
 
 	if (__builtin_expect(!queue_enter(q), 0))
 		return 0;
 	if (q->chan != NULL)
 		queue_collect_tx(q);
-	avail = weir_vring_avail(&q->vr);
-	if (__builtin_expect(avail < 0, 0))
-		queue_break(q, -avail);
+	ret = weir_vring_open(&q->vr, &at);
+	if (__builtin_expect(ret < 0, 0))
+		queue_break(q, -ret);
 	else if (q->chan == NULL)
-		sent = tx_burst_cpu(q, pkts, n, avail);
+		sent = tx_burst_cpu(q, pkts, n, &at);
 	else {
-		sent = tx_burst_dma(q, pkts, n, avail);
+		sent = tx_burst_dma(q, pkts, n, &at);
 		/* an engine that copies at once is over already */
 		queue_collect_tx(q);
 	}

@@ -177,18 +177,18 @@ walk_add(struct weir_vring *vr, const struct walk *w, struct weir_iov *iov,
 }
 
 int
-weir_vring_gather(struct weir_vring *vr, uint16_t head, uint16_t dir,
-		  struct weir_iov *iov, unsigned int max, uint64_t *len)
+weir_vring_gather(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
+		  struct weir_iov *iov, unsigned int max, struct weir_chain *chain,
+		  uint64_t *len)
 {
 	struct walk w = { 0 };
 	uint64_t total = 0;
 	bool empty = false;
 	int nr = 0, ret;
 
-	if (head > vr->mask)
-		return -WEIR_VRING_HEAD;
+	(void)at; /* the head was read once */
 	walk_table(&w, vr->mask + 1u, vr->mask + 1u);
-	ret = walk_read(vr, &w, head);
+	ret = walk_read(vr, &w, chain->id);
 	while (ret == 0) {
 		if ((w.desc.flags & VRING_DESC_F_INDIRECT) != 0) {
 			ret = walk_enter_table(vr, &w);
@@ -211,4 +211,11 @@ weir_vring_gather(struct weir_vring *vr, uint16_t head, uint16_t dir,
 		return ret;
 	*len = total;
 	return nr;
+}
+
+void
+weir_vring_rewind(struct weir_vring *vr)
+{
+	vr->last_avail = (uint16_t)(vr->last_avail - weir_vring_unpublished(vr));
+	vr->used_next = vr->used_idx;
 }

@@ -73,6 +73,18 @@ struct weir_iov {
 	uint64_t len;  /**< bytes */
 };
 
+/** A chain that was taken: what it is called, and its places in the ring. */
+struct weir_chain {
+	uint16_t id; /**< of its used entry */
+	uint16_t nr; /**< places in the ring, 1 in a split one */
+};
+
+/** Where a burst is in the ring, ahead of the ring's own last_avail. */
+struct weir_vring_at {
+	uint16_t pos;  /**< the next chain's place */
+	uint16_t left; /**< places from there on that the guest may have filled */
+};
+
 /** Where the three parts are, and the device's place in them. */
 struct weir_vring {
 	struct vring_desc *desc;
@@ -117,73 +129,114 @@ int weir_vring_init(struct weir_vring *vr, const struct weir_gmem *gmem,
 const char *weir_vring_fault_name(enum weir_vring_fault f);
 
 /**
- * Chains that can be taken. Data plane.
+ * Look what the guest offers, before a burst. Data plane.
  *
- * @return 0 to size; -WEIR_VRING_AVAIL_IDX.
+ * @return 0; -WEIR_VRING_AVAIL_IDX.
  */
 static inline int
-weir_vring_avail(const struct weir_vring *vr)
+weir_vring_open(const struct weir_vring *vr, struct weir_vring_at *at)
 {
 	uint16_t idx = __atomic_load_n(&vr->avail->idx, __ATOMIC_ACQUIRE);
-	uint16_t n = (uint16_t)(idx - vr->last_avail);
 
-	return __builtin_expect(n > vr->mask + 1, 0) ? -WEIR_VRING_AVAIL_IDX : n;
+	at->pos = vr->last_avail;
+	at->left = (uint16_t)(idx - vr->last_avail);
+	return __builtin_expect(at->left > vr->mask + 1, 0) ? -WEIR_VRING_AVAIL_IDX : 0;
 }
 
-/** The head @p ahead entries from last_avail; not checked. Data plane. */
-static inline uint16_t
-weir_vring_head(const struct weir_vring *vr, uint16_t ahead)
-{
-	uint16_t at = (uint16_t)(vr->last_avail + ahead) & vr->mask;
-
-	return __atomic_load_n(&vr->avail->ring[at], __ATOMIC_RELAXED);
-}
-
-/**
- * A chain of one direct buffer in one piece, the usual case. Data plane.
- *
- * @param dir  VRING_DESC_F_WRITE: the device writes it; 0: reads it.
- * @return true: @p iov is it; false: not that simple, use weir_vring_gather().
- */
+/** True if there is a chain at @p at. Data plane. */
 static inline bool
-weir_vring_single(struct weir_vring *vr, uint16_t head, uint16_t dir,
-		  struct weir_iov *iov)
+weir_vring_has(const struct weir_vring_at *at)
 {
-	struct vring_desc d;
+	return at->left != 0;
+}
 
-	if (__builtin_expect(head > vr->mask, 0))
-		return false;
-	d = *(volatile struct vring_desc *)&vr->desc[head];
-	if (d.flags != dir || d.len == 0)
-		return false;
-	iov->len = d.len;
-	iov->hva = weir_gmem_translate(vr->gmem, (struct weir_gpa){ d.addr }, &iov->len,
-				       &iov->iova, &vr->hint);
-	return iov->hva != NULL && iov->len == d.len;
+/** At least as many as there are chains from @p at on, up to @p max. Data plane. */
+static inline uint16_t
+weir_vring_count(const struct weir_vring_at *at, uint16_t max)
+{
+	return at->left < max ? at->left : max;
 }
 
 /**
- * Gather all pieces of a chain, whatever its shape. Data plane, the slow half.
+ * Gather all pieces of the chain at @p at, whatever its shape. Data plane, the
+ * slow half of weir_vring_take().
+ */
+int weir_vring_gather(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
+		      struct weir_iov *iov, unsigned int max, struct weir_chain *chain,
+		      uint64_t *len);
+
+/**
+ * Take the chain at @p at, of which weir_vring_has() is true. Data plane.
  *
- * @param dir  As for weir_vring_single().
- * @param iov  Room for @p max pieces.
- * @param len  Bytes of the whole chain, written on success.
+ * Neither @p at nor the ring move: see weir_vring_next().
+ *
+ * @param dir    VRING_DESC_F_WRITE: the device writes it; 0: reads it.
+ * @param iov    Room for @p max pieces, 1 or more.
+ * @param chain  Written on success.
+ * @param len    Bytes of the whole chain, written on success.
  * @return pieces, none of length 0, up to @p max; 0: an empty chain, which only
  *         one to be read can be; or a negated enum weir_vring_fault.
  */
-int weir_vring_gather(struct weir_vring *vr, uint16_t head, uint16_t dir,
-		      struct weir_iov *iov, unsigned int max, uint64_t *len);
+static inline int
+weir_vring_take(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
+		struct weir_iov *iov, unsigned int max, struct weir_chain *chain,
+		uint64_t *len)
+{
+	uint16_t head =
+		__atomic_load_n(&vr->avail->ring[at->pos & vr->mask], __ATOMIC_RELAXED);
+	struct vring_desc d;
 
-/** Write the next used entry; the guest does not see it yet. Data plane. */
+	*chain = (struct weir_chain){ head, 1 };
+	if (__builtin_expect(head > vr->mask, 0))
+		return -WEIR_VRING_HEAD;
+	/* one direct buffer in one piece, the usual case */
+	d = *(volatile struct vring_desc *)&vr->desc[head];
+	if (__builtin_expect(d.flags == dir && d.len != 0 && max != 0, 1)) {
+		iov->len = d.len;
+		iov->hva = weir_gmem_translate(vr->gmem, (struct weir_gpa){ d.addr },
+					       &iov->len, &iov->iova, &vr->hint);
+		*len = d.len;
+		if (__builtin_expect(iov->hva != NULL && iov->len == d.len, 1))
+			return 1;
+	}
+	return weir_vring_gather(vr, at, dir, iov, max, chain, len);
+}
+
+/** Go on behind a chain. Data plane. */
 static inline void
-weir_vring_use(struct weir_vring *vr, uint16_t head, uint32_t len)
+weir_vring_next(struct weir_vring_at *at, struct weir_chain chain)
+{
+	at->pos = (uint16_t)(at->pos + chain.nr);
+	at->left = (uint16_t)(at->left - chain.nr);
+}
+
+/** What was passed is taken: the next burst begins at @p at. Data plane. */
+static inline void
+weir_vring_close(struct weir_vring *vr, const struct weir_vring_at *at)
+{
+	vr->last_avail = at->pos;
+}
+
+/** Note the next used entry; the guest does not see it yet. Data plane. */
+static inline void
+weir_vring_use(struct weir_vring *vr, struct weir_chain chain, uint32_t len)
 {
 	struct vring_used_elem *e = &vr->used->ring[vr->used_next & vr->mask];
 
-	e->id = head;
+	e->id = chain.id;
 	e->len = len;
 	vr->used_next++;
 }
+
+/** Used entries that were noted and not published. Data plane. */
+static inline uint16_t
+weir_vring_unpublished(const struct weir_vring *vr)
+{
+	return (uint16_t)(vr->used_next - vr->used_idx);
+}
+
+/** Forget used entries that were not published: their chains were not taken. */
+void weir_vring_rewind(struct weir_vring *vr);
 
 /** Let the guest see @p n more used entries. Data plane. */
 static inline void
