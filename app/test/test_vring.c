@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "test.h"
-#include "weir_vring.h"
+#include "weir_vring_ops.h"
 
 #define SIZE 8u	      /* of the ring */
 #define SLOT 0x10000u /* bytes of each of two slots, adjacent in gpa */
@@ -80,9 +80,9 @@ take_dir(uint16_t head, uint16_t dir, unsigned int max, uint64_t *len)
 	vr.last_avail = 0;
 	vr.avail->ring[0] = head;
 	vr.avail->idx = 1;
-	if (weir_vring_open(&vr, &at) != 0 || !weir_vring_has(&at))
+	if (weir_vring_open(&vr, false, &at) != 0 || !weir_vring_has(&vr, false, &at))
 		return -WEIR_VRING_NR_FAULTS;
-	return weir_vring_take(&vr, &at, dir, iov, max, &chain, len);
+	return weir_vring_take(&vr, false, &at, dir, iov, max, &chain, len);
 }
 
 static int
@@ -317,23 +317,24 @@ take_moves_only_when_told(void)
 	vr.avail->ring[0] = 3;
 	vr.avail->ring[1] = 3;
 	vr.avail->idx = 2;
-	TEST_EQ(weir_vring_open(&vr, &at), 0);
-	TEST_EQ(weir_vring_count(&at, 1), 1);
-	TEST_EQ(weir_vring_count(&at, 9), 2);
+	TEST_EQ(weir_vring_open(&vr, false, &at), 0);
+	TEST_EQ(weir_vring_count(&vr, false, &at, 1), 1);
+	TEST_EQ(weir_vring_count(&vr, false, &at, 9), 2);
 	for (int i = 0; i < 2; i++) {
-		TEST_ASSERT(weir_vring_has(&at));
-		TEST_EQ(weir_vring_take(&vr, &at, 0, iov, MAX_IOV, &chain, &len), 1);
+		TEST_ASSERT(weir_vring_has(&vr, false, &at));
+		TEST_EQ(weir_vring_take(&vr, false, &at, 0, iov, MAX_IOV, &chain, &len),
+			1);
 		TEST_EQ(chain.id, 3);
 		TEST_EQ(chain.nr, 1);
-		weir_vring_use(&vr, chain, 0);
-		weir_vring_next(&at, chain);
+		weir_vring_use(&vr, false, chain, 0);
+		weir_vring_next(&vr, false, &at, chain);
 	}
-	TEST_ASSERT(!weir_vring_has(&at));
+	TEST_ASSERT(!weir_vring_has(&vr, false, &at));
 	TEST_EQ(vr.last_avail, 0);
 	weir_vring_close(&vr, &at);
 	TEST_EQ(vr.last_avail, 2);
 	TEST_EQ(weir_vring_unpublished(&vr), 2);
-	weir_vring_publish(&vr, 1);
+	weir_vring_publish(&vr, false, 1);
 	weir_vring_rewind(&vr);
 	TEST_EQ(vr.last_avail, 1);
 	TEST_EQ(weir_vring_unpublished(&vr), 0);
@@ -349,15 +350,15 @@ avail_too_far_is_a_fault(void)
 	TEST_EQ(ring_make(), 0);
 	vr.last_avail = 65530;
 	vr.avail->idx = 65530;
-	TEST_EQ(weir_vring_open(&vr, &at), 0);
-	TEST_ASSERT(!weir_vring_has(&at));
+	TEST_EQ(weir_vring_open(&vr, false, &at), 0);
+	TEST_ASSERT(!weir_vring_has(&vr, false, &at));
 	vr.avail->idx = (uint16_t)(65530 + SIZE);
-	TEST_EQ(weir_vring_open(&vr, &at), 0);
-	TEST_EQ(weir_vring_count(&at, UINT16_MAX), SIZE);
+	TEST_EQ(weir_vring_open(&vr, false, &at), 0);
+	TEST_EQ(weir_vring_count(&vr, false, &at, UINT16_MAX), SIZE);
 	vr.avail->idx = (uint16_t)(65530 + SIZE + 1);
-	TEST_EQ(weir_vring_open(&vr, &at), -WEIR_VRING_AVAIL_IDX);
+	TEST_EQ(weir_vring_open(&vr, false, &at), -WEIR_VRING_AVAIL_IDX);
 	vr.avail->idx = 65529;
-	TEST_EQ(weir_vring_open(&vr, &at), -WEIR_VRING_AVAIL_IDX);
+	TEST_EQ(weir_vring_open(&vr, false, &at), -WEIR_VRING_AVAIL_IDX);
 	ring_free();
 	return TEST_OK;
 }
@@ -369,25 +370,25 @@ call_as_the_guest_wishes(void)
 
 	TEST_EQ(ring_make(), 0);
 	vr.avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
-	TEST_ASSERT(!weir_vring_want_call(&vr));
+	TEST_ASSERT(!weir_vring_want_call(&vr, false));
 	vr.avail->flags = 0;
-	TEST_ASSERT(weir_vring_want_call(&vr));
+	TEST_ASSERT(weir_vring_want_call(&vr, false));
 
 	a.event_idx = true;
 	TEST_EQ(weir_vring_init(&vr, gmem, &a), 0);
 	TEST_EQ(vr.used->flags, 0);
 	/* the first time nothing is known of what the guest saw */
 	vr.avail->ring[SIZE] = 100;
-	weir_vring_publish(&vr, 1);
-	TEST_ASSERT(weir_vring_want_call(&vr));
+	weir_vring_publish(&vr, false, 1);
+	TEST_ASSERT(weir_vring_want_call(&vr, false));
 	/* asks to be called when entry 3 is used */
 	vr.avail->ring[SIZE] = 3;
-	weir_vring_publish(&vr, 2);
-	TEST_ASSERT(!weir_vring_want_call(&vr));
-	weir_vring_publish(&vr, 1);
-	TEST_ASSERT(weir_vring_want_call(&vr));
-	weir_vring_publish(&vr, 1);
-	TEST_ASSERT(!weir_vring_want_call(&vr));
+	weir_vring_publish(&vr, false, 2);
+	TEST_ASSERT(!weir_vring_want_call(&vr, false));
+	weir_vring_publish(&vr, false, 1);
+	TEST_ASSERT(weir_vring_want_call(&vr, false));
+	weir_vring_publish(&vr, false, 1);
+	TEST_ASSERT(!weir_vring_want_call(&vr, false));
 	ring_free();
 	return TEST_OK;
 }
@@ -396,13 +397,13 @@ static enum test_result
 used_entries_hidden_until_published(void)
 {
 	TEST_EQ(ring_make(), 0);
-	weir_vring_use(&vr, (struct weir_chain){ 3, 1 }, 100);
-	weir_vring_use(&vr, (struct weir_chain){ 1, 1 }, 200);
+	weir_vring_use(&vr, false, (struct weir_chain){ 3, 1 }, 100);
+	weir_vring_use(&vr, false, (struct weir_chain){ 1, 1 }, 200);
 	TEST_EQ(vr.used->idx, 0);
-	weir_vring_publish(&vr, 1);
+	weir_vring_publish(&vr, false, 1);
 	TEST_EQ(vr.used->idx, 1);
 	TEST_EQ(vr.used->ring[0].id, 3);
-	weir_vring_publish(&vr, 1);
+	weir_vring_publish(&vr, false, 1);
 	TEST_EQ(vr.used->ring[1].len, 200);
 	ring_free();
 	return TEST_OK;

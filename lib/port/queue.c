@@ -14,7 +14,7 @@
 void
 queue_call(struct weir_queue *q)
 {
-	if (q->call_fd < 0 || !weir_vring_want_call(&q->vr))
+	if (q->call_fd < 0 || !weir_vring_want_call(&q->vr, q->vr.packed))
 		return;
 	stat_add(&q->stats.calls, 1);
 	/* full only if 2^64 - 2 interrupts wait: the guest will not miss one */

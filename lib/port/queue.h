@@ -30,7 +30,7 @@
 
 #include "weir_copy.h"
 #include "weir_epoch.h"
-#include "weir_vring.h"
+#include "weir_vring_ops.h"
 
 /* Longest frame that is carried: a 64 KiB TSO frame and its Ethernet header. */
 #define QUEUE_MAX_FRAME (65536u + 64u)

@@ -109,7 +109,8 @@ rx_one(struct weir_queue *q, const struct weir_vring_at *at, struct rte_mbuf *m,
 	int ret;
 
 	*seq = 0;
-	ret = weir_vring_take(&q->vr, at, 0, q->iov, q->max_iov, chain, &len);
+	ret = weir_vring_take(&q->vr, q->vr.packed, at, 0, q->iov, q->max_iov, chain,
+			      &len);
 	if (__builtin_expect(ret < 0, 0)) {
 		queue_break(q, -ret);
 		return RX_BROKEN;
@@ -144,14 +145,14 @@ rx_burst_cpu(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **p
 	uint16_t got = 0, taken;
 	uint64_t seq;
 
-	n = weir_vring_count(at, n);
+	n = weir_vring_count(&q->vr, q->vr.packed, at, n);
 	if (n == 0)
 		return 0;
 	if (rte_pktmbuf_alloc_bulk(q->pool, pkts, n) != 0) {
 		stat_add(&q->stats.no_mbuf, 1);
 		return 0;
 	}
-	for (taken = 0; taken < n && weir_vring_has(at); taken++) {
+	for (taken = 0; taken < n && weir_vring_has(&q->vr, q->vr.packed, at); taken++) {
 		enum rx_result r = rx_one(q, at, pkts[got], &hdr, &chain, &seq);
 
 		if (r == RX_BROKEN)
@@ -160,8 +161,8 @@ rx_burst_cpu(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **p
 			stat_add(&q->stats.no_mbuf, 1);
 			break;
 		}
-		weir_vring_next(at, chain);
-		weir_vring_use(&q->vr, chain, 0);
+		weir_vring_next(&q->vr, q->vr.packed, at, chain);
+		weir_vring_use(&q->vr, q->vr.packed, chain, 0);
 		if (r == RX_DROPPED)
 			stat_add(&q->stats.dropped, 1);
 		else
@@ -169,7 +170,7 @@ rx_burst_cpu(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **p
 	}
 	weir_vring_close(&q->vr, at);
 	if (taken != 0) {
-		weir_vring_publish(&q->vr, taken);
+		weir_vring_publish(&q->vr, q->vr.packed, taken);
 		queue_call(q);
 	}
 	rte_pktmbuf_free_bulk(&pkts[got], (unsigned int)(n - got));
@@ -186,7 +187,7 @@ rx_submit(struct weir_queue *q, struct weir_vring_at *at, uint16_t n)
 	if (n > room)
 		n = (uint16_t)room;
 	weir_copy_lock(q->chan);
-	for (taken = 0; taken < n && weir_vring_has(at); taken++) {
+	for (taken = 0; taken < n && weir_vring_has(&q->vr, q->vr.packed, at); taken++) {
 		struct queue_pkt *p = &q->win[head & q->win_mask];
 		struct weir_chain chain;
 		enum rx_result r;
@@ -205,8 +206,8 @@ rx_submit(struct weir_queue *q, struct weir_vring_at *at, uint16_t n)
 		if (r == RX_DROPPED)
 			stat_add(&q->stats.dropped, 1);
 		p->nr_used = 1;
-		weir_vring_next(at, chain);
-		weir_vring_use(&q->vr, chain, 0);
+		weir_vring_next(&q->vr, q->vr.packed, at, chain);
+		weir_vring_use(&q->vr, q->vr.packed, chain, 0);
 		head++;
 	}
 	weir_copy_kick(q->chan);
@@ -241,7 +242,7 @@ rx_collect(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 	}
 	atomic_store_explicit(&q->win_tail, tail, memory_order_relaxed);
 	if (used != 0) {
-		weir_vring_publish(&q->vr, used);
+		weir_vring_publish(&q->vr, q->vr.packed, used);
 		queue_call(q);
 	}
 	return got;
@@ -253,7 +254,7 @@ rx_burst_dma(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **p
 {
 	uint16_t got = rx_collect(q, pkts, n);
 
-	if (weir_vring_has(at)) {
+	if (weir_vring_has(&q->vr, q->vr.packed, at)) {
 		rx_submit(q, at, n);
 		/* an engine that copies at once is over already */
 		got = (uint16_t)(got + rx_collect(q, pkts + got, (uint16_t)(n - got)));
@@ -270,7 +271,7 @@ queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 
 	if (__builtin_expect(!queue_enter(q), 0))
 		return 0;
-	ret = weir_vring_open(&q->vr, &at);
+	ret = weir_vring_open(&q->vr, q->vr.packed, &at);
 	if (__builtin_expect(ret < 0, 0))
 		queue_break(q, -ret);
 	else if (q->chan != NULL)

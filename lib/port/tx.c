@@ -38,12 +38,13 @@ room_take(struct weir_queue *q, uint64_t need, struct weir_vring_at *at,
 	*room = (struct room){ 0 };
 	while (have < need) {
 		/* a ring that is full will not offer more */
-		ret = (uint16_t)(at->pos - before.pos) > vr->mask ? -EMSGSIZE : -ENOBUFS;
-		if (!weir_vring_has(at))
+		ret = before.left - at->left == (int)vr->size ? -EMSGSIZE : -ENOBUFS;
+		if (!weir_vring_has(&q->vr, q->vr.packed, at))
 			goto err_untake;
 		/* chains before this one may have filled the scratch to its end */
-		nr = weir_vring_take(vr, at, VRING_DESC_F_WRITE, &q->iov[room->nr_iov],
-				     q->max_iov - room->nr_iov, &chain, &len);
+		nr = weir_vring_take(vr, vr->packed, at, VRING_DESC_F_WRITE,
+				     &q->iov[room->nr_iov], q->max_iov - room->nr_iov,
+				     &chain, &len);
 		if (__builtin_expect(nr < 0, 0)) {
 			queue_break(q, -nr);
 			ret = -EPROTO;
@@ -52,8 +53,9 @@ room_take(struct weir_queue *q, uint64_t need, struct weir_vring_at *at,
 		ret = -EMSGSIZE;
 		if (!q->mergeable && len < need)
 			goto err_untake;
-		weir_vring_use(vr, chain, (uint32_t)RTE_MIN(len, need - have));
-		weir_vring_next(at, chain);
+		weir_vring_use(vr, vr->packed, chain,
+			       (uint32_t)RTE_MIN(len, need - have));
+		weir_vring_next(&q->vr, q->vr.packed, at, chain);
 		have += len;
 		room->nr_iov += (unsigned int)nr;
 		room->nr_heads++;
@@ -130,7 +132,7 @@ tx_burst_cpu(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n,
 	weir_vring_close(&q->vr, at);
 	used = weir_vring_unpublished(&q->vr);
 	if (used != 0) {
-		weir_vring_publish(&q->vr, used);
+		weir_vring_publish(&q->vr, q->vr.packed, used);
 		queue_call(q);
 	}
 	rte_pktmbuf_free_bulk(pkts, i);
@@ -193,7 +195,7 @@ queue_collect_tx(struct weir_queue *q)
 	}
 	atomic_store_explicit(&q->win_tail, tail, memory_order_relaxed);
 	if (used != 0) {
-		weir_vring_publish(&q->vr, used);
+		weir_vring_publish(&q->vr, q->vr.packed, used);
 		queue_call(q);
 	}
 	rte_pktmbuf_free_bulk(done, nr);
@@ -220,7 +222,7 @@ queue_tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 		return 0;
 	if (q->chan != NULL)
 		queue_collect_tx(q);
-	ret = weir_vring_open(&q->vr, &at);
+	ret = weir_vring_open(&q->vr, q->vr.packed, &at);
 	if (__builtin_expect(ret < 0, 0))
 		queue_break(q, -ret);
 	else if (q->chan == NULL)

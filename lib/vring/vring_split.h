@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRING_SPLIT_H
+#define VRING_SPLIT_H
+/*
+ * The operations of weir_vring_ops.h on a split ring. Places are running numbers
+ * of entries of the available ring.
+ */
+#include "weir_vring.h"
+
+static inline int
+vring_split_open(const struct weir_vring *vr, struct weir_vring_at *at)
+{
+	uint16_t idx = __atomic_load_n(&vr->avail->idx, __ATOMIC_ACQUIRE);
+
+	at->pos = vr->last_avail;
+	at->left = (uint16_t)(idx - vr->last_avail);
+	return __builtin_expect(at->left > vr->mask + 1, 0) ? -WEIR_VRING_AVAIL_IDX : 0;
+}
+
+static inline bool
+vring_split_has(const struct weir_vring_at *at)
+{
+	return at->left != 0;
+}
+
+static inline uint16_t
+vring_split_count(const struct weir_vring_at *at, uint16_t max)
+{
+	return at->left < max ? at->left : max;
+}
+
+/* The slow half of vring_split_take(), for chains of every shape. */
+int vring_split_gather(struct weir_vring *vr, uint16_t head, uint16_t dir,
+		       struct weir_iov *iov, unsigned int max, uint64_t *len);
+
+static inline int
+vring_split_take(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
+		 struct weir_iov *iov, unsigned int max, struct weir_chain *chain,
+		 uint64_t *len)
+{
+	uint16_t head =
+		__atomic_load_n(&vr->avail->ring[at->pos & vr->mask], __ATOMIC_RELAXED);
+	struct vring_desc d;
+
+	*chain = (struct weir_chain){ head, 1 };
+	if (__builtin_expect(head > vr->mask, 0))
+		return -WEIR_VRING_HEAD;
+	d = *(volatile struct vring_desc *)&vr->desc[head];
+	if (__builtin_expect(d.flags == dir && d.len != 0 && max != 0, 1)) {
+		iov->len = d.len;
+		iov->hva = weir_gmem_translate(vr->gmem, (struct weir_gpa){ d.addr },
+					       &iov->len, &iov->iova, &vr->hint);
+		*len = d.len;
+		if (__builtin_expect(iov->hva != NULL && iov->len == d.len, 1))
+			return 1;
+	}
+	return vring_split_gather(vr, head, dir, iov, max, len);
+}
+
+static inline void
+vring_split_next(struct weir_vring_at *at, struct weir_chain chain)
+{
+	at->pos = (uint16_t)(at->pos + chain.nr);
+	at->left = (uint16_t)(at->left - chain.nr);
+}
+
+static inline void
+vring_split_use(struct weir_vring *vr, struct weir_chain chain, uint32_t len)
+{
+	struct vring_used_elem *e = &vr->used->ring[vr->used_next & vr->mask];
+
+	e->id = chain.id;
+	e->len = len;
+	vr->used_next++;
+}
+
+static inline void
+vring_split_publish(struct weir_vring *vr, uint16_t n)
+{
+	vr->used_idx = (uint16_t)(vr->used_idx + n);
+	__atomic_store_n(&vr->used->idx, vr->used_idx, __ATOMIC_RELEASE);
+}
+
+/* VIRTIO 1.3, 2.7.7 and 2.7.10. */
+static inline bool
+vring_split_want_call(struct weir_vring *vr)
+{
+	uint16_t event, old = vr->call_idx;
+
+	if (!vr->event_idx)
+		return (__atomic_load_n(&vr->avail->flags, __ATOMIC_RELAXED) &
+			VRING_AVAIL_F_NO_INTERRUPT) == 0;
+	event = __atomic_load_n(&vr->avail->ring[vr->mask + 1], __ATOMIC_RELAXED);
+	vr->call_idx = vr->used_idx;
+	if (__builtin_expect(vr->call_any, 0)) {
+		vr->call_any = false;
+		return true;
+	}
+	return vring_need_event(event, vr->used_idx, old);
+}
+
+#endif /* VRING_SPLIT_H */

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include "vring_walk.h"
+
+#define DESC_LEN 16u
+
+_Static_assert(sizeof(struct vring_desc) == DESC_LEN &&
+		       sizeof(struct vring_packed_desc) == DESC_LEN,
+	       "a descriptor is 16 bytes in either format");
+
+int
+vring_walk_add(struct weir_vring *vr, struct vring_walk *w, uint64_t gpa, uint32_t len,
+	       uint16_t flags)
+{
+	uint64_t left = len, end;
+
+	if ((flags & VRING_DESC_F_WRITE) != w->dir)
+		return -WEIR_VRING_DIRECTION;
+	if (__builtin_add_overflow(gpa, left, &end))
+		return -WEIR_VRING_ADDRESS;
+	while (left != 0) {
+		struct weir_iov *v = &w->iov[w->nr];
+
+		if (w->nr == w->max)
+			return -WEIR_VRING_CHAIN_TOO_LONG;
+		v->len = left;
+		v->hva = weir_gmem_translate(vr->gmem, (struct weir_gpa){ gpa }, &v->len,
+					     &v->iova, &vr->hint);
+		if (v->hva == NULL)
+			return -WEIR_VRING_ADDRESS;
+		gpa += v->len;
+		left -= v->len;
+		w->nr++;
+	}
+	w->len += len;
+	w->empty |= len == 0;
+	return 0;
+}
+
+int
+vring_walk_table(uint64_t gpa, uint32_t len)
+{
+	uint64_t last;
+
+	if (len == 0 || len % DESC_LEN != 0 ||
+	    __builtin_add_overflow(gpa, (uint64_t)len - 1, &last))
+		return -WEIR_VRING_INDIRECT_TABLE;
+	return (int)(len / DESC_LEN);
+}
+
+int
+vring_walk_read(struct weir_vring *vr, uint64_t gpa, void *desc)
+{
+	uint64_t done = 0, iova;
+
+	while (done < DESC_LEN) {
+		uint64_t len = DESC_LEN - done;
+		void *p = weir_gmem_translate(vr->gmem, (struct weir_gpa){ gpa + done },
+					      &len, &iova, &vr->hint);
+
+		if (p == NULL)
+			return -WEIR_VRING_INDIRECT_TABLE;
+		memcpy((char *)desc + done, p, len);
+		done += len;
+	}
+	/* the compiler may not go back to shared memory for a second look */
+	__asm__ volatile("" : : : "memory");
+	return 0;
+}
+
+int
+vring_walk_end(const struct vring_walk *w, uint64_t *len)
+{
+	if (w->empty && w->dir != 0)
+		return -WEIR_VRING_EMPTY;
+	*len = w->len;
+	return (int)w->nr;
+}

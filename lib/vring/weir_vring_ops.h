@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_VRING_OPS_H
+#define WEIR_VRING_OPS_H
+/**
+ * @file
+ * What a burst does to a virtqueue, one set of operations for both formats.
+ *
+ *     weir_vring_open(vr, packed, &at);
+ *     while (weir_vring_has(vr, packed, &at)) {
+ *             nr = weir_vring_take(vr, packed, &at, dir, iov, max, &chain, &len);
+ *             ... nr < 0: the ring is broken; else use the pieces ...
+ *             weir_vring_use(vr, packed, chain, bytes_written);
+ *             weir_vring_next(vr, packed, &at, chain);
+ *     }
+ *     weir_vring_close(vr, &at);
+ *     weir_vring_publish(vr, packed, n);        now, or when copies are done
+ *     if (weir_vring_want_call(vr, packed))
+ *             ... interrupt the guest ...
+ *
+ * @p packed is the ring's own. Where the compiler knows it, as in a burst
+ * function that is made for one format, nothing is left of the choice.
+ *
+ * Data plane, all of it. One thread at a time.
+ */
+#include "vring_packed.h"
+#include "vring_split.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Look what the guest offers, before a burst.
+ *
+ * @return 0; -WEIR_VRING_AVAIL_IDX.
+ */
+static inline int
+weir_vring_open(const struct weir_vring *vr, bool packed, struct weir_vring_at *at)
+{
+	return packed ? vring_packed_open(vr, at) : vring_split_open(vr, at);
+}
+
+/** True if there is a chain at @p at. */
+static inline bool
+weir_vring_has(const struct weir_vring *vr, bool packed, struct weir_vring_at *at)
+{
+	return packed ? vring_packed_has(vr, at) : vring_split_has(at);
+}
+
+/** At least as many as there are chains from @p at on, up to @p max. */
+static inline uint16_t
+weir_vring_count(const struct weir_vring *vr, bool packed, const struct weir_vring_at *at,
+		 uint16_t max)
+{
+	return packed ? vring_packed_count(vr, at, max) : vring_split_count(at, max);
+}
+
+/**
+ * Take the chain at @p at, of which weir_vring_has() has just been true.
+ *
+ * Neither @p at nor the ring move: see weir_vring_next().
+ *
+ * @param dir    VRING_DESC_F_WRITE: the device writes it; 0: reads it.
+ * @param iov    Room for @p max pieces.
+ * @param chain  Written on success.
+ * @param len    Bytes of the whole chain, written on success.
+ * @return pieces, none of length 0, up to @p max; 0: an empty chain, which only
+ *         one to be read can be; or a negated enum weir_vring_fault.
+ */
+static inline int
+weir_vring_take(struct weir_vring *vr, bool packed, const struct weir_vring_at *at,
+		uint16_t dir, struct weir_iov *iov, unsigned int max,
+		struct weir_chain *chain, uint64_t *len)
+{
+	return packed ? vring_packed_take(vr, at, dir, iov, max, chain, len)
+		      : vring_split_take(vr, at, dir, iov, max, chain, len);
+}
+
+/** Go on behind a chain. */
+static inline void
+weir_vring_next(const struct weir_vring *vr, bool packed, struct weir_vring_at *at,
+		struct weir_chain chain)
+{
+	if (packed)
+		vring_packed_next(vr, at, chain);
+	else
+		vring_split_next(at, chain);
+}
+
+/** What was passed is taken: the next burst begins at @p at. */
+static inline void
+weir_vring_close(struct weir_vring *vr, const struct weir_vring_at *at)
+{
+	vr->last_avail = at->pos;
+}
+
+/** Note the next used entry; the guest does not see it yet. */
+static inline void
+weir_vring_use(struct weir_vring *vr, bool packed, struct weir_chain chain, uint32_t len)
+{
+	if (packed)
+		vring_packed_use(vr, chain, len);
+	else
+		vring_split_use(vr, chain, len);
+}
+
+/** Used entries that were noted and not published. */
+static inline uint16_t
+weir_vring_unpublished(const struct weir_vring *vr)
+{
+	return (uint16_t)(vr->used_next - vr->used_idx);
+}
+
+/** Let the guest see @p n more used entries. */
+static inline void
+weir_vring_publish(struct weir_vring *vr, bool packed, uint16_t n)
+{
+	if (packed)
+		vring_packed_publish(vr, n);
+	else
+		vring_split_publish(vr, n);
+}
+
+/**
+ * True if the guest wants to be called for what was published since the last
+ * call. Contains a full fence.
+ */
+static inline bool
+weir_vring_want_call(struct weir_vring *vr, bool packed)
+{
+	/* what was published must be visible before the guest's wish is read */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return packed ? vring_packed_want_call(vr) : vring_split_want_call(vr);
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* WEIR_VRING_OPS_H */
