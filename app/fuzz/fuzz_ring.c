@@ -311,6 +311,7 @@ queue_conf(struct weir_queue *q, const struct conf *c)
 {
 	q->mergeable = (c->flags & CONF_MERGEABLE) != 0;
 	q->hdr_len = (c->flags2 & CONF_SHORT_HDR) != 0 && !q->mergeable ? 10 : 12;
+	q->rx_offload = (c->flags & CONF_CSUM) != 0;
 	q->guest_csum = (c->flags & CONF_CSUM) != 0;
 	q->guest_tso4 = (c->flags & CONF_TSO) != 0;
 	q->guest_tso6 = q->guest_tso4;

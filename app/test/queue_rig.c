@@ -237,7 +237,7 @@ rig_start(struct rig *r, const struct rig_conf *conf)
 	rte_spinlock_init(&r->q.lock);
 	if (conf->dma)
 		engine_open(r);
-	ret = queue_alloc(&r->q, conf->size);
+	ret = queue_alloc(&r->q, conf->size, false);
 	if (ret == 0)
 		ret = rig_ring(r, 0, false);
 	if (ret == 0)

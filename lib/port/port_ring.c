@@ -79,6 +79,9 @@ queue_features(struct port_ring *r, uint64_t features)
 	r->q.hdr_len = (features & (mrg | v1)) != 0
 			       ? sizeof(struct virtio_net_hdr_mrg_rxbuf)
 			       : sizeof(struct virtio_net_hdr);
+	r->q.rx_offload = (features & (UINT64_C(1) << VIRTIO_NET_F_CSUM |
+				       UINT64_C(1) << VIRTIO_NET_F_HOST_TSO4 |
+				       UINT64_C(1) << VIRTIO_NET_F_HOST_TSO6)) != 0;
 	r->q.guest_csum = (features & UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM) != 0;
 	r->q.guest_tso4 = (features & UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO4) != 0;
 	r->q.guest_tso6 = (features & UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO6) != 0;
@@ -110,7 +113,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	};
 	int ret;
 
-	ret = queue_alloc(&r->q, want->num);
+	ret = queue_alloc(&r->q, want->num, false);
 	if (ret == 0)
 		ret = weir_vring_init(&r->q.vr, p->gmem, &addr);
 	if (ret == 0)

@@ -30,41 +30,71 @@ queue_break(struct weir_queue *q, int fault)
 }
 
 int
-queue_alloc(struct weir_queue *q, uint32_t size)
+queue_alloc(struct weir_queue *q, uint32_t size, bool packed)
 {
-	uint32_t max_iov = RTE_MIN(size, WEIR_VRING_MAX_CHAIN) + IOV_SLACK;
-	struct weir_iov *iov = weir_calloc(max_iov, sizeof(*iov));
+	/* a packed ring's indirect tables may be longer than the ring */
+	uint32_t max_chain = packed ? WEIR_VRING_MAX_CHAIN
+				    : RTE_MIN(size, (uint32_t)WEIR_VRING_MAX_CHAIN);
+	uint32_t nr_used = weir_vring_shadow_size(size);
+	struct weir_vring_used *shadow = NULL;
 	struct queue_pkt *win = NULL;
+	struct weir_iov *iov;
 
+	iov = weir_calloc(max_chain + IOV_SLACK, sizeof(*iov));
 	if (iov == NULL)
 		return -ENOMEM;
+	if (packed) {
+		shadow = weir_calloc(nr_used, sizeof(*shadow));
+		if (shadow == NULL)
+			goto err_iov;
+	}
 	if (q->chan != NULL) {
-		win = weir_calloc(size, sizeof(*win));
-		if (win == NULL) {
-			free(iov);
-			return -ENOMEM;
-		}
+		win = weir_calloc(nr_used, sizeof(*win));
+		if (win == NULL)
+			goto err_shadow;
 	}
 	queue_free(q);
 	q->iov = iov;
-	q->max_iov = max_iov;
+	q->max_iov = max_chain + IOV_SLACK;
+	q->shadow = shadow;
 	q->win = win;
-	q->win_mask = size - 1;
+	q->win_mask = nr_used - 1;
 	return 0;
+
+err_shadow:
+	free(shadow);
+err_iov:
+	free(iov);
+	return -ENOMEM;
 }
 
 void
 queue_free(struct weir_queue *q)
 {
 	free(q->iov);
+	free(q->shadow);
 	free(q->win);
 	q->iov = NULL;
+	q->shadow = NULL;
 	q->win = NULL;
+}
+
+static unsigned int
+queue_mode(const struct weir_queue *q)
+{
+	bool rx = q->pool != NULL;
+
+	return (q->vr.packed ? QUEUE_PACKED : 0) | (q->chan != NULL ? QUEUE_CHAN : 0) |
+	       (rx && q->rx_offload ? QUEUE_OFFLOAD : 0) |
+	       (!rx && q->mergeable ? QUEUE_MERGE : 0) |
+	       (q->hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf) ? QUEUE_HDR12 : 0);
 }
 
 void
 queue_start(struct weir_queue *q)
 {
+	q->mode = queue_mode(q);
+	q->burst = q->pool != NULL ? queue_rx_select(q->mode) : queue_tx_select(q->mode);
 	atomic_store(&q->fault, WEIR_VRING_OK);
 	atomic_store(&q->live, true);
 }

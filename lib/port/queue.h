@@ -35,6 +35,22 @@
 /* Longest frame that is carried: a 64 KiB TSO frame and its Ethernet header. */
 #define QUEUE_MAX_FRAME (65536u + 64u)
 
+/*
+ * What a burst function is made for: what was negotiated and how the queue
+ * copies, fixed while a ring runs. There is one function for each mode with
+ * QUEUE_HDR12 and one for all others, all of one source; see rx.c and tx.c.
+ */
+#define QUEUE_PACKED 1u	  /* VIRTIO_F_RING_PACKED */
+#define QUEUE_CHAN 2u	  /* with a DMA channel */
+#define QUEUE_MERGE 4u	  /* tx: VIRTIO_NET_F_MRG_RXBUF */
+#define QUEUE_OFFLOAD 4u  /* rx: frames may come with offloads */
+#define QUEUE_HDR12 8u	  /* virtio_net_hdr with num_buffers, all but old guests' */
+#define QUEUE_NR_MODES 8u /* with QUEUE_HDR12 */
+
+struct weir_queue;
+typedef uint16_t (*queue_burst_t)(struct weir_queue *q, struct rte_mbuf **pkts,
+				  uint16_t n);
+
 /* Written by whoever is inside, read by anyone: plain adds, untorn. */
 struct queue_stats {
 	_Atomic uint64_t packets;
@@ -68,6 +84,7 @@ struct weir_queue {
 	_Atomic int fault; /* enum weir_vring_fault, with live cleared */
 	uint8_t hdr_len;   /* virtio_net_hdr: 10, or 12 with num_buffers */
 	bool mergeable;	   /* VIRTIO_NET_F_MRG_RXBUF */
+	bool rx_offload;   /* rx: the guest may leave checksums, segmentation to us */
 	bool guest_csum;   /* tx: the guest takes partial checksums */
 	bool guest_tso4;   /* tx: ... and frames to be segmented, over IPv4 */
 	bool guest_tso6;   /* tx: ... over IPv6 */
@@ -77,9 +94,12 @@ struct weir_queue {
 	bool legacy_flags; /* rx: offload flags as of old, RTE_MBUF_F_TX_* */
 	int call_fd;	   /* -1: the guest polls */
 	struct weir_vring vr;
+	queue_burst_t burst;	  /* for mode; called from inside */
+	unsigned int mode;	  /* QUEUE_*, set by queue_start() */
 	struct rte_mempool *pool; /* rx */
 	struct weir_iov *iov;	  /* scratch: the pieces of one packet */
 	uint32_t max_iov;
+	struct weir_vring_used *shadow; /* packed: for the ring */
 
 	/* with a channel only */
 	struct weir_copy_chan *chan;
@@ -149,12 +169,12 @@ void queue_collect_idle(struct weir_queue *q);
 
 /* Control thread: allocate what a ring of @p size entries needs.
  * 0; -ENOMEM, and nothing has changed. */
-int queue_alloc(struct weir_queue *q, uint32_t size);
+int queue_alloc(struct weir_queue *q, uint32_t size, bool packed);
 
 /* Control thread: free it. Not live. */
 void queue_free(struct weir_queue *q);
 
-/* Control thread: let the lcore in. */
+/* Control thread: let the lcore in, to the burst function for what was set. */
 void queue_start(struct weir_queue *q);
 
 /*
@@ -169,5 +189,11 @@ int queue_stop(struct weir_queue *q, uint64_t timeout_us);
 
 uint16_t queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n);
 uint16_t queue_tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n);
+
+/* The burst function for a mode; the one for any, which looks at q->mode. */
+queue_burst_t queue_rx_select(unsigned int mode);
+queue_burst_t queue_tx_select(unsigned int mode);
+uint16_t queue_rx_any(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n);
+uint16_t queue_tx_any(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n);
 
 #endif /* WEIR_PORT_QUEUE_H */

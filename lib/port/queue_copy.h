@@ -3,11 +3,19 @@
 #define WEIR_PORT_QUEUE_COPY_H
 /*
  * Between an mbuf and the pieces of a packet in guest memory, either way. Always
- * inlined, so that the direction costs nothing.
+ * inlined, so that the direction and the queue's mode cost nothing.
  */
 #include <rte_memcpy.h>
 
 #include "queue.h"
+
+/* Bytes of the header before each packet. */
+static __rte_always_inline uint32_t
+queue_hdr_len(const struct weir_queue *q, unsigned int mode)
+{
+	return (mode & QUEUE_HDR12) != 0 ? sizeof(struct virtio_net_hdr_mrg_rxbuf)
+					 : q->hdr_len;
+}
 
 /* Where the next byte of the packet is: a piece and an offset in it. */
 struct cursor {
@@ -29,9 +37,9 @@ cursor_skip(struct cursor *c, uint64_t n)
  * Copy n bytes that are contiguous on both sides: by DMA if there is a channel
  * that takes them. @return the copy's number; 0: it is done.
  */
-static inline uint64_t
-copy_piece(struct weir_queue *q, const struct cursor *c, const struct rte_mbuf *m,
-	   uint32_t off, uint32_t n, bool to_guest)
+static __rte_always_inline uint64_t
+copy_piece(struct weir_queue *q, unsigned int mode, const struct cursor *c,
+	   const struct rte_mbuf *m, uint32_t off, uint32_t n, bool to_guest)
 {
 	char *guest = (char *)c->v->hva + c->off;
 	char *host = rte_pktmbuf_mtod_offset(m, char *, off);
@@ -39,7 +47,8 @@ copy_piece(struct weir_queue *q, const struct cursor *c, const struct rte_mbuf *
 	uint64_t host_iova = rte_mbuf_data_iova(m) + off;
 	bool taken;
 
-	if (q->chan != NULL && n >= q->threshold && weir_copy_room(q->chan) != 0) {
+	if ((mode & QUEUE_CHAN) != 0 && n >= q->threshold &&
+	    weir_copy_room(q->chan) != 0) {
 		taken = to_guest ? weir_copy_submit(q->chan, guest, guest_iova, host,
 						    host_iova, n)
 				 : weir_copy_submit(q->chan, host, host_iova, guest,
@@ -61,9 +70,9 @@ copy_piece(struct weir_queue *q, const struct cursor *c, const struct rte_mbuf *
  * Copy a whole packet, from the cursor on. The mbuf's lengths say how much; the
  * pieces hold at least that. @return its last DMA copy's number, 0: none.
  */
-static inline uint64_t
-copy_packet(struct weir_queue *q, struct cursor *c, const struct rte_mbuf *m,
-	    bool to_guest)
+static __rte_always_inline uint64_t
+copy_packet(struct weir_queue *q, unsigned int mode, struct cursor *c,
+	    const struct rte_mbuf *m, bool to_guest)
 {
 	uint64_t last = 0;
 
@@ -73,7 +82,7 @@ copy_packet(struct weir_queue *q, struct cursor *c, const struct rte_mbuf *m,
 		while (off != m->data_len) {
 			uint32_t n = (uint32_t)RTE_MIN((uint64_t)(m->data_len - off),
 						       c->v->len - c->off);
-			uint64_t seq = copy_piece(q, c, m, off, n, to_guest);
+			uint64_t seq = copy_piece(q, mode, c, m, off, n, to_guest);
 
 			if (seq != 0)
 				last = seq;

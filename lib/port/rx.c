@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Guest to host: chains of the guest's transmit queue into mbufs.
+ *
+ * What is `always_inline` here is a template: `mode` is a constant where it is
+ * called from a burst function made for one mode, and the choices fall away.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,15 +16,17 @@
 #include "queue.h"
 #include "queue_copy.h"
 
-static inline void
-get_header(struct weir_queue *q, struct cursor *c, struct virtio_net_hdr *h)
+static __rte_always_inline void
+get_header(struct weir_queue *q, unsigned int mode, struct cursor *c,
+	   struct virtio_net_hdr *h)
 {
 	char buf[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
+	const uint32_t hdr_len = queue_hdr_len(q, mode);
 	uint32_t got = 0;
 
-	while (got != q->hdr_len) {
-		uint32_t n = (uint32_t)RTE_MIN((uint64_t)(q->hdr_len - got),
-					       c->v->len - c->off);
+	while (got != hdr_len) {
+		uint32_t n =
+			(uint32_t)RTE_MIN((uint64_t)(hdr_len - got), c->v->len - c->off);
 
 		memcpy(buf + got, (const char *)c->v->hva + c->off, n);
 		cursor_skip(c, n);
@@ -100,60 +105,65 @@ enum rx_result {
 	RX_BROKEN,  /* the ring */
 };
 
-static inline enum rx_result
-rx_one(struct weir_queue *q, const struct weir_vring_at *at, struct rte_mbuf *m,
-       struct virtio_net_hdr *hdr, struct weir_chain *chain, uint64_t *seq)
+static __rte_always_inline enum rx_result
+rx_one(struct weir_queue *q, unsigned int mode, const struct weir_vring_at *at,
+       struct rte_mbuf *m, struct virtio_net_hdr *hdr, struct weir_chain *chain,
+       uint64_t *seq)
 {
+	const uint32_t hdr_len = queue_hdr_len(q, mode);
 	struct cursor c = { .v = q->iov };
 	uint64_t len;
 	int ret;
 
 	*seq = 0;
-	ret = weir_vring_take(&q->vr, q->vr.packed, at, 0, q->iov, q->max_iov, chain,
-			      &len);
+	ret = weir_vring_take(&q->vr, mode & QUEUE_PACKED, at, 0, q->iov, q->max_iov,
+			      chain, &len);
 	if (__builtin_expect(ret < 0, 0)) {
 		queue_break(q, -ret);
 		return RX_BROKEN;
 	}
-	if (len < q->hdr_len + (uint64_t)RTE_ETHER_HDR_LEN || len > QUEUE_MAX_FRAME)
+	if (len < hdr_len + (uint64_t)RTE_ETHER_HDR_LEN || len > QUEUE_MAX_FRAME)
 		return RX_DROPPED;
-	get_header(q, &c, hdr);
-	ret = mbuf_grow(q, m, (uint32_t)len - q->hdr_len);
+	get_header(q, mode, &c, hdr);
+	ret = mbuf_grow(q, m, (uint32_t)len - hdr_len);
 	if (ret != 0)
 		return ret == -ENOMEM ? RX_LATER : RX_DROPPED;
-	*seq = copy_packet(q, &c, m, false);
+	*seq = copy_packet(q, mode, &c, m, false);
 	return RX_TAKEN;
 }
 
 /* The frame's bytes are all there: the flags that depend on them. */
-static inline void
-rx_finish(struct weir_queue *q, struct rte_mbuf *m, const struct virtio_net_hdr *hdr)
+static __rte_always_inline void
+rx_finish(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
+	  const struct virtio_net_hdr *hdr)
 {
 	m->port = q->port_id;
-	if (__builtin_expect((hdr->flags | hdr->gso_type) != 0, 0))
+	if ((mode & QUEUE_OFFLOAD) != 0 &&
+	    __builtin_expect((hdr->flags | hdr->gso_type) != 0, 0))
 		offload_rx(m, hdr, q->sw_csum, q->legacy_flags);
 	stat_add(&q->stats.packets, 1);
 	stat_add(&q->stats.bytes, m->pkt_len);
 }
 
-static uint16_t
-rx_burst_cpu(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **pkts,
-	     uint16_t n)
+static __rte_always_inline uint16_t
+rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
+	     struct rte_mbuf **pkts, uint16_t n)
 {
 	struct virtio_net_hdr hdr;
 	struct weir_chain chain;
 	uint16_t got = 0, taken;
 	uint64_t seq;
 
-	n = weir_vring_count(&q->vr, q->vr.packed, at, n);
+	n = weir_vring_count(&q->vr, mode & QUEUE_PACKED, at, n);
 	if (n == 0)
 		return 0;
 	if (rte_pktmbuf_alloc_bulk(q->pool, pkts, n) != 0) {
 		stat_add(&q->stats.no_mbuf, 1);
 		return 0;
 	}
-	for (taken = 0; taken < n && weir_vring_has(&q->vr, q->vr.packed, at); taken++) {
-		enum rx_result r = rx_one(q, at, pkts[got], &hdr, &chain, &seq);
+	for (taken = 0; taken < n && weir_vring_has(&q->vr, mode & QUEUE_PACKED, at);
+	     taken++) {
+		enum rx_result r = rx_one(q, mode, at, pkts[got], &hdr, &chain, &seq);
 
 		if (r == RX_BROKEN)
 			break;
@@ -161,16 +171,16 @@ rx_burst_cpu(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **p
 			stat_add(&q->stats.no_mbuf, 1);
 			break;
 		}
-		weir_vring_next(&q->vr, q->vr.packed, at, chain);
-		weir_vring_use(&q->vr, q->vr.packed, chain, 0);
+		weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
+		weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, 0);
 		if (r == RX_DROPPED)
 			stat_add(&q->stats.dropped, 1);
 		else
-			rx_finish(q, pkts[got++], &hdr);
+			rx_finish(q, mode, pkts[got++], &hdr);
 	}
 	weir_vring_close(&q->vr, at);
 	if (taken != 0) {
-		weir_vring_publish(&q->vr, q->vr.packed, taken);
+		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, taken);
 		queue_call(q);
 	}
 	rte_pktmbuf_free_bulk(&pkts[got], (unsigned int)(n - got));
@@ -178,8 +188,8 @@ rx_burst_cpu(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **p
 }
 
 /* Take up to n chains into the window. */
-static void
-rx_submit(struct weir_queue *q, struct weir_vring_at *at, uint16_t n)
+static __rte_always_inline void
+rx_submit(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at, uint16_t n)
 {
 	uint32_t head = q->win_head, room = q->win_mask + 1 - queue_in_flight(q);
 	uint16_t taken;
@@ -187,14 +197,15 @@ rx_submit(struct weir_queue *q, struct weir_vring_at *at, uint16_t n)
 	if (n > room)
 		n = (uint16_t)room;
 	weir_copy_lock(q->chan);
-	for (taken = 0; taken < n && weir_vring_has(&q->vr, q->vr.packed, at); taken++) {
+	for (taken = 0; taken < n && weir_vring_has(&q->vr, mode & QUEUE_PACKED, at);
+	     taken++) {
 		struct queue_pkt *p = &q->win[head & q->win_mask];
 		struct weir_chain chain;
 		enum rx_result r;
 
 		p->m = rte_pktmbuf_alloc(q->pool);
 		r = p->m == NULL ? RX_LATER
-				 : rx_one(q, at, p->m, &p->hdr, &chain, &p->seq);
+				 : rx_one(q, mode, at, p->m, &p->hdr, &chain, &p->seq);
 		if (r != RX_TAKEN) {
 			rte_pktmbuf_free(p->m);
 			p->m = NULL;
@@ -206,8 +217,8 @@ rx_submit(struct weir_queue *q, struct weir_vring_at *at, uint16_t n)
 		if (r == RX_DROPPED)
 			stat_add(&q->stats.dropped, 1);
 		p->nr_used = 1;
-		weir_vring_next(&q->vr, q->vr.packed, at, chain);
-		weir_vring_use(&q->vr, q->vr.packed, chain, 0);
+		weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
+		weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, 0);
 		head++;
 	}
 	weir_copy_kick(q->chan);
@@ -217,8 +228,8 @@ rx_submit(struct weir_queue *q, struct weir_vring_at *at, uint16_t n)
 }
 
 /* Hand on what is over at the window's tail. */
-static uint16_t
-rx_collect(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
+static __rte_always_inline uint16_t
+rx_collect(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n)
 {
 	uint32_t tail = q->win_tail, head = q->win_head;
 	uint16_t got = 0, used = 0;
@@ -234,7 +245,7 @@ rx_collect(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 		if (!weir_copy_done(q->chan, p->seq))
 			break;
 		if (p->m != NULL) {
-			rx_finish(q, p->m, &p->hdr);
+			rx_finish(q, mode, p->m, &p->hdr);
 			pkts[got++] = p->m;
 		}
 		used++;
@@ -242,42 +253,89 @@ rx_collect(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 	}
 	atomic_store_explicit(&q->win_tail, tail, memory_order_relaxed);
 	if (used != 0) {
-		weir_vring_publish(&q->vr, q->vr.packed, used);
+		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, used);
 		queue_call(q);
 	}
 	return got;
 }
 
-static uint16_t
-rx_burst_dma(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **pkts,
-	     uint16_t n)
+static __rte_always_inline uint16_t
+rx_burst_dma(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
+	     struct rte_mbuf **pkts, uint16_t n)
 {
-	uint16_t got = rx_collect(q, pkts, n);
+	uint16_t got = rx_collect(q, mode, pkts, n);
 
-	if (weir_vring_has(&q->vr, q->vr.packed, at)) {
-		rx_submit(q, at, n);
+	if (weir_vring_has(&q->vr, mode & QUEUE_PACKED, at)) {
+		rx_submit(q, mode, at, n);
 		/* an engine that copies at once is over already */
-		got = (uint16_t)(got + rx_collect(q, pkts + got, (uint16_t)(n - got)));
+		got = (uint16_t)(got +
+				 rx_collect(q, mode, pkts + got, (uint16_t)(n - got)));
 	}
 	return got;
+}
+
+static __rte_always_inline uint16_t
+rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, unsigned int mode)
+{
+	struct weir_vring_at at;
+	int ret;
+
+	ret = weir_vring_open(&q->vr, mode & QUEUE_PACKED, &at);
+	if (__builtin_expect(ret < 0, 0)) {
+		queue_break(q, -ret);
+		return 0;
+	}
+	if ((mode & QUEUE_CHAN) != 0)
+		return rx_burst_dma(q, mode, &at, pkts, n);
+	return rx_burst_cpu(q, mode, &at, pkts, n);
+}
+
+#define RX_BURST(name, mode)                                                           \
+	static uint16_t name(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n) \
+	{                                                                              \
+		return rx_burst(q, pkts, n, (mode) | QUEUE_HDR12);                     \
+	}
+
+RX_BURST(rx_split, 0)
+RX_BURST(rx_packed, QUEUE_PACKED)
+RX_BURST(rx_split_dma, QUEUE_CHAN)
+RX_BURST(rx_packed_dma, QUEUE_PACKED | QUEUE_CHAN)
+RX_BURST(rx_split_offload, QUEUE_OFFLOAD)
+RX_BURST(rx_packed_offload, QUEUE_OFFLOAD | QUEUE_PACKED)
+RX_BURST(rx_split_dma_offload, QUEUE_OFFLOAD | QUEUE_CHAN)
+RX_BURST(rx_packed_dma_offload, QUEUE_OFFLOAD | QUEUE_PACKED | QUEUE_CHAN)
+
+uint16_t
+queue_rx_any(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
+{
+	return rx_burst(q, pkts, n, q->mode);
+}
+
+queue_burst_t
+queue_rx_select(unsigned int mode)
+{
+	static const queue_burst_t made[QUEUE_NR_MODES] = {
+		[0] = rx_split,
+		[QUEUE_PACKED] = rx_packed,
+		[QUEUE_CHAN] = rx_split_dma,
+		[QUEUE_PACKED | QUEUE_CHAN] = rx_packed_dma,
+		[QUEUE_OFFLOAD] = rx_split_offload,
+		[QUEUE_OFFLOAD | QUEUE_PACKED] = rx_packed_offload,
+		[QUEUE_OFFLOAD | QUEUE_CHAN] = rx_split_dma_offload,
+		[QUEUE_OFFLOAD | QUEUE_PACKED | QUEUE_CHAN] = rx_packed_dma_offload,
+	};
+
+	return (mode & QUEUE_HDR12) != 0 ? made[mode % QUEUE_NR_MODES] : queue_rx_any;
 }
 
 uint16_t
 queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct weir_vring_at at;
-	uint16_t got = 0;
-	int ret;
+	uint16_t got;
 
 	if (__builtin_expect(!queue_enter(q), 0))
 		return 0;
-	ret = weir_vring_open(&q->vr, q->vr.packed, &at);
-	if (__builtin_expect(ret < 0, 0))
-		queue_break(q, -ret);
-	else if (q->chan != NULL)
-		got = rx_burst_dma(q, &at, pkts, n);
-	else
-		got = rx_burst_cpu(q, &at, pkts, n);
+	got = q->burst(q, pkts, n);
 	/* inside: the port is not put away, nor the pair, while we are */
 	if (q->pair != NULL)
 		queue_collect_idle(q->pair);

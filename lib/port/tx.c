@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Host to guest: mbufs into chains that the guest's receive queue offers.
+ *
+ * What is `always_inline` here is a template, as in rx.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -24,9 +26,9 @@ struct room {
  * chain a packet and this one is too short, or it has filled its ring and that
  * is not enough; -EPROTO: the ring is broken. Nothing is taken on failure.
  */
-static int
-room_take(struct weir_queue *q, uint64_t need, struct weir_vring_at *at,
-	  struct room *room)
+static __rte_always_inline int
+room_take(struct weir_queue *q, unsigned int mode, uint64_t need,
+	  struct weir_vring_at *at, struct room *room)
 {
 	const struct weir_vring_at before = *at;
 	struct weir_vring *vr = &q->vr;
@@ -39,10 +41,10 @@ room_take(struct weir_queue *q, uint64_t need, struct weir_vring_at *at,
 	while (have < need) {
 		/* a ring that is full will not offer more */
 		ret = before.left - at->left == (int)vr->size ? -EMSGSIZE : -ENOBUFS;
-		if (!weir_vring_has(&q->vr, q->vr.packed, at))
+		if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
 			goto err_untake;
 		/* chains before this one may have filled the scratch to its end */
-		nr = weir_vring_take(vr, vr->packed, at, VRING_DESC_F_WRITE,
+		nr = weir_vring_take(vr, mode & QUEUE_PACKED, at, VRING_DESC_F_WRITE,
 				     &q->iov[room->nr_iov], q->max_iov - room->nr_iov,
 				     &chain, &len);
 		if (__builtin_expect(nr < 0, 0)) {
@@ -51,11 +53,11 @@ room_take(struct weir_queue *q, uint64_t need, struct weir_vring_at *at,
 			goto err_untake;
 		}
 		ret = -EMSGSIZE;
-		if (!q->mergeable && len < need)
+		if ((mode & QUEUE_MERGE) == 0 && len < need)
 			goto err_untake;
-		weir_vring_use(vr, vr->packed, chain,
+		weir_vring_use(vr, mode & QUEUE_PACKED, chain,
 			       (uint32_t)RTE_MIN(len, need - have));
-		weir_vring_next(&q->vr, q->vr.packed, at, chain);
+		weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
 		have += len;
 		room->nr_iov += (unsigned int)nr;
 		room->nr_heads++;
@@ -68,12 +70,13 @@ err_untake:
 	return ret;
 }
 
-static void
-put_header(struct weir_queue *q, struct cursor *c, struct rte_mbuf *m, uint16_t nr_heads)
+static __rte_always_inline void
+put_header(struct weir_queue *q, unsigned int mode, struct cursor *c, struct rte_mbuf *m,
+	   uint16_t nr_heads)
 {
 	struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = nr_heads };
 	const char *p = (const char *)&h;
-	uint32_t left = q->hdr_len;
+	uint32_t left = queue_hdr_len(q, mode);
 
 	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0, 0))
 		offload_tx_header(&h.hdr, m);
@@ -88,9 +91,9 @@ put_header(struct weir_queue *q, struct cursor *c, struct rte_mbuf *m, uint16_t 
 }
 
 /* 1: taken; 0: no room now, or the ring broke. */
-static inline int
-tx_one(struct weir_queue *q, struct rte_mbuf *m, struct weir_vring_at *at, uint64_t *seq,
-       struct room *room)
+static __rte_always_inline int
+tx_one(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
+       struct weir_vring_at *at, uint64_t *seq, struct room *room)
 {
 	struct cursor c = { .v = q->iov };
 	int ret;
@@ -100,7 +103,8 @@ tx_one(struct weir_queue *q, struct rte_mbuf *m, struct weir_vring_at *at, uint6
 	    offload_tx_software(m) != 0)
 		ret = -EMSGSIZE;
 	else
-		ret = room_take(q, (uint64_t)m->pkt_len + q->hdr_len, at, room);
+		ret = room_take(q, mode, (uint64_t)m->pkt_len + queue_hdr_len(q, mode),
+				at, room);
 	*seq = 0;
 	if (ret == -EMSGSIZE) {
 		*room = (struct room){ 0 };
@@ -109,16 +113,16 @@ tx_one(struct weir_queue *q, struct rte_mbuf *m, struct weir_vring_at *at, uint6
 	}
 	if (ret != 0)
 		return 0;
-	put_header(q, &c, m, room->nr_heads);
-	*seq = copy_packet(q, &c, m, true);
+	put_header(q, mode, &c, m, room->nr_heads);
+	*seq = copy_packet(q, mode, &c, m, true);
 	stat_add(&q->stats.packets, 1);
 	stat_add(&q->stats.bytes, m->pkt_len);
 	return 1;
 }
 
 /* All bytes by CPU: what was taken is over when the burst is. */
-static uint16_t
-tx_burst_cpu(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n,
+static __rte_always_inline uint16_t
+tx_burst_cpu(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
 	     struct weir_vring_at *at)
 {
 	struct room room;
@@ -126,21 +130,21 @@ tx_burst_cpu(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n,
 	uint16_t i, used;
 
 	for (i = 0; i < n; i++) {
-		if (tx_one(q, pkts[i], at, &seq, &room) == 0)
+		if (tx_one(q, mode, pkts[i], at, &seq, &room) == 0)
 			break;
 	}
 	weir_vring_close(&q->vr, at);
 	used = weir_vring_unpublished(&q->vr);
 	if (used != 0) {
-		weir_vring_publish(&q->vr, q->vr.packed, used);
+		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, used);
 		queue_call(q);
 	}
 	rte_pktmbuf_free_bulk(pkts, i);
 	return i;
 }
 
-static uint16_t
-tx_burst_dma(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n,
+static __rte_always_inline uint16_t
+tx_burst_dma(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
 	     struct weir_vring_at *at)
 {
 	uint32_t head = q->win_head, room_win = q->win_mask + 1 - queue_in_flight(q);
@@ -152,7 +156,7 @@ tx_burst_dma(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n,
 		n = (uint16_t)room_win;
 	weir_copy_lock(q->chan);
 	for (i = 0; i < n; i++) {
-		if (tx_one(q, pkts[i], at, &seq, &room) == 0)
+		if (tx_one(q, mode, pkts[i], at, &seq, &room) == 0)
 			break;
 		q->win[head++ & q->win_mask] = (struct queue_pkt){
 			.m = pkts[i],
@@ -211,27 +215,74 @@ queue_collect_idle(struct weir_queue *q)
 	rte_spinlock_unlock(&q->lock);
 }
 
+static __rte_always_inline uint16_t
+tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, unsigned int mode)
+{
+	struct weir_vring_at at;
+	uint16_t sent;
+	int ret;
+
+	if ((mode & QUEUE_CHAN) != 0)
+		queue_collect_tx(q);
+	ret = weir_vring_open(&q->vr, mode & QUEUE_PACKED, &at);
+	if (__builtin_expect(ret < 0, 0)) {
+		queue_break(q, -ret);
+		return 0;
+	}
+	if ((mode & QUEUE_CHAN) == 0)
+		return tx_burst_cpu(q, mode, pkts, n, &at);
+	sent = tx_burst_dma(q, mode, pkts, n, &at);
+	/* an engine that copies at once is over already */
+	queue_collect_tx(q);
+	return sent;
+}
+
+#define TX_BURST(name, mode)                                                           \
+	static uint16_t name(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n) \
+	{                                                                              \
+		return tx_burst(q, pkts, n, (mode) | QUEUE_HDR12);                     \
+	}
+
+TX_BURST(tx_split, 0)
+TX_BURST(tx_packed, QUEUE_PACKED)
+TX_BURST(tx_split_dma, QUEUE_CHAN)
+TX_BURST(tx_packed_dma, QUEUE_PACKED | QUEUE_CHAN)
+TX_BURST(tx_split_merge, QUEUE_MERGE)
+TX_BURST(tx_packed_merge, QUEUE_MERGE | QUEUE_PACKED)
+TX_BURST(tx_split_dma_merge, QUEUE_MERGE | QUEUE_CHAN)
+TX_BURST(tx_packed_dma_merge, QUEUE_MERGE | QUEUE_PACKED | QUEUE_CHAN)
+
+uint16_t
+queue_tx_any(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
+{
+	return tx_burst(q, pkts, n, q->mode);
+}
+
+queue_burst_t
+queue_tx_select(unsigned int mode)
+{
+	static const queue_burst_t made[QUEUE_NR_MODES] = {
+		[0] = tx_split,
+		[QUEUE_PACKED] = tx_packed,
+		[QUEUE_CHAN] = tx_split_dma,
+		[QUEUE_PACKED | QUEUE_CHAN] = tx_packed_dma,
+		[QUEUE_MERGE] = tx_split_merge,
+		[QUEUE_MERGE | QUEUE_PACKED] = tx_packed_merge,
+		[QUEUE_MERGE | QUEUE_CHAN] = tx_split_dma_merge,
+		[QUEUE_MERGE | QUEUE_PACKED | QUEUE_CHAN] = tx_packed_dma_merge,
+	};
+
+	return (mode & QUEUE_HDR12) != 0 ? made[mode % QUEUE_NR_MODES] : queue_tx_any;
+}
+
 uint16_t
 queue_tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 {
-	struct weir_vring_at at;
-	uint16_t sent = 0;
-	int ret;
+	uint16_t sent;
 
 	if (__builtin_expect(!queue_enter(q), 0))
 		return 0;
-	if (q->chan != NULL)
-		queue_collect_tx(q);
-	ret = weir_vring_open(&q->vr, q->vr.packed, &at);
-	if (__builtin_expect(ret < 0, 0))
-		queue_break(q, -ret);
-	else if (q->chan == NULL)
-		sent = tx_burst_cpu(q, pkts, n, &at);
-	else {
-		sent = tx_burst_dma(q, pkts, n, &at);
-		/* an engine that copies at once is over already */
-		queue_collect_tx(q);
-	}
+	sent = q->burst(q, pkts, n);
 	queue_leave(q);
 	return sent;
 }

@@ -12,7 +12,7 @@
 #define VRING_PACKED_USED (1u << VRING_PACKED_DESC_F_USED)
 
 /* The place n descriptors, up to a ring, behind another. */
-static inline uint16_t
+WEIR_VRING_OP uint16_t
 vring_packed_pos(const struct weir_vring *vr, uint16_t pos, uint16_t n)
 {
 	uint32_t idx = (pos & WEIR_VRING_POS_IDX) + (uint32_t)n;
@@ -26,7 +26,7 @@ vring_packed_pos(const struct weir_vring *vr, uint16_t pos, uint16_t n)
 }
 
 /* Descriptors from one place to another, which is up to a ring behind it. */
-static inline uint16_t
+WEIR_VRING_OP uint16_t
 vring_packed_distance(const struct weir_vring *vr, uint16_t from, uint16_t to)
 {
 	uint32_t n = (to & WEIR_VRING_POS_IDX) - (uint32_t)(from & WEIR_VRING_POS_IDX);
@@ -34,7 +34,7 @@ vring_packed_distance(const struct weir_vring *vr, uint16_t from, uint16_t to)
 	return (uint16_t)(((from ^ to) & WEIR_VRING_POS_WRAP) != 0 ? n + vr->size : n);
 }
 
-static inline int
+WEIR_VRING_OP int
 vring_packed_open(const struct weir_vring *vr, struct weir_vring_at *at)
 {
 	at->pos = vr->last_avail;
@@ -44,7 +44,7 @@ vring_packed_open(const struct weir_vring *vr, struct weir_vring_at *at)
 }
 
 /* Read a descriptor's flags. @return true: it is offered. */
-static inline bool
+WEIR_VRING_OP bool
 vring_packed_offered(const struct weir_vring *vr, uint16_t pos, uint16_t *flags)
 {
 	const struct vring_packed_desc *d = &vr->packed_desc[pos & WEIR_VRING_POS_IDX];
@@ -55,13 +55,13 @@ vring_packed_offered(const struct weir_vring *vr, uint16_t pos, uint16_t *flags)
 	return (*flags & (VRING_PACKED_AVAIL | VRING_PACKED_USED)) == want;
 }
 
-static inline bool
+WEIR_VRING_OP bool
 vring_packed_has(const struct weir_vring *vr, struct weir_vring_at *at)
 {
 	return vring_packed_offered(vr, at->pos, &at->flags);
 }
 
-static inline uint16_t
+WEIR_VRING_OP uint16_t
 vring_packed_count(const struct weir_vring *vr, const struct weir_vring_at *at,
 		   uint16_t max)
 {
@@ -79,7 +79,7 @@ int vring_packed_gather(struct weir_vring *vr, const struct weir_vring_at *at,
 			uint16_t dir, struct weir_iov *iov, unsigned int max,
 			struct weir_chain *chain, uint64_t *len);
 
-static inline int
+WEIR_VRING_OP int
 vring_packed_take(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
 		  struct weir_iov *iov, unsigned int max, struct weir_chain *chain,
 		  uint64_t *len)
@@ -104,7 +104,7 @@ vring_packed_take(struct weir_vring *vr, const struct weir_vring_at *at, uint16_
 	return vring_packed_gather(vr, at, dir, iov, max, chain, len);
 }
 
-static inline void
+WEIR_VRING_OP void
 vring_packed_next(const struct weir_vring *vr, struct weir_vring_at *at,
 		  struct weir_chain chain)
 {
@@ -112,7 +112,7 @@ vring_packed_next(const struct weir_vring *vr, struct weir_vring_at *at,
 	at->left = (uint16_t)(at->left - chain.nr);
 }
 
-static inline void
+WEIR_VRING_OP void
 vring_packed_use(struct weir_vring *vr, struct weir_chain chain, uint32_t len)
 {
 	vr->shadow[vr->used_next++ & vr->mask] =
@@ -120,7 +120,7 @@ vring_packed_use(struct weir_vring *vr, struct weir_chain chain, uint32_t len)
 }
 
 /* Write a used entry but for its flags. @return those. */
-static inline uint16_t
+WEIR_VRING_OP uint16_t
 vring_packed_write(struct vring_packed_desc *d, const struct weir_vring_used *u,
 		   uint16_t pos)
 {
@@ -133,7 +133,7 @@ vring_packed_write(struct vring_packed_desc *d, const struct weir_vring_used *u,
 	return u->len != 0 ? flags | VRING_DESC_F_WRITE : flags;
 }
 
-static inline void
+WEIR_VRING_OP void
 vring_packed_publish(struct weir_vring *vr, uint16_t n)
 {
 	uint16_t pos = vr->used_pos, first_flags = 0, flags;
@@ -159,7 +159,7 @@ vring_packed_publish(struct weir_vring *vr, uint16_t n)
 }
 
 /* VIRTIO 1.3, 2.8.10. */
-static inline bool
+WEIR_VRING_OP bool
 vring_packed_want_call(struct weir_vring *vr)
 {
 	uint16_t off, flags, now, nr = vr->call_idx;

@@ -7,7 +7,7 @@
  */
 #include "weir_vring.h"
 
-static inline int
+WEIR_VRING_OP int
 vring_split_open(const struct weir_vring *vr, struct weir_vring_at *at)
 {
 	uint16_t idx = __atomic_load_n(&vr->avail->idx, __ATOMIC_ACQUIRE);
@@ -17,13 +17,13 @@ vring_split_open(const struct weir_vring *vr, struct weir_vring_at *at)
 	return __builtin_expect(at->left > vr->mask + 1, 0) ? -WEIR_VRING_AVAIL_IDX : 0;
 }
 
-static inline bool
+WEIR_VRING_OP bool
 vring_split_has(const struct weir_vring_at *at)
 {
 	return at->left != 0;
 }
 
-static inline uint16_t
+WEIR_VRING_OP uint16_t
 vring_split_count(const struct weir_vring_at *at, uint16_t max)
 {
 	return at->left < max ? at->left : max;
@@ -33,7 +33,7 @@ vring_split_count(const struct weir_vring_at *at, uint16_t max)
 int vring_split_gather(struct weir_vring *vr, uint16_t head, uint16_t dir,
 		       struct weir_iov *iov, unsigned int max, uint64_t *len);
 
-static inline int
+WEIR_VRING_OP int
 vring_split_take(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
 		 struct weir_iov *iov, unsigned int max, struct weir_chain *chain,
 		 uint64_t *len)
@@ -57,14 +57,14 @@ vring_split_take(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t
 	return vring_split_gather(vr, head, dir, iov, max, len);
 }
 
-static inline void
+WEIR_VRING_OP void
 vring_split_next(struct weir_vring_at *at, struct weir_chain chain)
 {
 	at->pos = (uint16_t)(at->pos + chain.nr);
 	at->left = (uint16_t)(at->left - chain.nr);
 }
 
-static inline void
+WEIR_VRING_OP void
 vring_split_use(struct weir_vring *vr, struct weir_chain chain, uint32_t len)
 {
 	struct vring_used_elem *e = &vr->used->ring[vr->used_next & vr->mask];
@@ -74,7 +74,7 @@ vring_split_use(struct weir_vring *vr, struct weir_chain chain, uint32_t len)
 	vr->used_next++;
 }
 
-static inline void
+WEIR_VRING_OP void
 vring_split_publish(struct weir_vring *vr, uint16_t n)
 {
 	vr->used_idx = (uint16_t)(vr->used_idx + n);
@@ -82,7 +82,7 @@ vring_split_publish(struct weir_vring *vr, uint16_t n)
 }
 
 /* VIRTIO 1.3, 2.7.7 and 2.7.10. */
-static inline bool
+WEIR_VRING_OP bool
 vring_split_want_call(struct weir_vring *vr)
 {
 	uint16_t event, old = vr->call_idx;

@@ -54,6 +54,9 @@
 extern "C" {
 #endif
 
+/** In every caller on its own, so that what it knows of the ring counts. */
+#define WEIR_VRING_OP static inline __attribute__((always_inline))
+
 /** Entries that a ring may have at most (VIRTIO 1.3, 2.7 and 2.8.10.1). */
 #define WEIR_VRING_MAX_SIZE 32768
 

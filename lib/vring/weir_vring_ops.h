@@ -34,21 +34,21 @@ extern "C" {
  *
  * @return 0; -WEIR_VRING_AVAIL_IDX.
  */
-static inline int
+WEIR_VRING_OP int
 weir_vring_open(const struct weir_vring *vr, bool packed, struct weir_vring_at *at)
 {
 	return packed ? vring_packed_open(vr, at) : vring_split_open(vr, at);
 }
 
 /** True if there is a chain at @p at. */
-static inline bool
+WEIR_VRING_OP bool
 weir_vring_has(const struct weir_vring *vr, bool packed, struct weir_vring_at *at)
 {
 	return packed ? vring_packed_has(vr, at) : vring_split_has(at);
 }
 
 /** At least as many as there are chains from @p at on, up to @p max. */
-static inline uint16_t
+WEIR_VRING_OP uint16_t
 weir_vring_count(const struct weir_vring *vr, bool packed, const struct weir_vring_at *at,
 		 uint16_t max)
 {
@@ -67,7 +67,7 @@ weir_vring_count(const struct weir_vring *vr, bool packed, const struct weir_vri
  * @return pieces, none of length 0, up to @p max; 0: an empty chain, which only
  *         one to be read can be; or a negated enum weir_vring_fault.
  */
-static inline int
+WEIR_VRING_OP int
 weir_vring_take(struct weir_vring *vr, bool packed, const struct weir_vring_at *at,
 		uint16_t dir, struct weir_iov *iov, unsigned int max,
 		struct weir_chain *chain, uint64_t *len)
@@ -77,7 +77,7 @@ weir_vring_take(struct weir_vring *vr, bool packed, const struct weir_vring_at *
 }
 
 /** Go on behind a chain. */
-static inline void
+WEIR_VRING_OP void
 weir_vring_next(const struct weir_vring *vr, bool packed, struct weir_vring_at *at,
 		struct weir_chain chain)
 {
@@ -88,14 +88,14 @@ weir_vring_next(const struct weir_vring *vr, bool packed, struct weir_vring_at *
 }
 
 /** What was passed is taken: the next burst begins at @p at. */
-static inline void
+WEIR_VRING_OP void
 weir_vring_close(struct weir_vring *vr, const struct weir_vring_at *at)
 {
 	vr->last_avail = at->pos;
 }
 
 /** Note the next used entry; the guest does not see it yet. */
-static inline void
+WEIR_VRING_OP void
 weir_vring_use(struct weir_vring *vr, bool packed, struct weir_chain chain, uint32_t len)
 {
 	if (packed)
@@ -105,14 +105,14 @@ weir_vring_use(struct weir_vring *vr, bool packed, struct weir_chain chain, uint
 }
 
 /** Used entries that were noted and not published. */
-static inline uint16_t
+WEIR_VRING_OP uint16_t
 weir_vring_unpublished(const struct weir_vring *vr)
 {
 	return (uint16_t)(vr->used_next - vr->used_idx);
 }
 
 /** Let the guest see @p n more used entries. */
-static inline void
+WEIR_VRING_OP void
 weir_vring_publish(struct weir_vring *vr, bool packed, uint16_t n)
 {
 	if (packed)
@@ -125,7 +125,7 @@ weir_vring_publish(struct weir_vring *vr, bool packed, uint16_t n)
  * True if the guest wants to be called for what was published since the last
  * call. Contains a full fence.
  */
-static inline bool
+WEIR_VRING_OP bool
 weir_vring_want_call(struct weir_vring *vr, bool packed)
 {
 	/* what was published must be visible before the guest's wish is read */
