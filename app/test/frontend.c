@@ -7,12 +7,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 
 #include "frontend.h"
 
 /* Of each ring: table, avail, used, and room for indirect tables; then buffers. */
 #define RING_AREA 0x4000u
+#define AVAIL_OFF 0x1000u
+#define USED_OFF 0x2000u
 #define TABLE_OFF 0x3000u
 #define RING_LEN (RING_AREA + FE_RING * FE_BUF)
 
@@ -54,8 +57,8 @@ rings_lay_out(struct fe *f)
 		uint8_t *area = f->mem + i * RING_LEN;
 
 		r->desc = (void *)area;
-		r->avail = (void *)(area + 0x1000);
-		r->used = (void *)(area + 0x2000);
+		r->avail = (void *)(area + AVAIL_OFF);
+		r->used = (void *)(area + USED_OFF);
 		r->buf = area + RING_AREA;
 		r->avail_idx = 0;
 		r->used_idx = 0;
@@ -162,6 +165,36 @@ fe_msg_ack(struct fe *f, uint32_t request, const void *payload, uint32_t len,
 	return ret != 0 ? ret : (int64_t)answer;
 }
 
+#define POS_WRAP 0x8000u
+
+/* The parts lie where a split ring's do. */
+static void
+rings_pack(struct fe *f)
+{
+	for (unsigned int i = 0; i < 2 * f->nr_pairs; i++) {
+		struct fe_ring *r = &f->ring[i];
+
+		r->packed = (void *)r->desc;
+		r->driver = (void *)r->avail;
+		r->device = (void *)r->used;
+		r->desc = r->table;
+		r->avail = NULL;
+		r->used = NULL;
+		r->avail_pos = POS_WRAP;
+		r->used_pos = POS_WRAP;
+	}
+}
+
+static uint16_t
+pos_next(uint16_t pos, uint16_t n)
+{
+	uint16_t idx = (uint16_t)((pos & ~POS_WRAP) + n);
+
+	if (idx < FE_RING)
+		return idx | (pos & POS_WRAP);
+	return (uint16_t)(idx - FE_RING) | (~pos & POS_WRAP);
+}
+
 int
 fe_features(struct fe *f, uint64_t want)
 {
@@ -185,6 +218,8 @@ fe_features(struct fe *f, uint64_t want)
 	if (ret == 0)
 		ret = fe_msg(f, WEIR_VHOST_SET_FEATURES, &f->features,
 			     sizeof(f->features), NULL, 0, NULL, 0);
+	if ((f->features & WEIR_VHOST_BIT(VIRTIO_F_RING_PACKED)) != 0)
+		rings_pack(f);
 	return ret;
 }
 
@@ -205,21 +240,26 @@ fe_share(struct fe *f)
 }
 
 int
-fe_ring_start(struct fe *f, unsigned int i, uint16_t base)
+fe_ring_start(struct fe *f, unsigned int i, uint32_t base)
 {
 	struct fe_ring *r = &f->ring[i];
-	const struct vhost_vring_state num = { i, FE_RING }, at = { i, base },
-				       on = { i, 1 };
+	uint32_t first = r->packed != NULL ? POS_WRAP : 0;
+	const struct vhost_vring_state num = { i, FE_RING }, on = { i, 1 },
+				       at = { i, base == FE_BASE_NEW ? first : base };
+	uint8_t *area = f->mem + i * RING_LEN;
 	const struct vhost_vring_addr addr = {
 		.index = i,
-		.desc_user_addr = (uintptr_t)r->desc,
-		.avail_user_addr = (uintptr_t)r->avail,
-		.used_user_addr = (uintptr_t)r->used,
+		.desc_user_addr = (uintptr_t)area,
+		.avail_user_addr = (uintptr_t)(area + AVAIL_OFF),
+		.used_user_addr = (uintptr_t)(area + USED_OFF),
 	};
 	const uint64_t idx = i;
 	int64_t ret;
 
-	r->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	if (r->packed != NULL)
+		r->driver->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+	else
+		r->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
 	ret = fe_msg(f, WEIR_VHOST_SET_VRING_NUM, &num, sizeof(num), NULL, 0, NULL, 0);
 	if (ret == 0)
 		ret = fe_msg(f, WEIR_VHOST_SET_VRING_BASE, &at, sizeof(at), NULL, 0, NULL,
@@ -249,15 +289,52 @@ fe_open(struct fe *f, const char *path, unsigned int nr_pairs, uint64_t want)
 	if (ret == 0)
 		ret = fe_share(f);
 	for (unsigned int i = 0; i < 2 * nr_pairs && ret == 0; i++)
-		ret = fe_ring_start(f, i, 0);
+		ret = fe_ring_start(f, i, FE_BASE_NEW);
 	if (ret != 0)
 		fe_close(f);
 	return ret;
 }
 
+/* Write a chain into a packed ring, its first descriptor's flags last. */
+static void
+offer_packed(struct fe_ring *r, uint16_t head)
+{
+	struct vring_packed_desc *first = &r->packed[r->avail_pos & ~POS_WRAP];
+	uint16_t first_flags = 0, at = head, n = 0;
+
+	do {
+		const struct vring_desc *s = &r->desc[at % FE_RING];
+		struct vring_packed_desc *d = &r->packed[r->avail_pos & ~POS_WRAP];
+		uint16_t owner = (r->avail_pos & POS_WRAP) != 0
+					 ? 1u << VRING_PACKED_DESC_F_AVAIL
+					 : 1u << VRING_PACKED_DESC_F_USED;
+
+		d->addr = s->addr;
+		d->len = s->len;
+		d->id = head;
+		if (d == first)
+			first_flags = s->flags | owner;
+		else
+			d->flags = s->flags | owner;
+		r->avail_pos = pos_next(r->avail_pos, 1);
+		at = s->next;
+		n++;
+		if ((s->flags & VRING_DESC_F_NEXT) == 0)
+			break;
+		/* a loop fills the ring */
+	} while (n < FE_RING);
+	r->nr[head % FE_RING] = n;
+	__atomic_store_n(&first->flags, first_flags, __ATOMIC_RELEASE);
+}
+
 void
 fe_offer(struct fe_ring *r, uint16_t head)
 {
+	if (r->packed != NULL) {
+		r->avail_idx++;
+		offer_packed(r, head);
+		return;
+	}
 	r->avail->ring[r->avail_idx % FE_RING] = head;
 	r->avail_idx++;
 	__atomic_store_n(&r->avail->idx, r->avail_idx, __ATOMIC_RELEASE);
@@ -281,8 +358,26 @@ fe_post(struct fe *f, unsigned int pair)
 }
 
 static bool
+used_next_packed(struct fe_ring *r, struct vring_used_elem *e)
+{
+	const struct vring_packed_desc *d = &r->packed[r->used_pos & ~POS_WRAP];
+	uint16_t flags = __atomic_load_n(&d->flags, __ATOMIC_ACQUIRE);
+	bool avail = (flags >> VRING_PACKED_DESC_F_AVAIL & 1) != 0;
+	bool used = (flags >> VRING_PACKED_DESC_F_USED & 1) != 0;
+
+	if (avail != used || used != ((r->used_pos & POS_WRAP) != 0))
+		return false;
+	*e = (struct vring_used_elem){ d->id, d->len };
+	r->used_pos = pos_next(r->used_pos, r->nr[d->id % FE_RING]);
+	r->used_idx++;
+	return true;
+}
+
+static bool
 used_next(struct fe_ring *r, struct vring_used_elem *e)
 {
+	if (r->packed != NULL)
+		return used_next_packed(r, e);
 	if (__atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE) == r->used_idx)
 		return false;
 	*e = r->used->ring[r->used_idx++ % FE_RING];
@@ -344,7 +439,8 @@ fe_send(struct fe *f, unsigned int pair, const uint8_t *data, size_t len,
 	unsigned int slot = r->avail_idx % nr_slots, head = slot * PER_SEND;
 	/* each slot has the buffers of its descriptors, one after the other */
 	uint8_t *buf = r->buf + head * FE_BUF;
-	struct vring_desc *table = (void *)((uint8_t *)r->desc + TABLE_OFF + head * 16);
+	struct vring_desc *table =
+		(void *)(r->buf - RING_AREA + TABLE_OFF + head * sizeof(*table));
 
 	if ((uint16_t)(r->avail_idx - r->used_idx) >= nr_slots ||
 	    len + FE_HDR > PER_SEND * FE_BUF)
@@ -363,6 +459,11 @@ fe_send(struct fe *f, unsigned int pair, const uint8_t *data, size_t len,
 		break;
 	case FE_INDIRECT:
 		pieces(f, table, 0, buf, len + FE_HDR, 3);
+		/* what is next follows, and the field is an id that nobody reads */
+		for (unsigned int i = 0; i < 3 && r->packed != NULL; i++)
+			((struct vring_packed_desc *)table)[i] =
+				(struct vring_packed_desc){ table[i].addr, table[i].len,
+							    0xbad, 0 };
 		r->desc[head] = (struct vring_desc){ fe_gpa(f, table), 3 * 16,
 						     VRING_DESC_F_INDIRECT, 0 };
 		break;

@@ -3,8 +3,8 @@
 #define WEIR_TEST_FRONTEND_H
 /*
  * A small vhost-user frontend and virtio-net driver for tests: one region of
- * guest memory, split rings, everything within reach so that a test can break
- * it. It is a peer, so it knows nothing of weir's headers but the protocol's
+ * guest memory, split or packed rings, everything within reach so that a test
+ * can break it. It is a peer, so it knows nothing of weir's headers but the protocol's
  * numbers.
  */
 #include <linux/virtio_ring.h>
@@ -26,14 +26,26 @@
 /* How a packet is laid out in descriptors. */
 enum fe_shape { FE_ONE, FE_TWO, FE_INDIRECT, FE_SCATTERED };
 
+/*
+ * Chains are always made in a table of split descriptors. With split rings that
+ * is the ring's own; with packed ones the driver's, and fe_offer() writes the
+ * chain into the ring.
+ */
 struct fe_ring {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	uint8_t *buf; /* FE_RING buffers */
-	uint16_t avail_idx;
-	uint16_t used_idx;
+	uint8_t *buf;	    /* FE_RING buffers */
+	uint16_t avail_idx; /* chains offered, running */
+	uint16_t used_idx;  /* chains taken back, running */
 	int kick, call;
+
+	/* packed only */
+	struct vring_packed_desc *packed; /* NULL: split */
+	struct vring_packed_desc_event *driver, *device;
+	struct vring_desc table[FE_RING];
+	uint16_t avail_pos, used_pos; /* index, and the wrap counter in bit 15 */
+	uint16_t nr[FE_RING];	      /* descriptors of the chain of that id */
 };
 
 struct fe {
@@ -67,7 +79,10 @@ int64_t fe_msg_ack(struct fe *f, uint32_t request, const void *payload, uint32_t
 int fe_connect(struct fe *f, const char *path, unsigned int nr_pairs);
 int fe_features(struct fe *f, uint64_t want);
 int fe_share(struct fe *f);
-int fe_ring_start(struct fe *f, unsigned int i, uint16_t base);
+
+/* Start a ring where @p base says; FE_BASE_NEW: at its beginning. */
+#define FE_BASE_NEW UINT32_MAX
+int fe_ring_start(struct fe *f, unsigned int i, uint32_t base);
 
 /* Offer buffers for receiving until the ring is full. */
 void fe_post(struct fe *f, unsigned int pair);
@@ -82,7 +97,7 @@ bool fe_send(struct fe *f, unsigned int pair, const uint8_t *data, size_t len,
 /* Take back what was sent. @return how many. */
 unsigned int fe_reap(struct fe *f, unsigned int pair);
 
-/* Make one head available as it stands in the descriptor table. */
+/* Make one chain available as it stands in the descriptor table. */
 void fe_offer(struct fe_ring *r, uint16_t head);
 
 /* The guest address of something in guest memory. */

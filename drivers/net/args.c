@@ -61,6 +61,18 @@ set_tso(const char *value, void *ctx)
 }
 
 static int
+set_packed(const char *value, void *ctx)
+{
+	struct net_weir_args *a = ctx;
+	bool packed;
+	int ret = set_bool(value, &packed);
+
+	if (ret == 0)
+		a->split_only = !packed;
+	return ret;
+}
+
+static int
 set_linear(const char *value, void *ctx)
 {
 	return set_bool(value, &((struct net_weir_args *)ctx)->linear);
@@ -145,6 +157,7 @@ static const struct weir_arg arg_table[] = {
 	{ "queues", "a number of queue pairs from 1 to 128", set_queues },
 	{ "client", "0 or 1", set_client },
 	{ "tso", "0 or 1", set_tso },
+	{ "packed", "0 or 1", set_packed },
 	{ "linear-buffer", "0 or 1", set_linear },
 	{ "ext-buffer", "0 or 1", set_ext_buf },
 	{ "legacy-ol-flags", "0 or 1", set_legacy_flags },

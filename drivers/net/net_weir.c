@@ -277,6 +277,7 @@ port_create(struct net_weir *w)
 		.client = w->args.client,
 		.nr_pairs = w->args.queues,
 		.mbuf_port = w->dev->data->port_id,
+		.split_only = w->args.split_only,
 		.tso = w->args.tso,
 		.linear = w->args.linear,
 		.ext_buf = w->args.ext_buf,
@@ -383,6 +384,7 @@ RTE_PMD_REGISTER_PARAM_STRING(net_weir, "iface=<path> "
 					"queues=<1-128> "
 					"client=<0|1> "
 					"tso=<0|1> "
+					"packed=<0|1> "
 					"linear-buffer=<0|1> "
 					"ext-buffer=<0|1> "
 					"legacy-ol-flags=<0|1> "

@@ -22,6 +22,7 @@ struct net_weir_args {
 	char *iface;
 	uint16_t queues;
 	bool client;
+	bool split_only;
 	bool tso;
 	bool linear;
 	bool ext_buf;

@@ -29,7 +29,7 @@ struct port_ring {
 	bool running;
 	bool overdue;  /* to be stopped, copies do not end; it was said */
 	bool own_base; /* base says where to go on, not the session's */
-	uint16_t base;
+	uint32_t base; /* as on the wire */
 	uint64_t gen; /* of the session's ring when it was started */
 };
 

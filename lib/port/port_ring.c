@@ -23,6 +23,18 @@ call_fd_close(struct port_ring *r)
 	r->q.call_fd = -1;
 }
 
+/* The base of a ring at rest: what was taken has been given back. */
+static uint32_t
+ring_base(const struct weir_vring *vr)
+{
+	const bool wrap = (vr->last_avail & WEIR_VRING_POS_WRAP) != 0;
+	const uint16_t idx =
+		vr->packed ? vr->last_avail & WEIR_VRING_POS_IDX : vr->last_avail;
+
+	return weir_vhost_base_join((struct weir_vhost_base){ idx, idx, wrap, wrap },
+				    vr->packed);
+}
+
 int
 port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 {
@@ -43,7 +55,7 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 	r->overdue = false;
 	call_fd_close(r);
 	r->running = false;
-	r->base = r->q.vr.last_avail;
+	r->base = ring_base(&r->q.vr);
 	r->own_base = true;
 	port_notify(p, WEIR_PORT_EV_QUEUE);
 	return 0;
@@ -98,22 +110,39 @@ call_fd_take(struct port_ring *r, int fd)
 	return fd < 0 || r->q.call_fd >= 0 ? 0 : -errno;
 }
 
+/*
+ * Where a ring goes on. What lies between the two halves of a packed base was
+ * taken and not given back, and is taken again: weir gives back in ring order.
+ */
+static uint16_t
+ring_place(uint32_t base, bool packed)
+{
+	struct weir_vhost_base b = weir_vhost_base_split(base, packed);
+
+	if (!packed)
+		return b.avail_idx;
+	return b.used_idx | (b.used_wrap ? WEIR_VRING_POS_WRAP : 0);
+}
+
 static int
 ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 {
 	const uint64_t features = weir_vhost_features(p->session);
+	const bool packed = (features & UINT64_C(1) << VIRTIO_F_RING_PACKED) != 0;
 	struct port_ring *r = &p->ring[i];
-	const struct weir_vring_addr addr = {
+	struct weir_vring_addr addr = {
 		.desc_uva = want->desc,
 		.avail_uva = want->avail,
 		.used_uva = want->used,
 		.size = want->num,
-		.base = r->own_base ? r->base : (uint16_t)want->base,
+		.base = ring_place(r->own_base ? r->base : want->base, packed),
+		.packed = packed,
 		.event_idx = (features & UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX) != 0,
 	};
 	int ret;
 
-	ret = queue_alloc(&r->q, want->num, false);
+	ret = queue_alloc(&r->q, want->num, packed);
+	addr.shadow = r->q.shadow;
 	if (ret == 0)
 		ret = weir_vring_init(&r->q.vr, p->gmem, &addr);
 	if (ret == 0)
@@ -127,8 +156,9 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	r->gen = want->gen;
 	r->running = true;
 	queue_start(&r->q);
-	weir_log(WEIR_LOG_INFO, "%s: ring %u runs: %u entries from %u", p->name, i,
-		 want->num, r->q.vr.last_avail);
+	weir_log(WEIR_LOG_INFO, "%s: ring %u runs: %s, %u entries from %u", p->name, i,
+		 packed ? "packed" : "split", want->num,
+		 r->q.vr.last_avail & (packed ? WEIR_VRING_POS_IDX : UINT16_MAX));
 	port_notify(p, WEIR_PORT_EV_QUEUE);
 	return 0;
 }

@@ -78,6 +78,7 @@ struct weir_port_conf {
 	bool client;		/**< connect to the path instead of listening there */
 	uint16_t nr_pairs;	/**< queue pairs offered, 1 to WEIR_PORT_MAX_PAIRS */
 	uint16_t mbuf_port;	/**< rte_mbuf.port of received frames */
+	bool split_only;	/**< do not offer packed rings */
 	bool tso;		/**< offer TCP segmentation, both ways */
 	bool linear;		/**< receive only frames that fit one mbuf */
 	bool ext_buf;		/**< ... or give a long one an external buffer */
