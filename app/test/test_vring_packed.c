@@ -218,6 +218,12 @@ take_good_chains(void)
 	TEST_EQ(len, 1013);
 	TEST_EQ(chain.id, 9);
 	TEST_EQ(chain.nr, 2);
+	/* a table whose first buffer may be written, as DPDK's driver sends one */
+	desc_set(START | 5, TABLE, 2 * 16, 9, IND);
+	table_set(0, DATA, 12, WR);
+	table_set(1, DATA, 60, 0);
+	TEST_EQ(take(0, MAX_IOV), 2);
+	TEST_EQ(take(WR, MAX_IOV), -WEIR_VRING_DIRECTION);
 	/* nothing at all */
 	desc_set(START | 5, DATA, 0, 1, 0);
 	TEST_EQ(take(0, MAX_IOV), 0);

@@ -2,8 +2,12 @@
 #include "vring_packed.h"
 #include "vring_walk.h"
 
-/* A table's descriptors follow each other; of their flags only WRITE counts, and
- * a buffer id they have none (VIRTIO 1.3, 2.8.7). */
+/*
+ * A table's descriptors follow each other; of their flags only WRITE counts, and
+ * a buffer id they have none (VIRTIO 1.3, 2.8.7). In a chain to be read WRITE
+ * does not count either: DPDK's driver has it on the header of frames it sends,
+ * and reading what may be written harms nobody.
+ */
 static int
 gather_table(struct weir_vring *vr, struct vring_walk *w, uint64_t gpa, uint32_t len,
 	     uint32_t *nr_descs)
@@ -21,7 +25,7 @@ gather_table(struct weir_vring *vr, struct vring_walk *w, uint64_t gpa, uint32_t
 		if (ret == 0 && (d.flags & VRING_DESC_F_INDIRECT) != 0)
 			ret = -WEIR_VRING_INDIRECT_NESTED;
 		if (ret == 0)
-			ret = vring_walk_add(vr, w, d.addr, d.len, d.flags);
+			ret = vring_walk_add(vr, w, d.addr, d.len, d.flags & w->dir);
 	}
 	return ret;
 }

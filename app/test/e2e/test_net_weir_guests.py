@@ -11,6 +11,7 @@ from netweir import BOTH_BY_DMA, Guest, Switch, dmas, exchange, settle
 VIRTIO_NET_F_MRG_RXBUF = 1 << 15
 VIRTIO_NET_F_MQ = 1 << 22
 VIRTIO_RING_F_INDIRECT_DESC = 1 << 28
+VIRTIO_F_RING_PACKED = 1 << 34
 VIRTIO_F_IN_ORDER = 1 << 35
 
 SMALL, LARGE = "size=60-1514,window=200", "size=60-9000,window=40"
@@ -58,6 +59,28 @@ def ring_layouts(ws):
     switch.stop()
 
 
+def packed_rings(ws):
+    """The same with packed rings, one of them of a size that is no power of two."""
+    switch = Switch(ws, ["", BOTH_BY_DMA], engine="")
+    # mrg_rxbuf, in_order, queue_size, further arguments, generator
+    table = [(1, 1, 1024, "", LARGE),
+             (1, 0, 1000, "", LARGE),
+             (0, 1, 256, "", LARGE),
+             (0, 0, 1024, ",vectorized=1", SMALL)]
+    for number, (merge, order, size, more, gen) in enumerate(table):
+        name = f"guest{number}"
+        features, _ = run_guest(ws, switch, name,
+                                f"packed_vq=1,queue_size={size},mrg_rxbuf={merge},"
+                                f"in_order={order}{more}", gen, jumbo=not merge)
+        check_bits(features, {VIRTIO_F_RING_PACKED: True, VIRTIO_F_IN_ORDER: order == 1,
+                              VIRTIO_NET_F_MRG_RXBUF: merge == 1}, name)
+    switch.stop()
+    switch = Switch(ws, ["packed=0", "packed=0," + BOTH_BY_DMA], engine="", name="split")
+    features, _ = run_guest(ws, switch, "refused", "packed_vq=1,queue_size=256", SMALL)
+    check_bits(features, {VIRTIO_F_RING_PACKED: False}, "refused")
+    switch.stop()
+
+
 def queue_sizes(ws):
     """Rings of 256 and of 1024 entries, and of 64, which wrap at once."""
     switch = Switch(ws, ["", BOTH_BY_DMA], engine="mode=thread")
@@ -94,4 +117,4 @@ def small_pages(ws):
     switch.stop()
 
 
-main("net_weir_guests_e2e", [ring_layouts, queue_sizes, queue_pairs, small_pages])
+main("net_weir_guests_e2e", [ring_layouts, packed_rings, queue_sizes, queue_pairs, small_pages])
