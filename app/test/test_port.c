@@ -287,10 +287,11 @@ cpu_every_shape_and_size_arrives(void)
 	return TEST_OK;
 }
 
-/* A dmadev of ours for one test. */
+/* A dmadev of ours for one test, which may be as slow as the test wants it. */
 static int
 dma_open(const char *args)
 {
+	weir_copy_set_watchdog(0);
 	return rte_vdev_init("dma_weir_test", args);
 }
 
@@ -298,6 +299,7 @@ static void
 dma_close(void)
 {
 	rte_vdev_uninit("dma_weir_test");
+	weir_copy_set_watchdog(500000);
 }
 
 static enum test_result
@@ -339,7 +341,25 @@ dma_and_cpu_mixed_in_order(void)
 static enum test_result
 dma_errors_copied_again_and_delivered(void)
 {
-	return dma_case("mode=thread,fail_nth=7", 0, true);
+	/* not so many that the engine is put aside */
+	return dma_case("mode=thread,fail_nth=40", 0, true);
+}
+
+/* An engine that stops copying after so many jobs is reset, again and again. */
+static enum test_result
+dma_that_hangs_loses_nothing(void)
+{
+	struct weir_queue_stats rx, tx;
+	enum test_result r;
+
+	TEST_EQ(dma_open("mode=thread,stall_after=700"), 0);
+	weir_copy_set_watchdog(20000);
+	r = traffic("dma_weir_test", 0, &rx, &tx);
+	dma_close();
+	TEST_EQ(r, TEST_OK);
+	TEST_ASSERT(rx.dma_copies > 700 || tx.dma_copies > 700);
+	TEST_ASSERT(rx.cpu_copies + tx.cpu_copies != 0);
+	return TEST_OK;
 }
 
 static enum test_result
@@ -1036,6 +1056,7 @@ static const struct test_case port_cases[] = {
 	{ "dma_and_cpu_mixed_in_order", dma_and_cpu_mixed_in_order },
 	{ "dma_errors_copied_again_and_delivered",
 	  dma_errors_copied_again_and_delivered },
+	{ "dma_that_hangs_loses_nothing", dma_that_hangs_loses_nothing },
 	{ "dma_that_sees_no_guest_memory_refused",
 	  dma_that_sees_no_guest_memory_refused },
 	{ "hostile_rings_reset_the_port_with_a_reason",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,59 +9,46 @@
 #include <rte_cycles.h>
 #include <rte_eal.h>
 
-#include "weir_copy.h"
+#include "copy_impl.h"
 #include "weir_fail.h"
 #include "weir_log.h"
 
-/* What one vchan is to its users. */
-struct copy_vchan {
-	struct weir_copy_chan chan;
-	unsigned int users;
-};
-
-/* A dmadev that we have configured and started. */
-struct copy_dev {
-	struct copy_dev *next;
-	int16_t dev_id;
-	uint16_t nr_vchans;
-	unsigned int users;
-	struct copy_vchan vchan[];
-};
-
-static pthread_mutex_t devs_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct copy_dev *devs; /* guarded by devs_lock, as all in the list */
+pthread_mutex_t copy_devs_lock = PTHREAD_MUTEX_INITIALIZER;
+struct copy_dev *copy_devs;
 
 /* Ids of dmadevs that EAL gives out, unless it was told of another number. */
 #define MAX_DEVS 64
-static bool reach[MAX_DEVS]; /* guarded by devs_lock */
+static bool reach[MAX_DEVS]; /* guarded by copy_devs_lock */
 
-/* More vchans than any port has queues would be memory for nothing. */
-#define MAX_VCHANS 64
-
-static int
-vchan_start(struct copy_dev *d, uint16_t v, const struct rte_dma_info *info)
+/* Entries of a vchan's ring: a power of two, never more than the device has. */
+static uint32_t
+ring_size(const struct rte_dma_info *info)
 {
-	struct rte_dma_vchan_conf conf = { .direction = RTE_DMA_DIR_MEM_TO_MEM };
-	struct weir_copy_chan *c = &d->vchan[v].chan;
 	uint32_t nb_desc = WEIR_COPY_RING;
 
 	if (nb_desc > info->max_desc)
 		nb_desc = info->max_desc;
 	if (nb_desc < info->min_desc)
 		nb_desc = info->min_desc;
-	/* ours is a power of two, and never more than the device has */
 	while ((nb_desc & (nb_desc - 1)) != 0)
 		nb_desc &= nb_desc - 1;
-	conf.nb_desc = (uint16_t)(nb_desc < info->min_desc ? info->min_desc : nb_desc);
+	return nb_desc;
+}
+
+static int
+vchan_init(struct copy_vchan *v, int16_t dev_id, uint16_t nr,
+	   const struct rte_dma_info *info)
+{
+	struct weir_copy_chan *c = &v->chan;
+
+	v->since = rte_get_timer_cycles();
 	rte_spinlock_init(&c->lock);
-	c->dev_id = d->dev_id;
-	c->vchan = v;
+	c->dev_id = dev_id;
+	c->vchan = nr;
 	/* some devices keep one descriptor to themselves: we ask them, not count */
-	c->mask = nb_desc - 1;
-	c->ring = weir_calloc(nb_desc, sizeof(c->ring[0]));
-	if (c->ring == NULL)
-		return -ENOMEM;
-	return rte_dma_vchan_setup(d->dev_id, v, &conf);
+	c->mask = ring_size(info) - 1;
+	c->ring = weir_calloc(ring_size(info), sizeof(c->ring[0]));
+	return c->ring == NULL ? -ENOMEM : 0;
 }
 
 static void
@@ -74,10 +62,10 @@ dev_free(struct copy_dev *d)
 void
 weir_copy_set_reach(int16_t dev_id, bool reaches)
 {
-	pthread_mutex_lock(&devs_lock);
+	pthread_mutex_lock(&copy_devs_lock);
 	if (dev_id >= 0 && dev_id < MAX_DEVS)
 		reach[dev_id] = reaches;
-	pthread_mutex_unlock(&devs_lock);
+	pthread_mutex_unlock(&copy_devs_lock);
 }
 
 static bool
@@ -102,35 +90,59 @@ dev_check(int16_t dev_id, struct rte_dma_info *info)
 	return dev_reaches(dev_id, info) ? 0 : -EXDEV;
 }
 
+int
+copy_dev_up(struct copy_dev *d)
+{
+	const struct rte_dma_conf conf = { .nb_vchans = d->nr_vchans };
+	struct rte_dma_vchan_conf vconf = { .direction = RTE_DMA_DIR_MEM_TO_MEM };
+	struct rte_dma_info info;
+	int ret = dev_check(d->dev_id, &info);
+
+	if (ret == 0)
+		ret = rte_dma_configure(d->dev_id, &conf);
+	for (uint16_t v = 0; v < d->nr_vchans && ret == 0; v++) {
+		vconf.nb_desc = (uint16_t)RTE_MAX(d->vchan[v].chan.mask + 1,
+						  (uint32_t)info.min_desc);
+		ret = rte_dma_vchan_setup(d->dev_id, v, &vconf);
+	}
+	return ret != 0 ? ret : rte_dma_start(d->dev_id);
+}
+
+bool
+copy_dev_there(const struct copy_dev *d)
+{
+	return rte_dma_get_dev_id_by_name(d->name) == d->dev_id;
+}
+
 /* Configure and start a device that nobody of ours uses yet. */
 static int
 dev_start(int16_t dev_id, struct copy_dev **out)
 {
-	struct rte_dma_conf conf = { 0 };
 	struct rte_dma_info info;
 	struct copy_dev *d;
+	uint16_t nr;
 	int ret;
 
 	ret = dev_check(dev_id, &info);
 	if (ret != 0)
 		return ret;
-	conf.nb_vchans = info.max_vchans < MAX_VCHANS ? info.max_vchans : MAX_VCHANS;
-	d = weir_zalloc(sizeof(*d) + conf.nb_vchans * sizeof(d->vchan[0]));
+	nr = RTE_MIN(info.max_vchans, (uint16_t)COPY_MAX_VCHANS);
+	d = weir_zalloc(sizeof(*d) + nr * sizeof(d->vchan[0]));
 	if (d == NULL)
 		return -ENOMEM;
+	snprintf(d->name, sizeof(d->name), "%s", info.dev_name);
 	d->dev_id = dev_id;
-	d->nr_vchans = conf.nb_vchans;
-	ret = rte_dma_configure(dev_id, &conf);
-	for (uint16_t v = 0; v < d->nr_vchans && ret == 0; v++)
-		ret = vchan_start(d, v, &info);
+	d->nr_vchans = nr;
+	for (uint16_t v = 0; v < nr && ret == 0; v++)
+		ret = vchan_init(&d->vchan[v], dev_id, v, &info);
 	if (ret == 0)
-		ret = rte_dma_start(dev_id);
+		ret = copy_dev_up(d);
 	if (ret != 0) {
 		dev_free(d);
 		return ret;
 	}
-	d->next = devs;
-	devs = d;
+	d->next = copy_devs;
+	copy_devs = d;
 	*out = d;
 	return 0;
 }
@@ -156,8 +168,8 @@ weir_copy_get(const char *dma_name, struct weir_copy_chan **out)
 
 	if (dev_id < 0)
 		return -ENODEV;
-	pthread_mutex_lock(&devs_lock);
-	for (d = devs; d != NULL && d->dev_id != dev_id; d = d->next)
+	pthread_mutex_lock(&copy_devs_lock);
+	for (d = copy_devs; d != NULL && strcmp(d->name, dma_name) != 0; d = d->next)
 		;
 	if (d == NULL)
 		ret = dev_start((int16_t)dev_id, &d);
@@ -167,8 +179,27 @@ weir_copy_get(const char *dma_name, struct weir_copy_chan **out)
 		d->users++;
 		*out = &v->chan;
 	}
-	pthread_mutex_unlock(&devs_lock);
+	pthread_mutex_unlock(&copy_devs_lock);
 	return ret;
+}
+
+/* The last user has gone. */
+static void
+dev_end(struct copy_dev *d)
+{
+	bool stopped = d->health == COPY_DOWN || !copy_dev_there(d) ||
+		       rte_dma_stop(d->dev_id) == 0;
+
+	/* a device that does not stop may still write to what it is tested with */
+	if (stopped)
+		copy_probe_end(d);
+	dev_free(d);
+}
+
+static bool
+dev_has(struct copy_dev *d, const struct weir_copy_chan *c)
+{
+	return c->vchan < d->nr_vchans && &d->vchan[c->vchan].chan == c;
 }
 
 void
@@ -176,17 +207,16 @@ weir_copy_put(struct weir_copy_chan *c)
 {
 	struct copy_dev **p, *d;
 
-	pthread_mutex_lock(&devs_lock);
-	for (p = &devs; (*p)->dev_id != c->dev_id; p = &(*p)->next)
+	pthread_mutex_lock(&copy_devs_lock);
+	for (p = &copy_devs; !dev_has(*p, c); p = &(*p)->next)
 		;
 	d = *p;
 	d->vchan[c->vchan].users--;
 	if (--d->users == 0) {
 		*p = d->next;
-		rte_dma_stop(d->dev_id);
-		dev_free(d);
+		dev_end(d);
 	}
-	pthread_mutex_unlock(&devs_lock);
+	pthread_mutex_unlock(&copy_devs_lock);
 }
 
 void
@@ -251,6 +281,7 @@ weir_copy_drain(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us)
 			weir_copy_poll(c);
 			weir_copy_unlock(c);
 		}
+		weir_copy_tend();
 		if (rte_get_timer_cycles() > deadline)
 			return weir_copy_done(c, seq) ? 0 : -EBUSY;
 		if (spins < DRAIN_SPINS)

@@ -23,6 +23,13 @@
  * sees a copy that is done. For that the channel keeps both host addresses until
  * the copy is done, and the user keeps the memory.
  *
+ * **A device is watched** (weir_copy_tend()). One whose oldest copy does not end,
+ * or that fails more than one copy in 16, is stopped; what it had under way is
+ * copied by CPU; then it is configured anew, tried with test copies, and taken
+ * back when they arrive. Until then its channels have no room, so that its users
+ * copy by CPU. Memory is not given back to its users before the device has
+ * stopped: one that does not let itself be stopped keeps its copies under way.
+ *
  * Channels are found by the dmadev's name and shared by reference count: a
  * device with many vchans gives each user one of its own, a device with few
  * lets them share. The first user configures and starts the device, the last
@@ -56,6 +63,7 @@ struct weir_copy_chan {
 	rte_spinlock_t lock; /**< guards all that changes below */
 	int16_t dev_id;
 	uint16_t vchan;
+	bool down;	    /**< the device is not to be called; there is no room */
 	uint32_t mask;	    /**< of ring; its size is the vchan's nb_desc */
 	uint64_t submitted; /**< number of the last copy submitted */
 	uint64_t kicked;    /**< number of the last copy the engine knows of */
@@ -110,10 +118,30 @@ weir_copy_unlock(struct weir_copy_chan *c)
 	rte_spinlock_unlock(&c->lock);
 }
 
+/**
+ * Look after all devices in use: find what hangs or fails, and bring it back.
+ *
+ * To be called every few milliseconds by a thread that may block, as stopping a
+ * device does; more often costs nothing. weir_port.h's ports do it while a ring of
+ * theirs has a channel. Control plane, any thread.
+ */
+void weir_copy_tend(void);
+
+/**
+ * Set how old a device's oldest copy may become.
+ *
+ * @param timeout_us  Microseconds, at most 10^9; 500000 at first. Too short, and a
+ *                    device that is merely busy is reset, which costs speed and
+ *                    loses nothing. 0: as long as it likes. For all devices.
+ */
+void weir_copy_set_watchdog(uint64_t timeout_us);
+
 /** Copies that can be submitted now. Data plane, locked. */
 static inline uint32_t
 weir_copy_room(const struct weir_copy_chan *c)
 {
+	if (__builtin_expect(c->down, 0))
+		return 0;
 	return c->mask + 1 - (uint32_t)(c->submitted - c->done);
 }
 
@@ -147,7 +175,7 @@ weir_copy_submit(struct weir_copy_chan *c, void *dst, rte_iova_t dst_iova,
 static inline void
 weir_copy_kick(struct weir_copy_chan *c)
 {
-	if (c->kicked == c->submitted)
+	if (__builtin_expect(c->down, 0) || c->kicked == c->submitted)
 		return;
 	rte_dma_submit(c->dev_id, c->vchan);
 	c->kicked = c->submitted;
@@ -171,7 +199,7 @@ weir_copy_poll(struct weir_copy_chan *c)
 	bool error = false;
 	uint16_t n;
 
-	if (c->done == c->kicked)
+	if (__builtin_expect(c->down, 0) || c->done == c->kicked)
 		return;
 	n = rte_dma_completed(c->dev_id, c->vchan, (uint16_t)(c->kicked - c->done), NULL,
 			      &error);

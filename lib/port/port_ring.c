@@ -193,11 +193,11 @@ port_link_sync(struct weir_port *p)
 	port_notify(p, WEIR_PORT_EV_LINK);
 }
 
-/* Somebody has to look at tx queues with a channel that nobody calls. */
+/* Somebody has to look at engines, and at tx queues that nobody calls. */
 static void
 idle_sync(struct weir_port *p)
 {
-	for (uint32_t i = 0; i < p->nr_rings; i += 2) {
+	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		if (p->ring[i].running && p->ring[i].q.chan != NULL) {
 			if (!p->idle.armed)
 				ctl_timer_set(&p->idle, PORT_IDLE_US);
@@ -238,5 +238,6 @@ port_idle_expired(struct ctl_timer *t)
 			queue_collect_idle(q);
 		q->seen_tail = tail;
 	}
+	weir_copy_tend();
 	idle_sync(p);
 }

@@ -109,6 +109,22 @@ def failing_engine_loses_nothing(ws):
     switch.stop()
 
 
+def engine_hangs_again_and_again(ws):
+    """An engine that stands still is reset and taken back; packets go by CPU meanwhile."""
+    switch = Switch(ws, [BOTH_BY_DMA], engine="mode=thread,stall_after=50000")
+    guest = Guest(ws, "guest", [(ws.socket("w0"), VIRTIO_USER)], gen="size=60-1514,window=200").begin()
+    for _ in range(3):
+        mark = switch.log_mark()
+        switch.wait_log("WEIR: dma_weir0: its oldest copy does not end", mark)
+        switch.wait_log("WEIR: dma_weir0: test copies arrive, in use again", mark)
+        exchange([guest], 1000)
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    check(switch.queue_sum("dma_copies") > 3 * 50000, "the engine was not used again")
+    check(switch.queue_sum("cpu_copies") > 0, "nothing was copied by CPU")
+    guest.stop()
+    switch.stop()
+
+
 def flood_is_accounted_for(ws):
     """More than can be carried: what is not received has been counted as dropped."""
     port = dmas(1)
@@ -192,6 +208,7 @@ main("net_weir_e2e", [
     two_guests_by_cpu,
     two_guests_by_thread,
     failing_engine_loses_nothing,
+    engine_hangs_again_and_again,
     flood_is_accounted_for,
     guest_memory_shown_and_gone,
     memory_and_iova_modes,

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Engines that hang, fail, do not stop, or are gone: what was submitted is done
+ * in the end, by whomever, and its memory is not given back before.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_memory.h>
+
+#include "fake_dma.h"
+#include "test.h"
+#include "weir_copy.h"
+
+#define LEN 512u
+#define NR 32u
+
+static uint8_t src[NR][LEN], dst[NR][LEN];
+static struct fake_dma *dev;
+static struct weir_copy_chan *chan;
+
+/* An engine with a short watchdog. */
+static int
+open_chan(void)
+{
+	dev = fake_dma_plug();
+	if (dev == NULL)
+		return -ENODEV;
+	weir_copy_set_watchdog(20000);
+	for (unsigned int i = 0; i < NR; i++)
+		memset(src[i], (int)(i + 1), LEN);
+	memset(dst, 0, sizeof(dst));
+	return weir_copy_get(FAKE_DMA_NAME, &chan);
+}
+
+static enum test_result
+close_chan(void)
+{
+	weir_copy_put(chan);
+	fake_dma_unplug();
+	weir_copy_set_watchdog(500000);
+	return TEST_OK;
+}
+
+/* Submit copies from @p first on, as far as there is room. @return how many. */
+static unsigned int
+submit(unsigned int first, unsigned int nr)
+{
+	unsigned int n;
+
+	weir_copy_lock(chan);
+	for (n = 0; n < nr && weir_copy_room(chan) != 0; n++)
+		if (!weir_copy_submit(chan, dst[first + n], (uintptr_t)dst[first + n],
+				      src[first + n], (uintptr_t)src[first + n], LEN))
+			break;
+	weir_copy_kick(chan);
+	weir_copy_poll(chan);
+	weir_copy_unlock(chan);
+	return n;
+}
+
+static bool
+arrived(unsigned int first, unsigned int nr)
+{
+	return memcmp(src[first], dst[first], (size_t)nr * LEN) == 0;
+}
+
+static bool
+is_down(void)
+{
+	bool down;
+
+	weir_copy_lock(chan);
+	down = weir_copy_room(chan) == 0;
+	weir_copy_unlock(chan);
+	return down;
+}
+
+/* Tend until the channel is down, or up again; a bound of some seconds. */
+static bool
+tend_until(bool down)
+{
+	for (int i = 0; i < 20000 && is_down() != down; i++) {
+		weir_copy_tend();
+		rte_delay_us_sleep(500);
+	}
+	return is_down() == down;
+}
+
+static enum test_result
+engine_that_hangs_is_reset_and_comes_back(void)
+{
+	TEST_EQ(open_chan(), 0);
+	dev->credit = 5;
+	TEST_EQ(submit(0, 16), 16);
+	TEST_EQ(chan->done, 5);
+	TEST_ASSERT(tend_until(true));
+	/* by CPU, and only after the engine was stopped */
+	TEST_ASSERT(weir_copy_done(chan, 16));
+	TEST_ASSERT(arrived(0, 16));
+	TEST_EQ(submit(16, 1), 0);
+	dev->credit = UINT64_MAX;
+	TEST_ASSERT(tend_until(false));
+	TEST_EQ(dev->starts, 2);
+	TEST_EQ(submit(16, 16), 16);
+	TEST_ASSERT(weir_copy_done(chan, 32));
+	TEST_ASSERT(arrived(16, 16));
+	TEST_EQ(dev->calls, 0);
+	return close_chan();
+}
+
+static enum test_result
+engine_that_hangs_again_is_tried_again(void)
+{
+	TEST_EQ(open_chan(), 0);
+	dev->credit = 0;
+	TEST_EQ(submit(0, 4), 4);
+	TEST_ASSERT(tend_until(true));
+	/* its test copies do not arrive either: several starts, and still down */
+	for (int i = 0; i < 20000 && dev->starts < 4; i++) {
+		weir_copy_tend();
+		rte_delay_us_sleep(500);
+	}
+	TEST_ASSERT(dev->starts >= 4 && is_down());
+	dev->credit = UINT64_MAX;
+	dev->wrong = true;
+	TEST_ASSERT(!arrived(4, 4));
+	for (unsigned int was = dev->starts, i = 0; i < 20000 && dev->starts < was + 2;
+	     i++) {
+		weir_copy_tend();
+		rte_delay_us_sleep(500);
+	}
+	TEST_ASSERT(is_down());
+	dev->wrong = false;
+	TEST_ASSERT(tend_until(false));
+	TEST_ASSERT(arrived(0, 4));
+	TEST_EQ(dev->calls, 0);
+	return close_chan();
+}
+
+static enum test_result
+engine_that_does_not_stop_keeps_its_copies(void)
+{
+	TEST_EQ(open_chan(), 0);
+	dev->credit = 0;
+	dev->stop_ret = -EBUSY;
+	TEST_EQ(submit(0, 4), 4);
+	TEST_ASSERT(tend_until(true));
+	TEST_ASSERT(!weir_copy_done(chan, 1));
+	TEST_EQ(weir_copy_drain(chan, 4, 50000), -EBUSY);
+	TEST_EQ(weir_copy_touching(chan, (struct weir_range){ (uintptr_t)dst[3],
+							      (uintptr_t)dst[3] }),
+		4);
+	dev->stop_ret = 0;
+	TEST_EQ(weir_copy_drain(chan, 4, 10000000), 0);
+	TEST_ASSERT(arrived(0, 4));
+	dev->credit = UINT64_MAX;
+	TEST_ASSERT(tend_until(false));
+	return close_chan();
+}
+
+static enum test_result
+engine_that_fails_all_is_put_aside(void)
+{
+	TEST_EQ(open_chan(), 0);
+	dev->fails = true;
+	TEST_EQ(submit(0, 32), 32);
+	/* recovered by CPU as it is polled, at once */
+	TEST_ASSERT(weir_copy_done(chan, 32));
+	TEST_ASSERT(arrived(0, 32));
+	TEST_EQ(chan->errors, 32);
+	TEST_ASSERT(tend_until(true));
+	dev->fails = false;
+	TEST_ASSERT(tend_until(false));
+	TEST_EQ(submit(0, 32), 32);
+	TEST_EQ(chan->errors, 32);
+	return close_chan();
+}
+
+static enum test_result
+engine_that_fails_seldom_stays(void)
+{
+	TEST_EQ(open_chan(), 0);
+	for (int i = 0; i < 100; i++) {
+		dev->fails = i % 40 == 0;
+		TEST_EQ(submit(0, i % 40 == 0 ? 1 : 32), i % 40 == 0 ? 1 : 32);
+		weir_copy_tend();
+		TEST_ASSERT(!is_down());
+	}
+	TEST_EQ(chan->errors, 3);
+	return close_chan();
+}
+
+static enum test_result
+engine_idle_or_unwatched_is_left_alone(void)
+{
+	TEST_EQ(open_chan(), 0);
+	TEST_EQ(submit(0, 4), 4);
+	weir_copy_tend();
+	rte_delay_us_sleep(50000);
+	weir_copy_tend();
+	TEST_ASSERT(!is_down());
+	weir_copy_set_watchdog(0);
+	dev->credit = 0;
+	TEST_EQ(submit(4, 4), 4);
+	weir_copy_tend();
+	rte_delay_us_sleep(50000);
+	weir_copy_tend();
+	TEST_ASSERT(!is_down());
+	dev->credit = UINT64_MAX;
+	TEST_EQ(weir_copy_drain(chan, 8, 1000000), 0);
+	return close_chan();
+}
+
+static enum test_result
+engine_polled_by_nobody_is_polled_before_judged(void)
+{
+	TEST_EQ(open_chan(), 0);
+	dev->credit = 0;
+	TEST_EQ(submit(0, 4), 4);
+	dev->credit = UINT64_MAX;
+	weir_copy_tend();
+	rte_delay_us_sleep(50000);
+	weir_copy_tend();
+	TEST_ASSERT(!is_down());
+	TEST_ASSERT(weir_copy_done(chan, 4));
+	return close_chan();
+}
+
+static enum test_result
+engine_unplugged_and_plugged_in_again(void)
+{
+	TEST_EQ(open_chan(), 0);
+	dev->credit = 2;
+	TEST_EQ(submit(0, 8), 8);
+	fake_dma_unplug();
+	TEST_ASSERT(tend_until(true));
+	TEST_ASSERT(weir_copy_done(chan, 8));
+	TEST_ASSERT(arrived(0, 8));
+	dev = fake_dma_plug();
+	TEST_ASSERT(dev != NULL);
+	TEST_ASSERT(tend_until(false));
+	TEST_EQ(submit(8, 8), 8);
+	TEST_ASSERT(weir_copy_done(chan, 16));
+	TEST_ASSERT(arrived(8, 8));
+	TEST_EQ(dev->calls, 0);
+	return close_chan();
+}
+
+static enum test_result
+engine_put_while_down_is_left_stopped(void)
+{
+	TEST_EQ(open_chan(), 0);
+	dev->credit = 0;
+	TEST_EQ(submit(0, 1), 1);
+	TEST_ASSERT(tend_until(true));
+	TEST_ASSERT(!dev->running);
+	weir_copy_put(chan);
+	TEST_EQ(weir_copy_get(FAKE_DMA_NAME, &chan), 0);
+	TEST_ASSERT(!is_down());
+	return close_chan();
+}
+
+static const struct test_case copy_cases[] = {
+	{ "engine_that_hangs_is_reset_and_comes_back",
+	  engine_that_hangs_is_reset_and_comes_back },
+	{ "engine_that_hangs_again_is_tried_again",
+	  engine_that_hangs_again_is_tried_again },
+	{ "engine_that_does_not_stop_keeps_its_copies",
+	  engine_that_does_not_stop_keeps_its_copies },
+	{ "engine_that_fails_all_is_put_aside", engine_that_fails_all_is_put_aside },
+	{ "engine_that_fails_seldom_stays", engine_that_fails_seldom_stays },
+	{ "engine_idle_or_unwatched_is_left_alone",
+	  engine_idle_or_unwatched_is_left_alone },
+	{ "engine_polled_by_nobody_is_polled_before_judged",
+	  engine_polled_by_nobody_is_polled_before_judged },
+	{ "engine_unplugged_and_plugged_in_again",
+	  engine_unplugged_and_plugged_in_again },
+	{ "engine_put_while_down_is_left_stopped",
+	  engine_put_while_down_is_left_stopped },
+};
+AUTOTEST_EAL(copy_autotest, copy_cases);

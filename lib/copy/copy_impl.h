@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_COPY_IMPL_H
+#define WEIR_COPY_IMPL_H
+/*
+ * The devices that are in use, and how each is.
+ *
+ *     UP ---- fails, or stands still ----> STOPPING
+ *      ^                                      |  stopped; what was under way
+ *      |                                      |  is copied by CPU
+ *      | test copies arrive                   v
+ *     PROBED <---- after a pause ---------- DOWN
+ *      |                                      ^
+ *      '---- they do not ---------------------'
+ *
+ * A device that was unplugged cannot write any more, and counts as stopped; one of
+ * its name that is plugged in later takes its place.
+ *
+ * While a device is not UP its channels are `down`: no lcore calls the device or
+ * moves `done`, both are the tending thread's. A device that does not let itself
+ * be stopped stays STOPPING, and what it may still write to stays under way.
+ */
+#include <pthread.h>
+
+#include "weir_copy.h"
+
+/* More vchans than any port has queues would be memory for nothing. */
+#define COPY_MAX_VCHANS 64
+
+enum copy_health { COPY_UP, COPY_STOPPING, COPY_DOWN, COPY_PROBED };
+
+/* What one vchan is to its users, and to the watch over it. */
+struct copy_vchan {
+	struct weir_copy_chan chan;
+	unsigned int users;
+	uint64_t seen_done;   /* chan.done at the last look */
+	uint64_t seen_errors; /* the same */
+	uint64_t since;	      /* when `done` moved last, or nothing was under way */
+	bool probed;	      /* its test copy has come back */
+};
+
+/* A dmadev that we have configured and started. */
+struct copy_dev {
+	struct copy_dev *next;
+	char name[64]; /* by which it is found again after it was unplugged */
+	int16_t dev_id;
+	uint16_t nr_vchans;
+	unsigned int users;
+	enum copy_health health;
+	uint64_t retry_at; /* time of the next step, unless UP */
+	uint64_t pause;	   /* how long the next one is DOWN */
+	uint64_t up_at;	   /* when it came back last */
+	uint64_t resets;   /* times that it went down */
+	uint64_t rescued;  /* copies under way then, made by CPU */
+	uint8_t *probe;	   /* what test copies are made of; NULL: none is */
+	struct copy_vchan vchan[];
+};
+
+/* copy.c: the list, and its lock, which guards all but channels' data plane. */
+extern pthread_mutex_t copy_devs_lock;
+extern struct copy_dev *copy_devs;
+
+/* The device is plugged in, and its id is still its own. */
+bool copy_dev_there(const struct copy_dev *d);
+
+/* Configure a stopped device and all its vchans, and start it. 0, -errno. */
+int copy_dev_up(struct copy_dev *d);
+
+/* copy_tend.c: forget test copies; the device is stopped, or done with them. */
+void copy_probe_end(struct copy_dev *d);
+
+#endif /* WEIR_COPY_IMPL_H */

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The watch over devices: which of them stand still or fail too often, and the
+ * way back for those. See copy_impl.h for the states.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_malloc.h>
+#include <rte_memory.h>
+
+#include "copy_impl.h"
+#include "weir_errno.h"
+#include "weir_log.h"
+
+/* Looks need not follow closer than this. */
+#define TEND_US 1000u
+
+/* Longer than any engine needs for a full ring, shorter than a user waits. */
+#define WATCHDOG_DEFAULT_US 500000u
+
+/* Since the last look so many failed, and more than one in so many. */
+#define FAILED_MIN 16u
+#define FAILED_SHARE 16u
+
+#define PAUSE_MIN_US 10000u
+#define PAUSE_MAX_US 10000000u
+
+/* Bytes of a test copy. */
+#define PROBE_LEN 4096u
+
+static _Atomic uint64_t watchdog_us = WATCHDOG_DEFAULT_US;
+
+static uint64_t
+from_us(uint64_t us)
+{
+	return us * rte_get_timer_hz() / 1000000;
+}
+
+void
+weir_copy_set_watchdog(uint64_t timeout_us)
+{
+	atomic_store(&watchdog_us, timeout_us);
+}
+
+/* Look at a channel once more, as whoever uses it may not be polling. */
+static bool
+vchan_stands(struct copy_vchan *v)
+{
+	struct weir_copy_chan *c = &v->chan;
+	bool stands;
+
+	weir_copy_lock(c);
+	weir_copy_kick(c);
+	weir_copy_poll(c);
+	stands = c->done == v->seen_done;
+	weir_copy_unlock(c);
+	return stands;
+}
+
+/* What is wrong with a channel, in words; NULL: nothing. */
+static const char *
+vchan_look(struct copy_vchan *v, uint64_t now)
+{
+	const uint64_t limit = from_us(atomic_load(&watchdog_us));
+	uint64_t submitted = __atomic_load_n(&v->chan.submitted, __ATOMIC_RELAXED);
+	uint64_t done = __atomic_load_n(&v->chan.done, __ATOMIC_RELAXED);
+	uint64_t errors = __atomic_load_n(&v->chan.errors, __ATOMIC_RELAXED);
+	uint64_t copies = done - v->seen_done, failed = errors - v->seen_errors;
+
+	if (copies != 0 || done == submitted)
+		v->since = now;
+	v->seen_done = done;
+	v->seen_errors = errors;
+	if (failed >= FAILED_MIN && failed > copies / FAILED_SHARE)
+		return "too many copies fail";
+	if (limit != 0 && now - v->since > limit && vchan_stands(v))
+		return "its oldest copy does not end";
+	return NULL;
+}
+
+/* Keep all lcores from the device. They are out of it when this returns. */
+static void
+dev_down(struct copy_dev *d, const char *why, uint64_t now)
+{
+	const uint64_t longest = from_us(PAUSE_MAX_US);
+
+	for (uint16_t v = 0; v < d->nr_vchans; v++) {
+		struct weir_copy_chan *c = &d->vchan[v].chan;
+
+		weir_copy_lock(c);
+		c->down = true;
+		weir_copy_unlock(c);
+	}
+	if (d->pause == 0 || now - d->up_at > longest)
+		d->pause = from_us(PAUSE_MIN_US);
+	d->health = COPY_STOPPING;
+	d->retry_at = now;
+	__atomic_store_n(&d->resets, d->resets + 1, __ATOMIC_RELAXED);
+	weir_log(WEIR_LOG_WARN, "%s: %s; copies by CPU until it works again", d->name,
+		 why);
+}
+
+static void
+dev_later(struct copy_dev *d, uint64_t now)
+{
+	d->retry_at = now + d->pause;
+	d->pause = RTE_MIN(2 * d->pause, from_us(PAUSE_MAX_US));
+}
+
+/* The device is stopped: make what it has not by CPU. It may have made some of
+ * it; the bytes are the same, since their users hold both ends until then. */
+static uint64_t
+vchan_rescue(struct copy_vchan *v)
+{
+	struct weir_copy_chan *c = &v->chan;
+	uint64_t nr = c->submitted - c->done;
+
+	while (c->done != c->submitted) {
+		const struct weir_copy_op *op = &c->ring[(c->done + 1) & c->mask];
+
+		memcpy(op->dst, op->src, op->len);
+		weir_copy_advance(c, 1);
+	}
+	c->kicked = c->submitted;
+	return nr;
+}
+
+static void
+dev_stop(struct copy_dev *d, uint64_t now)
+{
+	uint64_t rescued = 0;
+	int ret = copy_dev_there(d) ? rte_dma_stop(d->dev_id) : 0;
+
+	dev_later(d, now);
+	if (ret != 0) {
+		weir_log(WEIR_LOG_ERR, "%s: does not stop, its copies stay under way: %s",
+			 d->name, weir_strerror(ret));
+		return;
+	}
+	for (uint16_t v = 0; v < d->nr_vchans; v++)
+		rescued += vchan_rescue(&d->vchan[v]);
+	__atomic_store_n(&d->rescued, d->rescued + rescued, __ATOMIC_RELAXED);
+	copy_probe_end(d);
+	d->health = COPY_DOWN;
+}
+
+void
+copy_probe_end(struct copy_dev *d)
+{
+	rte_free(d->probe);
+	d->probe = NULL;
+}
+
+/* The two ends of a vchan's test copy. */
+static uint8_t *
+probe_src(const struct copy_dev *d, uint16_t v)
+{
+	return d->probe + (size_t)v * 2 * PROBE_LEN;
+}
+
+static uint8_t *
+probe_dst(const struct copy_dev *d, uint16_t v)
+{
+	return probe_src(d, v) + PROBE_LEN;
+}
+
+static int
+probe_begin(struct copy_dev *d)
+{
+	d->probe = rte_zmalloc(NULL, (size_t)d->nr_vchans * 2 * PROBE_LEN, PROBE_LEN);
+	if (d->probe == NULL)
+		return -ENOMEM;
+	for (uint16_t v = 0; v < d->nr_vchans; v++) {
+		uint8_t *src = probe_src(d, v);
+		int ret;
+
+		for (uint32_t i = 0; i < PROBE_LEN; i++)
+			src[i] = (uint8_t)(i * 7 + v + 1);
+		d->vchan[v].probed = false;
+		ret = rte_dma_copy(d->dev_id, v, rte_mem_virt2iova(src),
+				   rte_mem_virt2iova(probe_dst(d, v)), PROBE_LEN,
+				   RTE_DMA_OP_FLAG_SUBMIT);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* 0: all test copies are right; -EAGAIN: not all are back; -EIO: one is wrong. */
+static int
+probe_look(struct copy_dev *d)
+{
+	int ret = 0;
+
+	for (uint16_t v = 0; v < d->nr_vchans; v++) {
+		struct copy_vchan *vc = &d->vchan[v];
+		bool error = false;
+
+		if (vc->probed)
+			continue;
+		vc->probed = rte_dma_completed(d->dev_id, v, 1, NULL, &error) == 1;
+		if (error || (vc->probed &&
+			      memcmp(probe_src(d, v), probe_dst(d, v), PROBE_LEN) != 0))
+			return -EIO;
+		if (!vc->probed)
+			ret = -EAGAIN;
+	}
+	return ret;
+}
+
+/* It may have come back under another id. */
+static int
+dev_find(struct copy_dev *d)
+{
+	int id = rte_dma_get_dev_id_by_name(d->name);
+
+	if (id < 0)
+		return -ENODEV;
+	d->dev_id = (int16_t)id;
+	for (uint16_t v = 0; v < d->nr_vchans; v++) {
+		struct weir_copy_chan *c = &d->vchan[v].chan;
+
+		weir_copy_lock(c);
+		c->dev_id = d->dev_id;
+		weir_copy_unlock(c);
+	}
+	return 0;
+}
+
+static void
+dev_probe(struct copy_dev *d, uint64_t now)
+{
+	const uint64_t limit = atomic_load(&watchdog_us);
+	int ret = dev_find(d);
+
+	if (ret == -ENODEV) {
+		dev_later(d, now);
+		return;
+	}
+	if (ret == 0)
+		ret = copy_dev_up(d);
+	if (ret != 0) {
+		weir_log(WEIR_LOG_ERR, "%s: does not start again: %s", d->name,
+			 weir_strerror(ret));
+		dev_later(d, now);
+		return;
+	}
+	ret = probe_begin(d);
+	d->health = ret == 0 ? COPY_PROBED : COPY_STOPPING;
+	d->retry_at = now + from_us(limit != 0 ? limit : WATCHDOG_DEFAULT_US);
+}
+
+static void
+dev_back(struct copy_dev *d, uint64_t now)
+{
+	copy_probe_end(d);
+	for (uint16_t v = 0; v < d->nr_vchans; v++) {
+		struct copy_vchan *vc = &d->vchan[v];
+
+		vc->seen_done = vc->chan.done;
+		vc->seen_errors = vc->chan.errors;
+		vc->since = now;
+		weir_copy_lock(&vc->chan);
+		vc->chan.down = false;
+		weir_copy_unlock(&vc->chan);
+	}
+	d->health = COPY_UP;
+	d->up_at = now;
+	weir_log(WEIR_LOG_NOTICE, "%s: test copies arrive, in use again", d->name);
+}
+
+static void
+dev_probed(struct copy_dev *d, uint64_t now)
+{
+	int ret = probe_look(d);
+
+	if (ret == 0) {
+		dev_back(d, now);
+	} else if (ret != -EAGAIN || now >= d->retry_at) {
+		d->health = COPY_STOPPING;
+		dev_stop(d, now);
+	}
+}
+
+static void
+dev_up(struct copy_dev *d, uint64_t now)
+{
+	const char *why = NULL;
+
+	if (!copy_dev_there(d))
+		why = "it is gone";
+	for (uint16_t v = 0; v < d->nr_vchans && why == NULL; v++)
+		why = vchan_look(&d->vchan[v], now);
+	if (why == NULL)
+		return;
+	dev_down(d, why, now);
+	dev_stop(d, now);
+}
+
+static void
+dev_tend(struct copy_dev *d, uint64_t now)
+{
+	if (d->health == COPY_UP)
+		dev_up(d, now);
+	else if (d->health == COPY_PROBED)
+		dev_probed(d, now);
+	else if (now < d->retry_at)
+		return;
+	else if (d->health == COPY_STOPPING)
+		dev_stop(d, now);
+	else
+		dev_probe(d, now);
+}
+
+void
+weir_copy_tend(void)
+{
+	static _Atomic uint64_t next;
+	uint64_t now = rte_get_timer_cycles();
+
+	if (now < atomic_load_explicit(&next, memory_order_relaxed) ||
+	    pthread_mutex_trylock(&copy_devs_lock) != 0)
+		return;
+	atomic_store_explicit(&next, now + from_us(TEND_US), memory_order_relaxed);
+	for (struct copy_dev *d = copy_devs; d != NULL; d = d->next)
+		dev_tend(d, now);
+	pthread_mutex_unlock(&copy_devs_lock);
+}
