@@ -199,7 +199,8 @@ int
 fe_features(struct fe *f, uint64_t want)
 {
 	const uint64_t pf = WEIR_VHOST_BIT(WEIR_VHOST_PF_MQ) |
-			    WEIR_VHOST_BIT(WEIR_VHOST_PF_REPLY_ACK);
+			    WEIR_VHOST_BIT(WEIR_VHOST_PF_REPLY_ACK) |
+			    WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS);
 	uint64_t offered = 0, pf_offered = 0;
 	int ret;
 
@@ -237,6 +238,46 @@ fe_share(struct fe *f)
 		fe_msg_ack(f, WEIR_VHOST_SET_MEM_TABLE, &t, sizeof(t), &f->mem_fd, 1);
 
 	return ret > 0 ? -EPROTO : (int)ret;
+}
+
+int
+fe_mem_open(struct fe_mem *m, const char *name, uint64_t gpa, size_t len)
+{
+	*m = (struct fe_mem){ .gpa = gpa, .len = len };
+	m->fd = memfd_create(name, MFD_CLOEXEC);
+	if (m->fd < 0 || ftruncate(m->fd, (off_t)len) != 0)
+		return -errno;
+	m->mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
+	return m->mem != MAP_FAILED ? 0 : -errno;
+}
+
+void
+fe_mem_close(struct fe_mem *m)
+{
+	munmap(m->mem, m->len);
+	close(m->fd);
+}
+
+static int64_t
+mem_reg(struct fe *f, const struct fe_mem *m, uint32_t request, unsigned int nr_fds)
+{
+	const struct weir_vhost_wire_mem_reg r = {
+		.region = { m->gpa, m->len, (uintptr_t)m->mem, 0 },
+	};
+
+	return fe_msg_ack(f, request, &r, sizeof(r), &m->fd, nr_fds);
+}
+
+int64_t
+fe_mem_add(struct fe *f, const struct fe_mem *m)
+{
+	return mem_reg(f, m, WEIR_VHOST_ADD_MEM_REG, 1);
+}
+
+int64_t
+fe_mem_del(struct fe *f, const struct fe_mem *m)
+{
+	return mem_reg(f, m, WEIR_VHOST_REM_MEM_REG, 0);
 }
 
 int

@@ -58,6 +58,14 @@ struct fe {
 	struct fe_ring ring[2 * FE_MAX_PAIRS];
 };
 
+/* A region of guest memory more. */
+struct fe_mem {
+	uint64_t gpa;
+	size_t len;
+	uint8_t *mem;
+	int fd;
+};
+
 /* Everything below returns 0 (or what it says) or -errno. */
 
 /* Connect, agree on features (those of @p want that are offered), share memory,
@@ -83,6 +91,15 @@ int fe_share(struct fe *f);
 /* Start a ring where @p base says; FE_BASE_NEW: at its beginning. */
 #define FE_BASE_NEW UINT32_MAX
 int fe_ring_start(struct fe *f, unsigned int i, uint32_t base);
+
+/* Make memory, of which the backend is told with fe_mem_add(), at @p gpa; name: as
+ * /proc/self/maps has it. */
+int fe_mem_open(struct fe_mem *m, const char *name, uint64_t gpa, size_t len);
+void fe_mem_close(struct fe_mem *m);
+
+/* ADD_MEM_REG and REM_MEM_REG, as fe_msg_ack(). */
+int64_t fe_mem_add(struct fe *f, const struct fe_mem *m);
+int64_t fe_mem_del(struct fe *f, const struct fe_mem *m);
 
 /* Offer buffers for receiving until the ring is full. */
 void fe_post(struct fe *f, unsigned int pair);

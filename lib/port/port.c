@@ -98,8 +98,12 @@ port_alloc(const struct weir_port_conf *conf)
 	p->conn.fd = -1;
 	p->fault.ready = port_fault_ready;
 	p->told.expired = told_expired;
+	p->reap.expired = port_reap_expired;
+	weir_epoch_init(&p->epoch);
 	for (uint32_t i = 0; i < nr_rings; i++)
 		p->ring[i].q.call_fd = -1;
+	for (uint32_t i = 0; i < nr_rings; i++)
+		weir_epoch_register(&p->epoch, &p->ring[i].q.reader);
 	p->gmem = &weir_gmem_empty;
 	weir_vhost_msg_init(&p->rx);
 	return p;
@@ -157,6 +161,7 @@ do_close(void *arg)
 		return;
 	ctl_timer_clear(&p->retry);
 	ctl_timer_clear(&p->idle);
+	ctl_timer_clear(&p->reap);
 	ctl_timer_clear(&p->told);
 	if (p->listen.fd >= 0)
 		unlink(p->path);
@@ -184,8 +189,7 @@ weir_port_destroy(struct weir_port *p)
 	}
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		queue_free(&p->ring[i].q);
-		if (p->ring[i].q.chan != NULL)
-			weir_copy_put(p->ring[i].q.chan);
+		port_ring_set_chan(p, &p->ring[i], NULL);
 	}
 	ctl_put();
 	free(p);
@@ -214,9 +218,7 @@ do_setup(void *arg)
 		s->ret = weir_copy_get(s->dma, &chan);
 	if (s->ret != 0)
 		return;
-	if (r->q.chan != NULL)
-		weir_copy_put(r->q.chan);
-	r->q.chan = chan;
+	port_ring_set_chan(s->p, r, chan);
 	r->q.pool = s->pool;
 	r->q.threshold = p->conf.dma_threshold;
 	r->q.linear = p->conf.linear;

@@ -24,13 +24,21 @@ enum port_state { PORT_IDLE, PORT_WAITING, PORT_CONNECTED, PORT_CLOSING };
 
 /* A ring: the queue, and how the control thread runs it. */
 struct port_ring {
-	struct weir_queue q; /* first: epoch readers are cache-aligned */
-	bool set_up;	     /* by weir_port_rxq_setup() or _txq_setup() */
+	struct weir_queue q;	      /* first: epoch readers are cache-aligned */
+	struct weir_mirror_user user; /* if it has a channel, and the port a mirror */
+	bool set_up;		      /* by weir_port_rxq_setup() or _txq_setup() */
 	bool running;
-	bool overdue;  /* to be stopped, copies do not end; it was said */
-	bool own_base; /* base says where to go on, not the session's */
-	uint32_t base; /* as on the wire */
-	uint64_t gen; /* of the session's ring when it was started */
+	bool overdue;	 /* to be stopped, copies do not end; it was said */
+	bool own_base;	 /* base says where to go on, not the session's */
+	uint32_t base;	 /* as on the wire */
+	uint64_t gen;	 /* of the session's ring when it was started */
+	uint64_t uva[3]; /* where its parts are, as the frontend says */
+};
+
+/* A table of guest memory that is not in force, and that somebody may be at. */
+struct port_table {
+	const struct weir_gmem *g;
+	struct port_table *next;
 };
 
 struct weir_port {
@@ -45,15 +53,18 @@ struct weir_port {
 	struct ctl_fd listen, conn, fault;
 	struct ctl_timer retry; /* CLOSING: look again; WAITING: connect, accept again */
 	struct ctl_timer idle;	/* collect for tx queues that nobody calls */
+	struct ctl_timer reap;	/* look again at `out` */
 	struct ctl_timer told;	/* call conf.notify, with nothing half done */
 	bool link_changed, queue_changed; /* what of */
 	struct weir_vhost_session *session;
 	struct weir_vhost_msg rx, tx;
-	const struct weir_gmem *gmem;
-	uint64_t connections; /* peers so far */
-	uint64_t resets;      /* peers disconnected for what they did */
-	char last_error[256]; /* why the last one was */
-	_Atomic bool link;    /* any thread reads it */
+	const struct weir_gmem *gmem; /* in force */
+	struct port_table *out;	      /* to be put away when nobody is at them */
+	struct weir_epoch epoch;      /* of the queues that copy by CPU */
+	uint64_t connections;	      /* peers so far */
+	uint64_t resets;	      /* peers disconnected for what they did */
+	char last_error[256];	      /* why the last one was */
+	_Atomic bool link;	      /* any thread reads it */
 	_Atomic uint16_t peer_mtu;
 	struct weir_port *next; /* of all ports; control thread */
 	uint32_t nr_rings;
@@ -78,8 +89,13 @@ void port_notify(struct weir_port *p, enum weir_port_event event);
 
 /* port_mem.c: guest memory. */
 
-/* Take over the session's whole table, or one region more or less. 0; -errno:
- * the old table is in force. Rings are stopped on success. */
+/*
+ * Take over the session's whole table, or one region more or less. Rings go on,
+ * but for those that lie in a region which goes: they are at rest afterwards.
+ *
+ * 0; -EBUSY: copies that touch a region which goes do not end; -errno. The old
+ * table is in force then.
+ */
 int port_mem_table(struct weir_port *p);
 int port_mem_add(struct weir_port *p, const struct weir_vhost_region *r);
 int port_mem_del(struct weir_port *p, const struct weir_vhost_region *r);
@@ -87,11 +103,44 @@ int port_mem_del(struct weir_port *p, const struct weir_vhost_region *r);
 /* Forget all guest memory. Rings are stopped. */
 void port_mem_clear(struct weir_port *p);
 
+/* True if the memory behind a slot is that of a slot of @p g. */
+bool port_table_has(const struct weir_gmem *g, const struct weir_gmem_slot *s);
+
+/* port_fence.c: another table while rings run. */
+
+/* Have the next burst of each ring translate by @p g. */
+void port_publish(struct weir_port *p, const struct weir_gmem *g);
+
+/* Wait until each burst that was under way is over. 0; -EBUSY. */
+int port_wait_out(struct weir_port *p, uint64_t timeout_us);
+
+/*
+ * Wait for the copies that touch slots of @p g which are not in @p keep.
+ *
+ * 0; -EBUSY: those that touch *stuck do not end within timeout_us in all.
+ */
+int port_wait_copies(struct weir_port *p, const struct weir_gmem *g,
+		     const struct weir_gmem *keep, uint64_t timeout_us,
+		     const struct weir_gmem_slot **stuck);
+
+/* Give a ring, at rest, another channel, which it takes over; NULL: none. */
+void port_ring_set_chan(struct weir_port *p, struct port_ring *r,
+			struct weir_copy_chan *chan);
+
 /* port_ring.c: rings follow the session. */
 
 /* Stop one; all. 0; -EBUSY: not within the time, call it again. */
 int port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us);
 int port_rings_stop(struct weir_port *p, uint64_t timeout_us);
+
+/*
+ * Stop the rings of whose parts one lies in a slot of @p old that @p new has not.
+ *
+ * 0; -EBUSY: not within the time. Those that did not stop run on; those that did
+ * wait for port_rings_sync().
+ */
+int port_rings_leave(struct weir_port *p, const struct weir_gmem *old,
+		     const struct weir_gmem *new);
 
 /* Stop, start and restart rings until they are as the session has them.
  * 0; -EBUSY: one cannot be stopped, and neither runs nor is at rest; -errno: why
@@ -116,5 +165,6 @@ void port_fault_ready(struct ctl_fd *f);
 /* The timers' functions. */
 void port_retry_expired(struct ctl_timer *t);
 void port_idle_expired(struct ctl_timer *t);
+void port_reap_expired(struct ctl_timer *t);
 
 #endif /* WEIR_PORT_PORT_H */

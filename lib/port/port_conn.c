@@ -171,19 +171,24 @@ message(struct weir_port *p)
 	weir_log(WEIR_LOG_DEBUG, "%s: %s", p->name, weir_vhost_request_name(ev.request));
 	if (ret == 0) {
 		ret = act(p, &ev);
+		/* a ring that neither runs nor is at rest is of no use to anyone */
+		stuck = ret == -EBUSY && ev.type == WEIR_VHOST_EV_RING_STOP;
 		/*
 		 * Before the answer: whoever is told that a ring was enabled may
 		 * count on it.
 		 */
-		if (ret == 0)
+		if (ret == 0) {
 			ret = port_rings_sync(p);
+			stuck = ret == -EBUSY;
+		}
 		if (ret != 0)
 			snprintf(why, sizeof(why), "%s: %s",
 				 weir_vhost_request_name(ev.request), weir_strerror(ret));
-		/* a ring that neither runs nor is at rest is of no use to anyone */
-		stuck = ret == -EBUSY;
 	}
 	answer = weir_vhost_session_reply(p->session, &ev, ret, &p->tx);
+	/* a change of memory that was undone may have stopped rings */
+	if (ret != 0 && !ev.close && !stuck)
+		port_rings_sync(p);
 	/* said before the peer can know */
 	if (ret != 0 && !ev.close && !stuck)
 		weir_log(WEIR_LOG_ERR, "%s: refused: %s", p->name, why);

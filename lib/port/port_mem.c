@@ -2,20 +2,28 @@
 /*
  * Guest memory: session's regions -> gmem slots -> the mirror's regions.
  *
- * Growing: the mirror maps, then the new table is put in force. Shrinking: the
- * new table is put in force (with the rings stopped and their copies over),
- * then the mirror unmaps, then the memory is unmapped here.
+ * Growing: the mirror maps, then the new table is put in force; nobody is waited
+ * for, and the old table is put away when nobody is at it any more. Shrinking:
+ * the new table is put before the queues, bursts that may have the old one and
+ * copies that touch what goes are waited for (port_fence.c), then the mirror
+ * unmaps, then the memory is unmapped here. If the copies do not end, the queues
+ * get the old table back, and it is the new one that is put away.
  */
 #include <errno.h>
 #include <stddef.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "port.h"
 #include "weir_errno.h"
+#include "weir_fail.h"
 #include "weir_log.h"
 
-static bool
-table_has(const struct weir_gmem *g, const struct weir_gmem_slot *s)
+/* How often it is looked whether tables can be put away, and for how long. */
+#define REAP_US 10000u
+#define REAP_WAIT_US 200u
+
+bool
+port_table_has(const struct weir_gmem *g, const struct weir_gmem_slot *s)
 {
 	for (uint32_t i = 0; i < g->nr_slots; i++)
 		if (g->slot[i].backing == s->backing)
@@ -36,7 +44,7 @@ mirror_unmap(struct weir_port *p, const struct weir_gmem *g, const struct weir_g
 	int ret, first = 0;
 
 	for (uint32_t i = 0; i < g->nr_slots && p->conf.mirror != NULL; i++) {
-		if (table_has(keep, &g->slot[i]))
+		if (port_table_has(keep, &g->slot[i]))
 			continue;
 		ret = weir_mirror_unmap(p->conf.mirror, slot_iova(&g->slot[i]));
 		if (ret != 0 && ret != -ENOENT && first == 0)
@@ -59,7 +67,7 @@ mirror_map(struct weir_port *p, const struct weir_gmem *g, const struct weir_gme
 		};
 		int ret;
 
-		if (table_has(old, s))
+		if (port_table_has(old, s))
 			continue;
 		ret = weir_mirror_map(p->conf.mirror, &r);
 		if (ret == 0)
@@ -94,23 +102,118 @@ table_retire(struct weir_port *p, const struct weir_gmem *g, const struct weir_g
 		 weir_strerror(ret));
 }
 
+/* Put away every table that nobody is at; look again later at those that are left. */
+static void
+tables_reap(struct weir_port *p)
+{
+	struct port_table **at = &p->out, *t;
+	const struct weir_gmem_slot *stuck;
+
+	if (p->out != NULL && port_wait_out(p, REAP_WAIT_US) == 0) {
+		while ((t = *at) != NULL) {
+			if (port_wait_copies(p, t->g, p->gmem, 0, &stuck) != 0) {
+				at = &t->next;
+				continue;
+			}
+			*at = t->next;
+			table_retire(p, t->g, p->gmem);
+			free(t);
+		}
+	}
+	if (p->out != NULL)
+		ctl_timer_set(&p->reap, REAP_US);
+}
+
+void
+port_reap_expired(struct ctl_timer *t)
+{
+	tables_reap((struct weir_port *)((char *)t - offsetof(struct weir_port, reap)));
+}
+
+/* Put a table away when nobody is at it any more. */
+static void
+table_put_out(struct weir_port *p, struct port_table *t, const struct weir_gmem *g)
+{
+	t->g = g;
+	t->next = p->out;
+	p->out = t;
+	if (!p->reap.armed)
+		ctl_timer_set(&p->reap, REAP_US);
+}
+
+static bool
+table_within(const struct weir_gmem *g, const struct weir_gmem *in)
+{
+	for (uint32_t i = 0; i < g->nr_slots; i++)
+		if (!port_table_has(in, &g->slot[i]))
+			return false;
+	return true;
+}
+
+/* Nobody is at what @p old has and @p new has not. 0; -EBUSY: somebody is. */
+static int
+table_leave(struct weir_port *p, const struct weir_gmem *old, const struct weir_gmem *new)
+{
+	const struct weir_gmem_slot *stuck;
+	int ret = port_wait_out(p, PORT_DRAIN_US);
+
+	if (ret != 0) {
+		weir_log(WEIR_LOG_WARN, "%s: memory stays: a burst does not end",
+			 p->name);
+		return ret;
+	}
+	ret = port_wait_copies(p, old, new, PORT_DRAIN_US, &stuck);
+	if (ret != 0)
+		weir_log(
+			WEIR_LOG_WARN,
+			"%s: guest memory %#llx-%#llx stays: copies under way do not end",
+			p->name, (unsigned long long)stuck->gpa.start,
+			(unsigned long long)stuck->gpa.last);
+	return ret;
+}
+
+/* 0; -EBUSY: @p old is in force again, though somebody may be at @p new. */
+static int
+table_exchange(struct weir_port *p, const struct weir_gmem *old,
+	       const struct weir_gmem *new, bool shrinks)
+{
+	int ret = shrinks ? port_rings_leave(p, old, new) : 0;
+
+	if (ret != 0)
+		return ret;
+	weir_gmem_watch(new, p->fault.fd);
+	port_publish(p, new);
+	if (shrinks)
+		ret = table_leave(p, old, new);
+	if (ret != 0)
+		port_publish(p, old);
+	else
+		p->gmem = new;
+	return ret;
+}
+
 /* Put @p new, which this takes over, in force; or put it away. */
 static int
 table_replace(struct weir_port *p, const struct weir_gmem *new)
 {
+	struct port_table *t = weir_zalloc(sizeof(*t));
 	const struct weir_gmem *old = p->gmem;
-	int ret = mirror_map(p, new, old);
+	bool shrinks = !table_within(old, new);
+	int ret = t != NULL ? mirror_map(p, new, old) : -ENOMEM;
 
-	if (ret == 0)
-		ret = port_rings_stop(p, PORT_DRAIN_US);
 	if (ret != 0) {
 		table_retire(p, new, old);
+		free(t);
 		return ret;
 	}
-	p->gmem = new;
-	weir_gmem_watch(new, p->fault.fd);
-	table_retire(p, old, new);
-	return 0;
+	ret = table_exchange(p, old, new, shrinks);
+	if (ret == 0 && shrinks) {
+		table_retire(p, old, new);
+		free(t);
+	} else {
+		table_put_out(p, t, ret == 0 ? old : new);
+	}
+	return ret;
 }
 
 static int
@@ -173,7 +276,14 @@ void
 port_mem_clear(struct weir_port *p)
 {
 	const struct weir_gmem *old = p->gmem;
+	struct port_table *t;
 
 	p->gmem = &weir_gmem_empty;
 	table_retire(p, old, &weir_gmem_empty);
+	while ((t = p->out) != NULL) {
+		p->out = t->next;
+		table_retire(p, t->g, &weir_gmem_empty);
+		free(t);
+	}
+	ctl_timer_clear(&p->reap);
 }

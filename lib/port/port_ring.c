@@ -80,6 +80,37 @@ port_rings_stop(struct weir_port *p, uint64_t timeout_us)
 	return ret;
 }
 
+/* All its parts are where they were. A slot that stays, stays whole. */
+static bool
+ring_stays(const struct port_ring *r, const struct weir_gmem *old,
+	   const struct weir_gmem *new)
+{
+	for (int i = 0; i < 3; i++)
+		if (weir_gmem_uva(old, r->uva[i], 1) != weir_gmem_uva(new, r->uva[i], 1))
+			return false;
+	return true;
+}
+
+int
+port_rings_leave(struct weir_port *p, const struct weir_gmem *old,
+		 const struct weir_gmem *new)
+{
+	for (uint32_t i = 0; i < p->nr_rings; i++) {
+		struct port_ring *r = &p->ring[i];
+		int ret;
+
+		if (!r->running || ring_stays(r, old, new))
+			continue;
+		ret = port_ring_stop(p, i, PORT_DRAIN_US);
+		if (ret != 0) {
+			r->overdue = false;
+			queue_resume(&r->q);
+			return ret;
+		}
+	}
+	return 0;
+}
+
 /* What was negotiated decides how the queue works. */
 static void
 queue_features(struct port_ring *r, uint64_t features)
@@ -154,6 +185,9 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	}
 	queue_features(r, features);
 	r->gen = want->gen;
+	r->uva[0] = want->desc;
+	r->uva[1] = want->avail;
+	r->uva[2] = want->used;
 	r->running = true;
 	queue_start(&r->q);
 	weir_log(WEIR_LOG_INFO, "%s: ring %u runs: %s, %u entries from %u", p->name, i,

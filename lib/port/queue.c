@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
@@ -96,7 +97,41 @@ queue_start(struct weir_queue *q)
 	q->mode = queue_mode(q);
 	q->burst = q->pool != NULL ? queue_rx_select(q->mode) : queue_tx_select(q->mode);
 	atomic_store(&q->fault, WEIR_VRING_OK);
+	atomic_store(&q->gmem, q->vr.gmem);
 	atomic_store(&q->live, true);
+}
+
+void
+queue_resume(struct weir_queue *q)
+{
+	/* a guest that broke the ring meanwhile is not let in again */
+	if (atomic_load(&q->fault) == WEIR_VRING_OK)
+		atomic_store(&q->live, true);
+}
+
+/* Looks before a waiting thread gives up its core: a burst is over by then. */
+#define OUT_SPINS 256u
+
+int
+queue_wait_out(struct weir_queue *q, uint64_t timeout_us)
+{
+	uint64_t deadline =
+		rte_get_timer_cycles() + timeout_us * rte_get_timer_hz() / 1000000;
+
+	/*
+	 * Taking a lock is a full fence, and so is this: whoever takes it after it
+	 * was seen free sees what was stored before.
+	 */
+	atomic_thread_fence(memory_order_seq_cst);
+	for (unsigned int spins = 0; rte_spinlock_is_locked(&q->lock); spins++) {
+		if (rte_get_timer_cycles() > deadline)
+			return -EBUSY;
+		if (spins < OUT_SPINS)
+			rte_pause();
+		else
+			sched_yield();
+	}
+	return 0;
 }
 
 /* The lcore is out and stays out. @return true when it is so. */

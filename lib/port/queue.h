@@ -82,6 +82,9 @@ struct weir_queue {
 	struct weir_epoch_reader reader;
 	_Atomic bool live;
 	_Atomic int fault; /* enum weir_vring_fault, with live cleared */
+	/* guest memory; the control thread puts another table here, also while the
+	 * queue is live, and vr has it from the next burst on */
+	const struct weir_gmem *_Atomic gmem;
 	uint8_t hdr_len;   /* virtio_net_hdr: 10, or 12 with num_buffers */
 	bool mergeable;	   /* VIRTIO_NET_F_MRG_RXBUF */
 	bool rx_offload;   /* rx: the guest may leave checksums, segmentation to us */
@@ -136,8 +139,10 @@ queue_enter(struct weir_queue *q)
 		rte_spinlock_lock(&q->lock);
 	else
 		weir_epoch_enter(&q->reader);
-	if (__builtin_expect(atomic_load_explicit(&q->live, memory_order_acquire), 1))
+	if (__builtin_expect(atomic_load_explicit(&q->live, memory_order_acquire), 1)) {
+		q->vr.gmem = atomic_load_explicit(&q->gmem, memory_order_acquire);
 		return true;
+	}
 	if (q->chan != NULL)
 		rte_spinlock_unlock(&q->lock);
 	else
@@ -174,8 +179,18 @@ int queue_alloc(struct weir_queue *q, uint32_t size, bool packed);
 /* Control thread: free it. Not live. */
 void queue_free(struct weir_queue *q);
 
-/* Control thread: let the lcore in, to the burst function for what was set. */
+/* Control thread: let the lcore in, to the burst function for what was set, and
+ * with the table that the ring was found in. */
 void queue_start(struct weir_queue *q);
+
+/* Control thread: let it in again after a stop that did not come about. */
+void queue_resume(struct weir_queue *q);
+
+/*
+ * Control thread: wait until whoever is inside a queue with a channel has left.
+ * Nobody is kept out meanwhile. 0; -EBUSY: the same after timeout_us.
+ */
+int queue_wait_out(struct weir_queue *q, uint64_t timeout_us);
 
 /*
  * Control thread: keep the lcore out, wait for copies under way, settle the

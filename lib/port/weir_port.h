@@ -31,6 +31,12 @@
  * frames that were being received stay in its ring and are received after the
  * next start.
  *
+ * **A guest's memory comes and goes** while its rings run. Memory that is added
+ * is waited for by nobody. Memory that is removed leaves the IOMMU and the process
+ * when no burst and no copy is in it any more, and only then is the guest told; if
+ * copies into it do not end it stays, and the guest is told so. A ring that lies
+ * in it stops.
+ *
  * **DMA.** A queue that was given a dmadev lets it copy. Bursts then return
  * frames whose copies are done, in ring order; a transmitted mbuf is freed when
  * the guest has it. A receive burst also collects for the transmit queue of the
