@@ -189,6 +189,142 @@ add_any_failure_rolled_back(void)
 	return TEST_OK;
 }
 
+/* Each operation on a table of three slots, of which one has a log. */
+static int
+change(const struct weir_gmem *g, int which, int fd, struct weir_gmem **out)
+{
+	const struct weir_gmem_region r[2] = {
+		{ 0, PAGE, UINT64_C(1) << 40, 0 },
+		{ 9 * PAGE, PAGE, UINT64_C(1) << 41, 0 },
+	};
+	const int fds[2] = { fd, fd };
+	uint32_t bad;
+
+	switch (which) {
+	case 0:
+		return weir_gmem_create(g, 7, &r[1], fd, out);
+	case 1:
+		return weir_gmem_delete(g, 1, out);
+	case 2:
+		return weir_gmem_move(g, 1, (struct weir_gpa){ 20 * PAGE }, out);
+	case 3:
+		return weir_gmem_set_flags(g, 0, WEIR_GMEM_LOG, out);
+	default:
+		return weir_gmem_replace(g, r, fds, 2, out, &bad);
+	}
+}
+
+static enum test_result
+change_any_failure_rolled_back(void)
+{
+	const struct weir_gmem *g = &weir_gmem_empty;
+	struct weir_gmem *out;
+	int fd = file_make();
+
+	TEST_ASSERT(fd >= 0);
+	for (uint64_t i = 0; i < 3; i++)
+		TEST_EQ(add(&g, fd, i, 1), 0);
+	TEST_EQ(weir_gmem_set_flags(g, 1, WEIR_GMEM_LOG, &out), 0);
+	weir_gmem_put(g);
+	g = out;
+	for (int which = 0; which < 5; which++) {
+		for (unsigned int n = 1;; n++) {
+			bool unused;
+			int ret;
+
+			weir_fail_arm(n);
+			ret = change(g, which, fd, &out);
+			unused = weir_fail_armed();
+			weir_fail_arm(0);
+			TEST_EQ(ret, unused ? 0 : -ENOMEM);
+			TEST_EQ(g->nr_slots, 3);
+			TEST_EQ(g->nr_logged, 1);
+			if (unused)
+				break;
+		}
+		weir_gmem_put(out);
+	}
+	weir_gmem_put(g);
+	close(fd);
+	return TEST_OK;
+}
+
+/* What a caller may get wrong, and nothing changes. */
+static enum test_result
+change_bad_refused(void)
+{
+	const struct weir_gmem_region r = { 9 * PAGE, PAGE, UINT64_C(1) << 41, 0 };
+	const struct weir_gmem *g = &weir_gmem_empty;
+	const struct weir_gmem_region two[2] = { r, r };
+	int fd = file_make(), fds[2] = { fd, fd };
+	struct weir_gmem *out;
+	uint32_t bad;
+
+	TEST_ASSERT(fd >= 0);
+	TEST_EQ(add(&g, fd, 0, 2), 0);
+	TEST_EQ(weir_gmem_create(g, 0, &r, fd, &out), -EEXIST);
+	TEST_EQ(weir_gmem_create(g, WEIR_GMEM_MAX_SLOTS, &r, fd, &out), -EINVAL);
+	TEST_EQ(weir_gmem_delete(g, 1, &out), -ENOENT);
+	TEST_EQ(weir_gmem_move(g, 1, (struct weir_gpa){ 0 }, &out), -ENOENT);
+	TEST_EQ(weir_gmem_move(g, 0, (struct weir_gpa){ 1 }, &out), -EINVAL);
+	TEST_EQ(weir_gmem_move(g, 0, (struct weir_gpa){ UINT64_MAX - PAGE + 1 }, &out),
+		-EOVERFLOW);
+	TEST_EQ(weir_gmem_set_flags(g, 0, 2, &out), -EINVAL);
+	TEST_EQ(weir_gmem_set_flags(g, 1, 0, &out), -ENOENT);
+	TEST_ASSERT(weir_gmem_slot(g, 1) == NULL);
+	TEST_ASSERT(weir_gmem_slot(&weir_gmem_empty, 0) == NULL);
+	/* it says which */
+	TEST_EQ(weir_gmem_replace(g, two, fds, 2, &out, &bad), -EEXIST);
+	TEST_EQ(bad, 1);
+	fds[1] = -1;
+	TEST_EQ(weir_gmem_replace(g, two, fds, 2, &out, &bad), -EBADF);
+	TEST_EQ(bad, 1);
+	TEST_EQ(weir_gmem_replace(g, two, fds, WEIR_GMEM_MAX_SLOTS + 1, &out, &bad),
+		-ENOSPC);
+	weir_gmem_put(g);
+	close(fd);
+	return TEST_OK;
+}
+
+/* As many slots as there may be, in one go, one more, one less. */
+static enum test_result
+slots_as_many_as_there_may_be(void)
+{
+	struct weir_gmem_region *r = calloc(WEIR_GMEM_MAX_SLOTS, sizeof(*r));
+	int *fds = calloc(WEIR_GMEM_MAX_SLOTS, sizeof(*fds)), fd = file_make();
+	const struct weir_gmem_region more = { 0, PAGE, UINT64_C(1) << 41, 0 };
+	struct weir_gmem *g, *less, *again;
+	uint32_t bad, hint = 0;
+
+	TEST_ASSERT(r != NULL && fds != NULL && fd >= 0);
+	for (uint64_t i = 0; i < WEIR_GMEM_MAX_SLOTS; i++) {
+		/* from above to below, with holes */
+		r[i] = (struct weir_gmem_region){ (2 * (WEIR_GMEM_MAX_SLOTS - i)) * PAGE,
+						  PAGE, (3 * i + 1) * PAGE, 0 };
+		fds[i] = fd;
+	}
+	TEST_EQ(weir_gmem_replace(&weir_gmem_empty, r, fds, WEIR_GMEM_MAX_SLOTS, &g,
+				  &bad),
+		0);
+	TEST_EQ(weir_gmem_add(g, &more, fd, &again), -ENOSPC);
+	TEST_EQ(weir_gmem_delete(g, 777, &less), 0);
+	TEST_EQ(weir_gmem_add(less, &more, fd, &again), 0);
+	TEST_EQ(weir_gmem_slot(again, 777)->gpa.start, 0);
+	for (uint64_t i = 0; i < WEIR_GMEM_MAX_SLOTS; i++) {
+		const struct weir_gmem_slot *s =
+			weir_gmem_find(again, (struct weir_gpa){ r[i].gpa + 5 }, &hint);
+
+		TEST_ASSERT(i == 777 ? s == NULL : s != NULL && s->id == i);
+	}
+	weir_gmem_put(g);
+	weir_gmem_put(less);
+	weir_gmem_put(again);
+	free(r);
+	free(fds);
+	close(fd);
+	return TEST_OK;
+}
+
 static enum test_result
 find_random_as_a_linear_search(void)
 {
@@ -379,6 +515,9 @@ static const struct test_case gmem_cases[] = {
 	{ "translate_cut_at_the_slot", translate_cut_at_the_slot },
 	{ "tables_share_memory_until_the_last", tables_share_memory_until_the_last },
 	{ "add_any_failure_rolled_back", add_any_failure_rolled_back },
+	{ "change_any_failure_rolled_back", change_any_failure_rolled_back },
+	{ "change_bad_refused", change_bad_refused },
+	{ "slots_as_many_as_there_may_be", slots_as_many_as_there_may_be },
 	{ "find_random_as_a_linear_search", find_random_as_a_linear_search },
 	{ "memory_cut_short_reads_as_zeroes", memory_cut_short_reads_as_zeroes },
 	{ "signal_of_another_is_handed_on", signal_of_another_is_handed_on },

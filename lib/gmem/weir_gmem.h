@@ -10,16 +10,23 @@
  * gpa, the frontend's own user address (uva, only used to find the rings), the
  * address in this process (hva) and the one a DMA engine uses (iova).
  *
- * A table of slots (struct weir_gmem) is **immutable**: adding or removing a
- * slot makes a new table, sorted by gpa, as long as the slots in use. The
- * control plane publishes the new table, waits until no polling lcore is still
- * in the old one (weir_epoch.h), and puts the old one away. Tables share the
- * memory behind their slots by reference count, so that a slot which is in both
- * is not mapped twice and not unmapped early.
+ * A table of slots (struct weir_gmem) is **immutable**. An operation makes a new
+ * one that differs in one slot: it is created, deleted, moved, or has other
+ * flags; or in all (weir_gmem_replace()). The control plane publishes the new
+ * table, waits until no polling lcore is still in the old one (weir_epoch.h),
+ * and puts the old one away. Tables share the memory behind their slots by
+ * reference count, so that a slot which is in both is not mapped twice and not
+ * unmapped early.
+ *
+ * A table has as many places as slots are in use, sorted by gpa, and the order of
+ * the slots by id and by uva beside it. Every operation carries over each place
+ * once, to its new index; nothing is sorted again. An **id** is the caller's
+ * number for a slot; one that is not in use has no slot, not an empty one.
  *
  * Translation looks at the slot of the last hit first and then searches by
- * halves. It is the guest that chooses the addresses: nothing is assumed of
- * them, and a range that leaves its slot is cut there.
+ * halves, without a branch that depends on the address. It is the guest that
+ * chooses the addresses: nothing is assumed of them, and a range that leaves its
+ * slot is cut there.
  *
  * **Memory may go away** under a table: the file is the peer's too, who can cut
  * it short. What would be a SIGBUS, and the end of the process, becomes pages of
@@ -47,19 +54,32 @@ struct weir_gpa {
 /** The memory behind a slot: one mmap(), shared by the tables that use it. */
 struct weir_gmem_backing;
 
-/** A slot as it is looked up: 48 bytes, most of them used by a translation. */
+/** The bits of a slot's dirty log; shared by the tables that have the slot. */
+struct weir_gmem_log;
+
+/** Slot flag: keep a dirty log (weir_gmem_log.h). */
+#define WEIR_GMEM_LOG 1u
+
+/** A slot as it is looked up: a cache line. */
 struct weir_gmem_slot {
 	struct weir_range gpa; /**< guest-physical */
 	uint64_t hva;	       /**< this process's address of gpa.start */
 	uint64_t iova;	       /**< DMA address of gpa.start */
 	uint64_t uva;	       /**< the frontend's address of gpa.start */
 	struct weir_gmem_backing *backing;
+	struct weir_gmem_log *log; /**< NULL: it has none */
+	uint16_t id;		   /**< below WEIR_GMEM_MAX_SLOTS */
+	uint16_t flags;		   /**< WEIR_GMEM_LOG */
 };
 
 /** An immutable table of slots. */
 struct weir_gmem {
 	uint32_t nr_slots;
-	struct weir_gmem_slot slot[]; /**< sorted by gpa, no two overlap */
+	uint32_t nr_logged;	/**< slots with a dirty log */
+	const uint16_t *by_id;	/**< indices of slots, in order of id */
+	const uint16_t *by_uva; /**< the same, in order of uva */
+	/** sorted by gpa, no two overlap in gpa nor uva */
+	struct weir_gmem_slot slot[] __attribute__((aligned(64)));
 };
 
 /** What a frontend says of a slot (a vhost-user memory region). */
@@ -81,28 +101,79 @@ extern const struct weir_gmem weir_gmem_empty;
  *
  * The file is mapped shared, readable and writable, from the page that holds
  * its first byte; a hugetlbfs file in its own page size. The slot's iova is its
- * hva.
+ * hva, its flags are 0.
  *
  * @param old  Not changed.
+ * @param id   The slot's, below WEIR_GMEM_MAX_SLOTS.
  * @param r    Checked here in full, as a peer sent it.
  * @param fd   The memory's file; stays the caller's.
  * @param out  The new table; free it with weir_gmem_put().
- * @return 0; -EINVAL: length 0, or addresses not aligned to 4 KiB;
- *         -EOVERFLOW: gpa, uva or file range wraps; -EEXIST: overlaps a slot in
- *         gpa or uva; -ENOSPC: WEIR_GMEM_MAX_SLOTS; -ERANGE: the file is
- *         shorter than the region; -ENOMEM; -EBUSY: too many others
- *         handle SIGBUS; or mmap()'s or fstat()'s error.
+ * @return 0; -EINVAL: the id; length 0, or addresses not aligned to 4 KiB;
+ *         -EOVERFLOW: gpa, uva or file range wraps; -EEXIST: the id is in use, or
+ *         it overlaps a slot in gpa or uva; -ERANGE: the file is shorter than the
+ *         region; -ENOMEM; -EBUSY: too many others handle SIGBUS; or mmap()'s or
+ *         fstat()'s error.
+ */
+int weir_gmem_create(const struct weir_gmem *old, uint16_t id,
+		     const struct weir_gmem_region *r, int fd, struct weir_gmem **out);
+
+/**
+ * Make the table that lacks slot @p id.
+ *
+ * @return 0; -ENOENT: there is no such slot; -ENOMEM.
+ */
+int weir_gmem_delete(const struct weir_gmem *old, uint16_t id, struct weir_gmem **out);
+
+/**
+ * Make the table in which slot @p id begins at @p gpa. Its memory, uva, flags and
+ * dirty log are the same.
+ *
+ * @return 0; -ENOENT: there is no such slot; -EINVAL: not aligned to 4 KiB;
+ *         -EOVERFLOW: it would wrap; -EEXIST: it would overlap another; -ENOMEM.
+ */
+int weir_gmem_move(const struct weir_gmem *old, uint16_t id, struct weir_gpa gpa,
+		   struct weir_gmem **out);
+
+/**
+ * Make the table in which slot @p id has these flags. A dirty log that it did not
+ * have is all clean; one that it has goes with the flag.
+ *
+ * @return 0; -ENOENT: there is no such slot; -EINVAL: unknown flags; -ENOMEM.
+ */
+int weir_gmem_set_flags(const struct weir_gmem *old, uint16_t id, uint16_t flags,
+			struct weir_gmem **out);
+
+/**
+ * Make a table of just these regions. A region that @p old has, of the same uva,
+ * length and place in the same file, is not mapped anew, wherever it is for the
+ * guest; it keeps its flags and dirty log. Slots get their number in @p r as id.
+ *
+ * @param r    @p nr regions, in any order, each as for weir_gmem_create().
+ * @param fd   Their files; they stay the caller's.
+ * @param bad  On failure: the region that is at fault; @p nr: none is.
+ * @return as weir_gmem_create(); -ENOSPC: more than WEIR_GMEM_MAX_SLOTS.
+ */
+int weir_gmem_replace(const struct weir_gmem *old, const struct weir_gmem_region *r,
+		      const int *fd, uint32_t nr, struct weir_gmem **out, uint32_t *bad);
+
+/**
+ * weir_gmem_create() with the lowest id that is not in use.
+ *
+ * @return as weir_gmem_create(); -ENOSPC: WEIR_GMEM_MAX_SLOTS are.
  */
 int weir_gmem_add(const struct weir_gmem *old, const struct weir_gmem_region *r, int fd,
 		  struct weir_gmem **out);
 
 /**
- * Make the table that lacks the slot which begins at @p gpa.
+ * weir_gmem_delete() of the slot which begins at @p gpa.
  *
  * @return 0; -ENOENT: no slot begins there; -ENOMEM.
  */
 int weir_gmem_del(const struct weir_gmem *old, struct weir_gpa gpa,
 		  struct weir_gmem **out);
+
+/** The slot of that id. @return NULL: there is none. Control plane. */
+const struct weir_gmem_slot *weir_gmem_slot(const struct weir_gmem *g, uint16_t id);
 
 /**
  * Put a table away. Memory that no other table uses is unmapped.
@@ -136,22 +207,24 @@ uint64_t weir_gmem_page_size(const struct weir_gmem_slot *s);
 static inline const struct weir_gmem_slot *
 weir_gmem_find(const struct weir_gmem *g, struct weir_gpa gpa, uint32_t *hint)
 {
-	uint32_t lo = 0, hi = g->nr_slots, h = *hint;
+	const struct weir_gmem_slot *s = g->slot;
+	uint32_t n = g->nr_slots, h = *hint;
 
-	if (__builtin_expect(h < hi && weir_range_has(g->slot[h].gpa, gpa.v), 1))
-		return &g->slot[h];
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (gpa.v > g->slot[mid].gpa.last)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == g->nr_slots || gpa.v < g->slot[lo].gpa.start)
+	if (__builtin_expect(h < n && weir_range_has(s[h].gpa, gpa.v), 1))
+		return &s[h];
+	if (n == 0)
 		return NULL;
-	*hint = lo;
-	return &g->slot[lo];
+	/* the last that begins at or below gpa, or the first */
+	for (uint32_t half; n > 1; n -= half) {
+		half = n / 2;
+		/* a product, so that the compiler makes no branch of it: the guest
+		 * would decide how often it is predicted */
+		s += half * (uint32_t)(s[half].gpa.start <= gpa.v);
+	}
+	if (!weir_range_has(s->gpa, gpa.v))
+		return NULL;
+	*hint = (uint32_t)(s - g->slot);
+	return s;
 }
 
 /**

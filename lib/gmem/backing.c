@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <linux/magic.h>
+
+#include "gmem_guard.h"
+#include "gmem_impl.h"
+#include "weir_fail.h"
+
+#define PAGE_4K UINT64_C(4096)
+
+struct weir_gmem_backing {
+	uint32_t refs; /* tables that have its slot */
+	void *addr;    /* what mmap() gave */
+	size_t len;
+	uint64_t page_size;
+	struct gmem_guard *guard; /* against the file's getting shorter */
+
+	/* what was mapped */
+	dev_t dev;
+	ino_t ino;
+	uint64_t offset, asked; /* bytes */
+};
+
+static uint64_t
+file_page_size(int fd)
+{
+	struct statfs fs;
+
+	/* hugetlbfs maps and unmaps whole huge pages only */
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC)
+		return (uint64_t)fs.f_bsize;
+	return PAGE_4K;
+}
+
+static void *
+mmap_file(int fd, size_t len, off_t offset)
+{
+	if (weir_fail_point()) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	/*
+	 * Not MAP_NORESERVE: huge pages that the guest has not touched yet are
+	 * reserved now, or the mapping fails now, and not when the guest points a
+	 * descriptor at one.
+	 */
+	return mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+}
+
+int
+gmem_backing_map(int fd, uint64_t offset, uint64_t len, struct weir_gmem_backing **out,
+		 uint64_t *hva)
+{
+	struct weir_gmem_backing *b;
+	uint64_t in_page, end;
+	struct stat st;
+	int ret;
+
+	if (__builtin_add_overflow(offset, len, &end))
+		return -EOVERFLOW;
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	/* a page behind the end of the file would be SIGBUS; see gmem_guard.h */
+	if (st.st_size < 0 || end > (uint64_t)st.st_size)
+		return -ERANGE;
+	b = weir_zalloc(sizeof(*b));
+	if (b == NULL)
+		return -ENOMEM;
+	b->page_size = file_page_size(fd);
+	in_page = offset & (b->page_size - 1);
+	b->len = (in_page + len + b->page_size - 1) & ~(b->page_size - 1);
+	b->addr = mmap_file(fd, b->len, (off_t)(offset - in_page));
+	if (b->addr == MAP_FAILED) {
+		ret = -errno;
+		goto err_free;
+	}
+	ret = gmem_guard_add(b->addr, b->len, b->page_size, &b->guard);
+	if (ret != 0)
+		goto err_unmap;
+	/* a core dump of ours need not carry the guest */
+	madvise(b->addr, b->len, MADV_DONTDUMP);
+	b->refs = 1;
+	b->dev = st.st_dev;
+	b->ino = st.st_ino;
+	b->offset = offset;
+	b->asked = len;
+	*hva = (uint64_t)(uintptr_t)b->addr + in_page;
+	*out = b;
+	return 0;
+
+err_unmap:
+	munmap(b->addr, b->len);
+err_free:
+	free(b);
+	return ret;
+}
+
+bool
+gmem_backing_is(const struct weir_gmem_backing *b, int fd, uint64_t offset, uint64_t len)
+{
+	struct stat st;
+
+	/* what was cut off is zeroes of ours, and the file's again in a new mapping */
+	return b->offset == offset && b->asked == len && !gmem_guard_lost(b->guard) &&
+	       fstat(fd, &st) == 0 && st.st_dev == b->dev && st.st_ino == b->ino;
+}
+
+void
+gmem_backing_get(struct weir_gmem_backing *b)
+{
+	b->refs++;
+}
+
+void
+gmem_backing_put(struct weir_gmem_backing *b)
+{
+	if (--b->refs != 0)
+		return;
+	/* first: another's mapping may be at the address a moment later */
+	gmem_guard_del(b->guard);
+	munmap(b->addr, b->len);
+	free(b);
+}
+
+void
+weir_gmem_watch(const struct weir_gmem *g, int event_fd)
+{
+	for (uint32_t i = 0; i < g->nr_slots; i++)
+		gmem_guard_notify(g->slot[i].backing->guard, event_fd);
+}
+
+const struct weir_gmem_slot *
+weir_gmem_lost(const struct weir_gmem *g)
+{
+	for (uint32_t i = 0; i < g->nr_slots; i++)
+		if (gmem_guard_lost(g->slot[i].backing->guard))
+			return &g->slot[i];
+	return NULL;
+}
+
+uint64_t
+weir_gmem_page_size(const struct weir_gmem_slot *s)
+{
+	return s->backing->page_size;
+}
