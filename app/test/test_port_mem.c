@@ -4,6 +4,7 @@
  * for, what it does not wait for, and what is left when it is refused.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -13,9 +14,11 @@
 #include <rte_bus_vdev.h>
 #include <rte_mbuf.h>
 
+#include "ctl.h"
 #include "frontend.h"
 #include "queue.h"
 #include "test.h"
+#include "weir_fail.h"
 #include "weir_log.h"
 #include "weir_port.h"
 #include "weir_space.h"
@@ -51,7 +54,7 @@ struct bench {
 };
 
 static struct rte_mempool *pool;
-static char last_warning[512];
+static char warnings[1024]; /* the last ones, the newest first */
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic unsigned int nr_queue_events;
 
@@ -59,8 +62,12 @@ static void
 keep_warning(enum weir_log_level level, const char *msg)
 {
 	pthread_mutex_lock(&log_lock);
-	if (level == WEIR_LOG_WARN)
-		snprintf(last_warning, sizeof(last_warning), "%s", msg);
+	if (level <= WEIR_LOG_WARN) {
+		memmove(warnings + strlen(msg) + 1, warnings,
+			sizeof(warnings) - strlen(msg) - 2);
+		memcpy(warnings, msg, strlen(msg) + 1);
+		warnings[strlen(msg)] = '|';
+	}
 	pthread_mutex_unlock(&log_lock);
 }
 
@@ -70,7 +77,9 @@ warned(const char *words)
 	bool found;
 
 	pthread_mutex_lock(&log_lock);
-	found = strstr(last_warning, words) != NULL;
+	found = strstr(warnings, words) != NULL;
+	/* once each */
+	warnings[0] = '\0';
 	pthread_mutex_unlock(&log_lock);
 	return found;
 }
@@ -176,7 +185,7 @@ bench_open(struct bench *b, const char *dma_args, bool rx_dma, bool tx_dma)
 	memset(b, 0, sizeof(*b));
 	snprintf(b->path, sizeof(b->path), "/tmp/weir-test-mem.%d.sock", (int)getpid());
 	weir_log_set_sink(keep_warning);
-	last_warning[0] = '\0';
+	warnings[0] = '\0';
 	if (pool == NULL)
 		pool = rte_pktmbuf_pool_create("test_port_mem", 1023, 0, 0,
 					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
@@ -293,6 +302,14 @@ count_maps(void)
 	if (f != NULL)
 		fclose(f);
 	return n;
+}
+
+static bool
+maps_become(unsigned int n)
+{
+	for (int i = 0; i < 5000 && count_maps() != n; i++)
+		usleep(1000);
+	return count_maps() == n;
 }
 
 static size_t
@@ -474,6 +491,25 @@ mem_unmapped_by_others_waits_for_copies(void)
 	return TEST_OK;
 }
 
+/* Both regions in a new table, or the rings' alone. */
+static int64_t
+set_table(struct bench *b, bool with_mem)
+{
+	const struct {
+		uint32_t nr_regions, pad;
+		struct weir_vhost_wire_region region[2];
+	} t = {
+		.nr_regions = with_mem ? 2 : 1,
+		.region = { { FE_GPA, b->f.mem_len, (uintptr_t)b->f.mem, 0 },
+			    { b->mem.gpa, b->mem.len, (uintptr_t)b->mem.mem, 0 } },
+	};
+	const int fds[2] = { b->f.mem_fd, b->mem.fd };
+
+	return fe_msg_ack(&b->f, WEIR_VHOST_SET_MEM_TABLE, &t,
+			  8 + t.nr_regions * (uint32_t)sizeof(t.region[0]), fds,
+			  t.nr_regions);
+}
+
 /* A ring whose own memory goes stops, and goes on where it was when it is back. */
 static enum test_result
 ring_in_memory_that_goes_stops(void)
@@ -500,6 +536,111 @@ ring_in_memory_that_goes_stops(void)
 	return TEST_OK;
 }
 
+static void
+arm(void *arg)
+{
+	weir_fail_arm(*(unsigned int *)arg);
+}
+
+static void
+disarm(void *arg)
+{
+	*(bool *)arg = weir_fail_armed();
+	weir_fail_arm(0);
+}
+
+/* Each allocation and each call of the IOMMU fails in turn while memory changes. */
+static enum test_result
+change_any_failure_leaves_the_old_table(void)
+{
+	static struct bench b;
+	unsigned int nr_refused = 0;
+	size_t before;
+
+	TEST_EQ(bench_open(&b, QUICK, true, true), 0);
+	TEST_EQ(lcore_start(&b), 0);
+	before = regions(&b);
+	for (unsigned int n = 1;; n++) {
+		bool unused;
+		int64_t ret;
+
+		ctl_run(arm, &n);
+		ret = set_table(&b, true);
+		ctl_run(disarm, &unused);
+		guest_send_beside_rings(&b);
+		TEST_ASSERT(all_got(&b));
+		if (unused)
+			break;
+		/* some failures can be made up for */
+		TEST_EQ(regions(&b), ret == 0 ? before + 1 : before);
+		nr_refused += ret != 0;
+		TEST_EQ(set_table(&b, false), 0);
+		TEST_ASSERT(maps_become(1));
+	}
+	TEST_ASSERT(nr_refused > 5);
+	TEST_EQ(regions(&b), before + 1);
+	guest_send_from_mem(&b);
+	TEST_ASSERT(all_got(&b));
+	lcore_stop(&b);
+	TEST_EQ(bench_close(&b, true), 0);
+	return TEST_OK;
+}
+
+/* A table that has what the old one has: nothing of it is mapped anew, no ring stops. */
+static enum test_result
+table_that_shares_regions_keeps_them(void)
+{
+	static struct bench b;
+	unsigned int events;
+
+	TEST_EQ(bench_open(&b, STALL, true, false), 0);
+	TEST_EQ(set_table(&b, true), 0);
+	events = atomic_load(&nr_queue_events);
+	TEST_EQ(lcore_start(&b), 0);
+	guest_send_beside_rings(&b);
+	TEST_ASSERT(in_flight_becomes(&b, 1));
+	/* one less, and one more, while a copy beside the rings is under way */
+	TEST_EQ(set_table(&b, false), 0);
+	TEST_EQ(count_maps(), 1);
+	TEST_EQ(set_table(&b, true), 0);
+	TEST_EQ(count_maps(), 2);
+	TEST_EQ(atomic_load(&b.got), 0);
+	TEST_ASSERT(all_got(&b));
+	/* its own memory is under way: the table it is in stays */
+	guest_send_from_mem(&b);
+	TEST_ASSERT(in_flight_becomes(&b, 1));
+	TEST_EQ(set_table(&b, false), 1);
+	TEST_EQ(count_maps(), 2);
+	TEST_ASSERT(all_got(&b));
+	lcore_stop(&b);
+	TEST_EQ(atomic_load(&nr_queue_events), events);
+	TEST_EQ(bench_close(&b, true), 0);
+	return TEST_OK;
+}
+
+/* A region that cannot be mapped is named. */
+static enum test_result
+mem_that_cannot_be_mapped_is_named(void)
+{
+	static struct bench b;
+	int file;
+
+	TEST_EQ(bench_open(&b, NULL, false, false), 0);
+	file = b.mem.fd;
+	/* a descriptor that mmap() refuses: not to be written */
+	b.mem.fd = open("/proc/self/exe", O_RDONLY);
+	TEST_ASSERT(b.mem.fd >= 0);
+	TEST_EQ(fe_mem_add(&b.f, &b.mem), 1);
+	TEST_ASSERT(warned("guest memory 0x100000000-0x10001ffff, at 0 of its file"));
+	TEST_EQ(set_table(&b, true), 1);
+	TEST_ASSERT(warned("guest memory 0x100000000-0x10001ffff, at 0 of its file"));
+	close(b.mem.fd);
+	b.mem.fd = file;
+	TEST_EQ(fe_mem_add(&b.f, &b.mem), 0);
+	TEST_EQ(bench_close(&b, false), 0);
+	return TEST_OK;
+}
+
 static const struct test_case port_mem_cases[] = {
 	{ "mem_comes_and_goes_under_traffic", mem_comes_and_goes_under_traffic },
 	{ "mem_comes_and_goes_under_traffic_with_dma",
@@ -509,5 +650,9 @@ static const struct test_case port_mem_cases[] = {
 	{ "mem_unmapped_by_others_waits_for_copies",
 	  mem_unmapped_by_others_waits_for_copies },
 	{ "ring_in_memory_that_goes_stops", ring_in_memory_that_goes_stops },
+	{ "table_that_shares_regions_keeps_them", table_that_shares_regions_keeps_them },
+	{ "mem_that_cannot_be_mapped_is_named", mem_that_cannot_be_mapped_is_named },
+	{ "change_any_failure_leaves_the_old_table",
+	  change_any_failure_leaves_the_old_table },
 };
 AUTOTEST_EAL(port_mem_autotest, port_mem_cases);

@@ -216,51 +216,67 @@ table_replace(struct weir_port *p, const struct weir_gmem *new)
 	return ret;
 }
 
-static int
-region_add(const struct weir_gmem *old, const struct weir_vhost_region *r,
-	   struct weir_gmem **out)
+static struct weir_gmem_region
+region_of(const struct weir_vhost_region *r)
 {
-	const struct weir_gmem_region g = {
+	return (struct weir_gmem_region){
 		.gpa = r->gpa.start,
 		.len = weir_range_len(r->gpa),
 		.uva = r->user.start,
 		.mmap_offset = r->mmap_offset,
 	};
+}
 
-	return weir_gmem_add(old, &g, r->fd, out);
+/* The session has found the region sound; it cannot be mapped here all the same. */
+static void
+say_unmapped(struct weir_port *p, const struct weir_vhost_region *r, int ret)
+{
+	weir_log(WEIR_LOG_ERR,
+		 "%s: guest memory %#llx-%#llx, at %#llx of its file, not mapped: %s",
+		 p->name, (unsigned long long)r->gpa.start,
+		 (unsigned long long)r->gpa.last, (unsigned long long)r->mmap_offset,
+		 weir_strerror(ret));
 }
 
 int
 port_mem_table(struct weir_port *p)
 {
-	const struct weir_gmem *g = &weir_gmem_empty;
 	const struct weir_vhost_region *r;
-	uint32_t nr;
-	int ret = 0;
+	struct weir_gmem_region *region;
+	struct weir_gmem *g;
+	uint32_t nr, bad;
+	int *fd, ret;
 
 	r = weir_vhost_mem(p->session, &nr);
+	region = weir_calloc(nr + 1, sizeof(*region));
+	fd = weir_calloc(nr + 1, sizeof(*fd));
+	ret = region != NULL && fd != NULL ? 0 : -ENOMEM;
 	for (uint32_t i = 0; i < nr && ret == 0; i++) {
-		struct weir_gmem *more;
-
-		ret = region_add(g, &r[i], &more);
-		if (ret == 0) {
-			weir_gmem_put(g);
-			g = more;
-		}
+		region[i] = region_of(&r[i]);
+		fd[i] = r[i].fd;
 	}
-	if (ret == 0)
-		return table_replace(p, g);
-	weir_gmem_put(g);
-	return ret;
+	if (ret == 0) {
+		ret = weir_gmem_replace(p->gmem, region, fd, nr, &g, &bad);
+		if (ret != 0 && bad < nr)
+			say_unmapped(p, &r[bad], ret);
+	}
+	free(region);
+	free(fd);
+	return ret != 0 ? ret : table_replace(p, g);
 }
 
 int
 port_mem_add(struct weir_port *p, const struct weir_vhost_region *r)
 {
+	const struct weir_gmem_region region = region_of(r);
 	struct weir_gmem *g;
-	int ret = region_add(p->gmem, r, &g);
+	int ret = weir_gmem_add(p->gmem, &region, r->fd, &g);
 
-	return ret != 0 ? ret : table_replace(p, g);
+	if (ret != 0) {
+		say_unmapped(p, r, ret);
+		return ret;
+	}
+	return table_replace(p, g);
 }
 
 int
