@@ -216,10 +216,12 @@ weir_gmem_find(const struct weir_gmem *g, struct weir_gpa gpa, uint32_t *hint)
 		return NULL;
 	/* the last that begins at or below gpa, or the first */
 	for (uint32_t half; n > 1; n -= half) {
+		const struct weir_gmem_slot *mid;
+
 		half = n / 2;
-		/* a product, so that the compiler makes no branch of it: the guest
-		 * would decide how often it is predicted */
-		s += half * (uint32_t)(s[half].gpa.start <= gpa.v);
+		mid = s + half;
+		/* chosen, not branched on: a guest's addresses are not predicted */
+		s = mid->gpa.start <= gpa.v ? mid : s;
 	}
 	if (!weir_range_has(s->gpa, gpa.v))
 		return NULL;
