@@ -100,10 +100,12 @@ port_alloc(const struct weir_port_conf *conf)
 	p->told.expired = told_expired;
 	p->reap.expired = port_reap_expired;
 	weir_epoch_init(&p->epoch);
-	for (uint32_t i = 0; i < nr_rings; i++)
+	for (uint32_t i = 0; i < nr_rings; i++) {
 		p->ring[i].q.call_fd = -1;
-	for (uint32_t i = 0; i < nr_rings; i++)
+		p->ring[i].q.kick_fd = -1;
+		p->ring[i].q.wake_fd = -1;
 		weir_epoch_register(&p->epoch, &p->ring[i].q.reader);
+	}
 	p->gmem = &weir_gmem_empty;
 	weir_vhost_msg_init(&p->rx);
 	return p;
@@ -189,6 +191,7 @@ weir_port_destroy(struct weir_port *p)
 	}
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		queue_free(&p->ring[i].q);
+		port_wake_free(&p->ring[i]);
 		port_ring_set_chan(p, &p->ring[i], NULL);
 	}
 	ctl_put();
@@ -228,6 +231,7 @@ do_setup(void *arg)
 	r->q.index = (uint16_t)s->ring;
 	r->q.fault_fd = p->fault.fd;
 	rte_spinlock_init(&r->q.lock);
+	r->held = false;
 	r->set_up = true;
 }
 

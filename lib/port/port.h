@@ -27,7 +27,9 @@ struct port_ring {
 	struct weir_queue q;	      /* first: epoch readers are cache-aligned */
 	struct weir_mirror_user user; /* if it has a channel, and the port a mirror */
 	bool set_up;		      /* by weir_port_rxq_setup() or _txq_setup() */
+	bool held;		      /* weir_port_rxq_enable(): not to run */
 	bool running;
+	bool told;	 /* running, as weir_port_queue_event() last said */
 	bool overdue;	 /* to be stopped, copies do not end; it was said */
 	bool own_base;	 /* base says where to go on, not the session's */
 	uint32_t base;	 /* as on the wire */
@@ -149,6 +151,20 @@ int port_rings_sync(struct weir_port *p);
 
 /* Tell of the link if it has changed. */
 void port_link_sync(struct weir_port *p);
+
+/* port_wake.c: sleep until a guest has sent something. */
+
+/* The ring starts: have its kicks wake who sleeps on the queue. 0; -errno. */
+int port_wake_start(struct port_ring *r, int kick_fd);
+
+/* It runs: wake who went to sleep before it did. */
+void port_wake_started(struct port_ring *r);
+
+/* The ring stopped. */
+void port_wake_stop(struct port_ring *r);
+
+/* The queue is put away. */
+void port_wake_free(struct port_ring *r);
 
 /* port_conn.c: sockets and messages. */
 

@@ -54,6 +54,7 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 	}
 	r->overdue = false;
 	call_fd_close(r);
+	port_wake_stop(r);
 	r->running = false;
 	r->base = ring_base(&r->q.vr);
 	r->own_base = true;
@@ -178,6 +179,11 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 		ret = weir_vring_init(&r->q.vr, p->gmem, &addr);
 	if (ret == 0)
 		ret = call_fd_take(r, want->call_fd);
+	if (ret == 0) {
+		ret = port_wake_start(r, want->kick_fd);
+		if (ret != 0)
+			call_fd_close(r);
+	}
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: ring %u does not start: %s", p->name, i,
 			 weir_strerror(ret));
@@ -190,6 +196,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	r->uva[2] = want->used;
 	r->running = true;
 	queue_start(&r->q);
+	port_wake_started(r);
 	weir_log(WEIR_LOG_INFO, "%s: ring %u runs: %s, %u entries from %u", p->name, i,
 		 packed ? "packed" : "split", want->num,
 		 r->q.vr.last_avail & (packed ? WEIR_VRING_POS_IDX : UINT16_MAX));
@@ -197,13 +204,20 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	return 0;
 }
 
+/* Both sides want it to run, whether or not it is held. */
+static bool
+ring_wanted(const struct weir_port *p, uint32_t i)
+{
+	return p->state == PORT_CONNECTED && p->started && p->ring[i].set_up &&
+	       weir_vhost_ring_ready(p->session, i);
+}
+
 static int
 ring_sync(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 {
 	const struct weir_vhost_ring *want = weir_vhost_ring(p->session, i);
 	struct port_ring *r = &p->ring[i];
-	bool ready = p->state == PORT_CONNECTED && p->started && r->set_up &&
-		     weir_vhost_ring_ready(p->session, i);
+	bool ready = ring_wanted(p, i) && !r->held;
 	int ret = 0;
 
 	if (r->running && (!ready || r->gen != want->gen))
@@ -219,8 +233,10 @@ ring_sync(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 void
 port_link_sync(struct weir_port *p)
 {
-	bool up = p->state == PORT_CONNECTED && p->ring[0].running && p->ring[1].running;
+	bool up = p->state == PORT_CONNECTED;
 
+	for (uint32_t i = 0; i < 2 && up; i++)
+		up = p->ring[i].running || (p->ring[i].held && ring_wanted(p, i));
 	if (atomic_exchange(&p->link, up) == up)
 		return;
 	weir_log(WEIR_LOG_NOTICE, "%s: link %s", p->name, up ? "up" : "down");

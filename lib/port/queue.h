@@ -113,6 +113,12 @@ struct weir_queue {
 	_Atomic uint32_t win_head; /* next free; the window is head - tail long */
 	_Atomic uint32_t win_tail; /* oldest */
 
+	/* rx: sleeping, see port_wake.c */
+	_Atomic bool armed; /* its owner sleeps, or is about to */
+	int wake_fd;	    /* epoll(7) of the next two; -1: the queue is polled */
+	int nudge_fd;	    /* eventfd: look at the ring, kick or no kick */
+	int kick_fd;	    /* the guest's; -1: it has none */
+
 	struct queue_stats stats __attribute__((aligned(64)));
 
 	/* control */

@@ -64,6 +64,9 @@ struct weir_queue;
 /** Queue pairs of a port at most: the protocol numbers rings with a byte. */
 #define WEIR_PORT_MAX_PAIRS 128
 
+/** Bytes of the longest frame that is received, without virtio's header. */
+#define WEIR_PORT_MAX_FRAME 65588u
+
 /** What happened to a port. */
 enum weir_port_event {
 	WEIR_PORT_EV_LINK,  /**< weir_port_link() has changed */
@@ -152,6 +155,79 @@ bool weir_port_link(const struct weir_port *p);
 
 /** True if a queue's ring runs. Any thread. */
 bool weir_queue_running(const struct weir_queue *q);
+
+/**
+ * Let receive queue @p pair run, the default after its setup, or hold it at
+ * rest, whatever the port and the guest do. The link does not depend on it.
+ * Nobody bursts on a queue that is being held.
+ *
+ * @return 0; -EINVAL: it was not set up; -EBUSY: copies under way do not end:
+ *         it is at rest for bursts, and the port goes on waiting for them; or
+ *         why its ring does not start.
+ */
+int weir_port_rxq_enable(struct weir_port *p, uint16_t pair, bool on);
+
+/** Let transmit queue @p pair run, or hold it. As weir_port_rxq_enable(). */
+int weir_port_txq_enable(struct weir_port *p, uint16_t pair, bool on);
+
+/** A queue that has started or stopped. */
+struct weir_queue_event {
+	uint16_t pair;
+	bool rx;      /**< the receive queue; else the transmit queue */
+	bool running; /**< now */
+};
+
+/**
+ * Which queue has changed since it was last told of here. Answer by answer all
+ * of them, each once, however often it changed; what is back where it was is
+ * left out. Any thread, one at a time; not an lcore.
+ *
+ * @return false: none is left.
+ */
+bool weir_port_queue_event(struct weir_port *p, struct weir_queue_event *ev);
+
+/**
+ * A descriptor to sleep on until receive queue @p pair may have something to
+ * receive: it is readable then. The port's; it is made by the first call, is
+ * the same across peers, and must not be read. After setup, while stopped.
+ *
+ *     weir_queue_wake_arm(rxq);
+ *     poll(fd), epoll_wait(), ...
+ *     weir_queue_wake_disarm(rxq);
+ *     weir_port_rx_burst(rxq, ...) until it returns 0
+ *
+ * @return 0; -EINVAL: the queue was not set up; -EMFILE, -ENFILE, -ENOMEM.
+ */
+int weir_port_rxq_wake_fd(struct weir_port *p, uint16_t pair, int *fd);
+
+/**
+ * Ask the guest to say when it has sent something, and make the descriptor
+ * unreadable until then. If there is something already, or the guest has no way
+ * to say so, or copies are under way, the descriptor is readable at once; it
+ * also becomes so when the ring starts. By the thread that bursts on the queue,
+ * before each sleep.
+ *
+ * @return 0; -ENOTSUP: weir_port_rxq_wake_fd() was not called.
+ */
+int weir_queue_wake_arm(struct weir_queue *rxq);
+
+/** The queue is polled: the guest need not say anything. As weir_queue_wake_arm(). */
+int weir_queue_wake_disarm(struct weir_queue *rxq);
+
+/**
+ * Frames, at most, that a receive burst would find: chains that the guest has
+ * made available, and frames whose copies are under way. By the thread that
+ * bursts on the queue. @return 0 as well if the ring does not run.
+ */
+uint32_t weir_queue_pending(struct weir_queue *rxq);
+
+/**
+ * Give back to the guest, and free, what was sent and is over. Bursts do so by
+ * themselves. By the thread that bursts on the queue.
+ *
+ * @return frames freed; without a dmadev always 0.
+ */
+uint32_t weir_queue_tx_cleanup(struct weir_queue *txq);
 
 /** Largest MTU that the frontend announced; 0: it did not. Any thread. */
 uint16_t weir_port_peer_mtu(const struct weir_port *p);

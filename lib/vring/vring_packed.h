@@ -184,4 +184,14 @@ vring_packed_want_call(struct weir_vring *vr)
 	return vring_need_event(off, now, (uint16_t)(now - nr));
 }
 
+/* VIRTIO 1.3, 2.8.10. */
+WEIR_VRING_OP void
+vring_packed_want_kick(struct weir_vring *vr, bool on)
+{
+	__atomic_store_n(&vr->device->flags,
+			 on ? VRING_PACKED_EVENT_FLAG_ENABLE
+			    : VRING_PACKED_EVENT_FLAG_DISABLE,
+			 __ATOMIC_RELAXED);
+}
+
 #endif /* VRING_PACKED_H */

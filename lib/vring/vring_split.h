@@ -99,4 +99,19 @@ vring_split_want_call(struct weir_vring *vr)
 	return vring_need_event(event, vr->used_idx, old);
 }
 
+/* VIRTIO 1.3, 2.7.10. With event indices a kick comes once, and cannot be
+ * declined. */
+WEIR_VRING_OP void
+vring_split_want_kick(struct weir_vring *vr, bool on)
+{
+	/* avail_event lies behind the last used entry */
+	uint16_t *event = (uint16_t *)(void *)&vr->used->ring[vr->mask + 1];
+
+	if (!vr->event_idx)
+		__atomic_store_n(&vr->used->flags, on ? 0 : VRING_USED_F_NO_NOTIFY,
+				 __ATOMIC_RELAXED);
+	else if (on)
+		__atomic_store_n(event, vr->last_avail, __ATOMIC_RELAXED);
+}
+
 #endif /* VRING_SPLIT_H */

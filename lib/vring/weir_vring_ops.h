@@ -17,6 +17,12 @@
  *     if (weir_vring_want_call(vr, packed))
  *             ... interrupt the guest ...
  *
+ * and before a sleep:
+ *
+ *     weir_vring_want_kick(vr, packed, true);
+ *     if (weir_vring_open(vr, packed, &at) == 0 && !weir_vring_has(vr, packed, &at))
+ *             ... sleep until it kicks ...
+ *
  * @p packed is the ring's own. Where the compiler knows it, as in a burst
  * function that is made for one format, nothing is left of the choice.
  *
@@ -131,6 +137,21 @@ weir_vring_want_call(struct weir_vring *vr, bool packed)
 	/* what was published must be visible before the guest's wish is read */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return packed ? vring_packed_want_call(vr) : vring_split_want_call(vr);
+}
+
+/**
+ * Ask the guest to kick for what it makes available from now on, or not to. It
+ * may kick nevertheless. Contains a full fence: a look at the ring behind this
+ * finds what the guest added before it saw the wish.
+ */
+WEIR_VRING_OP void
+weir_vring_want_kick(struct weir_vring *vr, bool packed, bool on)
+{
+	if (packed)
+		vring_packed_want_kick(vr, on);
+	else
+		vring_split_want_kick(vr, on);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 #ifdef __cplusplus
