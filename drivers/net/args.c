@@ -49,6 +49,16 @@ set_queues(const char *value, void *ctx)
 }
 
 static int
+set_mac(const char *value, void *ctx)
+{
+	struct net_weir_args *a = ctx;
+
+	if (rte_ether_unformat_addr(value, &a->mac) != 0)
+		return -EINVAL;
+	return rte_is_valid_assigned_ether_addr(&a->mac) ? 0 : -EINVAL;
+}
+
+static int
 set_client(const char *value, void *ctx)
 {
 	return set_bool(value, &((struct net_weir_args *)ctx)->client);
@@ -155,6 +165,7 @@ set_dmas(const char *value, void *ctx)
 static const struct weir_arg arg_table[] = {
 	{ "iface", "the path of a socket", set_iface },
 	{ "queues", "a number of queue pairs from 1 to 128", set_queues },
+	{ "mac", "the address of a station, such as 02:00:00:00:00:01", set_mac },
 	{ "client", "0 or 1", set_client },
 	{ "tso", "0 or 1", set_tso },
 	{ "packed", "0 or 1", set_packed },

@@ -13,41 +13,8 @@
 #include "weir_errno.h"
 #include "weir_log.h"
 
-#define CSUM_RX_OFFLOADS (RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
-
-static uint16_t
-rx_burst(void *rxq, struct rte_mbuf **pkts, uint16_t n)
-{
-	return weir_port_rx_burst(rxq, pkts, n);
-}
-
-static uint16_t
-tx_burst(void *txq, struct rte_mbuf **pkts, uint16_t n)
-{
-	return weir_port_tx_burst(txq, pkts, n);
-}
-
-/* virtio has no VLAN offload: with these two it looks as if it had. */
-static uint16_t
-rx_burst_vlan_strip(void *rxq, struct rte_mbuf **pkts, uint16_t n)
-{
-	n = weir_port_rx_burst(rxq, pkts, n);
-	for (uint16_t i = 0; i < n; i++)
-		rte_vlan_strip(pkts[i]);
-	return n;
-}
-
-static uint16_t
-tx_burst_vlan_insert(void *txq, struct rte_mbuf **pkts, uint16_t n)
-{
-	for (uint16_t i = 0; i < n; i++) {
-		/* one whose tag cannot be inserted is not sent, nor any behind it */
-		if ((pkts[i]->ol_flags & RTE_MBUF_F_TX_VLAN) != 0 &&
-		    rte_vlan_insert(&pkts[i]) != 0)
-			n = i;
-	}
-	return weir_port_tx_burst(txq, pkts, n);
-}
+/* Frames a burst from which on the cost of a burst does not show. */
+#define BURST 32
 
 static int
 link_update(struct rte_eth_dev *dev, int wait)
@@ -69,13 +36,15 @@ static void
 notify(void *arg, enum weir_port_event event)
 {
 	struct net_weir *w = arg;
+	struct weir_queue_event ev;
 
 	if (event == WEIR_PORT_EV_LINK) {
 		link_update(w->dev, 0);
 		rte_eth_dev_callback_process(w->dev, RTE_ETH_EVENT_INTR_LSC, NULL);
-	} else {
-		rte_eth_dev_callback_process(w->dev, RTE_ETH_EVENT_QUEUE_STATE, NULL);
+		return;
 	}
+	while (weir_port_queue_event(w->port, &ev))
+		rte_eth_dev_callback_process(w->dev, RTE_ETH_EVENT_QUEUE_STATE, &ev);
 }
 
 static int
@@ -84,67 +53,8 @@ dev_configure(struct rte_eth_dev *dev)
 	const struct rte_eth_conf *conf = &dev->data->dev_conf;
 	struct net_weir *w = dev->data->dev_private;
 
-	dev->rx_pkt_burst = (conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0
-				    ? rx_burst_vlan_strip
-				    : rx_burst;
-	dev->tx_pkt_burst = (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0
-				    ? tx_burst_vlan_insert
-				    : tx_burst;
-	weir_port_set_sw_csum(w->port, (conf->rxmode.offloads & CSUM_RX_OFFLOADS) == 0);
-	return 0;
-}
-
-/* Log why a queue cannot have the dmadev it was given, or cannot be. */
-static void
-queue_error(const struct rte_eth_dev *dev, const char *dir, uint16_t q, const char *dma,
-	    int err)
-{
-	const char *why = weir_strerror(err);
-
-	if (err == -EXDEV)
-		why = "the device does not see guest memory: it is neither behind weir's "
-		      "IOMMU nor does it use the process's addresses (SVA, iova=va)";
-	weir_log(WEIR_LOG_ERR, "%s: %sq%u%s%s: %s", dev->data->name, dir, q,
-		 dma != NULL ? "@" : "", dma != NULL ? dma : "", why);
-}
-
-static int
-rx_queue_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc, unsigned int socket,
-	       const struct rte_eth_rxconf *conf, struct rte_mempool *pool)
-{
-	struct net_weir *w = dev->data->dev_private;
-	const char *dma = w->args.dma_rx[q];
-	int ret = weir_port_rxq_setup(w->port, q, pool, dma);
-
-	RTE_SET_USED(nb_desc);
-	RTE_SET_USED(socket);
-	RTE_SET_USED(conf);
-	if (ret != 0) {
-		queue_error(dev, "rx", q, dma, ret);
-		return ret;
-	}
-	weir_port_set_sw_csum(
-		w->port, (dev->data->dev_conf.rxmode.offloads & CSUM_RX_OFFLOADS) == 0);
-	dev->data->rx_queues[q] = weir_port_rxq(w->port, q);
-	return 0;
-}
-
-static int
-tx_queue_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc, unsigned int socket,
-	       const struct rte_eth_txconf *conf)
-{
-	struct net_weir *w = dev->data->dev_private;
-	const char *dma = w->args.dma_tx[q];
-	int ret = weir_port_txq_setup(w->port, q, dma);
-
-	RTE_SET_USED(nb_desc);
-	RTE_SET_USED(socket);
-	RTE_SET_USED(conf);
-	if (ret != 0) {
-		queue_error(dev, "tx", q, dma, ret);
-		return ret;
-	}
-	dev->data->tx_queues[q] = weir_port_txq(w->port, q);
+	net_weir_set_bursts(dev);
+	weir_port_set_sw_csum(w->port, (conf->rxmode.offloads & NET_WEIR_RX_CSUM) == 0);
 	return 0;
 }
 
@@ -152,12 +62,20 @@ static int
 dev_start(struct rte_eth_dev *dev)
 {
 	struct net_weir *w = dev->data->dev_private;
-	int ret = weir_port_start(w->port);
+	int ret = net_weir_queues_prepare(dev);
 
-	if (ret != 0)
+	if (ret != 0) {
+		weir_log(WEIR_LOG_ERR, "%s: %s", dev->data->name, weir_strerror(ret));
+		return ret;
+	}
+	ret = weir_port_start(w->port);
+	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: argument 'iface=%s': %s", dev->data->name,
 			 w->args.iface, weir_strerror(ret));
-	return ret;
+		return ret;
+	}
+	net_weir_queues_started(dev);
+	return 0;
 }
 
 static int
@@ -166,6 +84,7 @@ dev_stop(struct rte_eth_dev *dev)
 	struct net_weir *w = dev->data->dev_private;
 
 	weir_port_stop(w->port);
+	net_weir_queues_stopped(dev);
 	return 0;
 }
 
@@ -174,6 +93,7 @@ dev_close(struct rte_eth_dev *dev)
 {
 	struct net_weir *w = dev->data->dev_private;
 
+	net_weir_intr_free(dev);
 	weir_port_destroy(w->port);
 	w->port = NULL;
 	if (w->space != NULL)
@@ -191,7 +111,10 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	struct net_weir *w = dev->data->dev_private;
 
 	info->max_mac_addrs = 1;
-	info->max_rx_pktlen = UINT32_MAX;
+	info->min_mtu = RTE_ETHER_MIN_MTU;
+	info->max_rx_pktlen = WEIR_PORT_MAX_FRAME;
+	info->default_rxportconf.burst_size = BURST;
+	info->default_txportconf.burst_size = BURST;
 	info->max_rx_queues = w->args.queues;
 	info->max_tx_queues = w->args.queues;
 	info->tx_offload_capa =
@@ -203,7 +126,7 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->tx_offload_capa |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
 				 RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
 				 RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
-	info->rx_offload_capa |= CSUM_RX_OFFLOADS;
+	info->rx_offload_capa |= NET_WEIR_RX_CSUM;
 	if (w->args.tso) {
 		info->tx_offload_capa |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
 		info->rx_offload_capa |= RTE_ETH_RX_OFFLOAD_TCP_LRO;
@@ -243,8 +166,19 @@ static const struct eth_dev_ops net_weir_ops = {
 	.dev_stop = dev_stop,
 	.dev_close = dev_close,
 	.dev_infos_get = dev_infos_get,
-	.rx_queue_setup = rx_queue_setup,
-	.tx_queue_setup = tx_queue_setup,
+	.rx_queue_setup = net_weir_rxq_setup,
+	.tx_queue_setup = net_weir_txq_setup,
+	.rx_queue_start = net_weir_rxq_start,
+	.rx_queue_stop = net_weir_rxq_stop,
+	.tx_queue_start = net_weir_txq_start,
+	.tx_queue_stop = net_weir_txq_stop,
+	.rxq_info_get = net_weir_rxq_info,
+	.txq_info_get = net_weir_txq_info,
+	.rx_burst_mode_get = net_weir_rx_burst_mode,
+	.tx_burst_mode_get = net_weir_tx_burst_mode,
+	.rx_queue_intr_enable = net_weir_rxq_intr_enable,
+	.rx_queue_intr_disable = net_weir_rxq_intr_disable,
+	.tx_done_cleanup = net_weir_tx_cleanup,
 	.link_update = link_update,
 	.mtu_set = mtu_set,
 	.mac_addr_set = mac_addr_set,
@@ -304,10 +238,13 @@ port_create(struct net_weir *w)
 static void
 dev_fill(struct rte_eth_dev *dev, struct net_weir *w)
 {
-	/* locally administered, "WEIR", and the port's number */
-	w->mac = (struct rte_ether_addr){
-		.addr_bytes = { 0x02, 'W', 'E', 'I', 'R', (uint8_t)dev->data->port_id },
-	};
+	w->mac = w->args.mac;
+	if (rte_is_zero_ether_addr(&w->mac))
+		/* locally administered, "WEIR", and the port's number */
+		w->mac = (struct rte_ether_addr){
+			.addr_bytes = { 0x02, 'W', 'E', 'I', 'R',
+					(uint8_t)dev->data->port_id },
+		};
 	w->dev = dev;
 	dev->data->mac_addrs = &w->mac;
 	dev->data->dev_flags |= RTE_ETH_DEV_INTR_LSC;
@@ -318,8 +255,7 @@ dev_fill(struct rte_eth_dev *dev, struct net_weir *w)
 		.link_autoneg = RTE_ETH_LINK_FIXED,
 	};
 	dev->dev_ops = &net_weir_ops;
-	dev->rx_pkt_burst = rx_burst;
-	dev->tx_pkt_burst = tx_burst;
+	net_weir_set_bursts(dev);
 }
 
 static int
@@ -382,6 +318,7 @@ static struct rte_vdev_driver net_weir_driver = {
 RTE_PMD_REGISTER_VDEV(net_weir, net_weir_driver);
 RTE_PMD_REGISTER_PARAM_STRING(net_weir, "iface=<path> "
 					"queues=<1-128> "
+					"mac=<xx:xx:xx:xx:xx:xx> "
 					"client=<0|1> "
 					"tso=<0|1> "
 					"packed=<0|1> "

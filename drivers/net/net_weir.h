@@ -13,6 +13,7 @@
 #include <rte_version.h>
 
 #include <ethdev_driver.h>
+#include <rte_ether.h>
 
 #include "weir_port.h"
 #include "weir_space.h"
@@ -27,9 +28,18 @@ struct net_weir_args {
 	bool linear;
 	bool ext_buf;
 	bool legacy_flags;
+	struct rte_ether_addr mac; /* zeroes: none was given */
 	uint32_t dma_threshold;
 	char *dma_rx[WEIR_PORT_MAX_PAIRS]; /* dmadev of each queue, NULL: CPU */
 	char *dma_tx[WEIR_PORT_MAX_PAIRS];
+};
+
+/* What a queue was set up with, to be told again. */
+struct net_weir_queue {
+	struct rte_mempool *pool; /* rx */
+	uint64_t offloads;
+	uint16_t nb_desc;
+	bool deferred; /* not started with the port */
 };
 
 /* A device. */
@@ -39,11 +49,52 @@ struct net_weir {
 	struct weir_space *space; /* NULL: no queue has a dmadev */
 	struct rte_ether_addr mac;
 	struct net_weir_args args;
+	struct net_weir_queue rxq[WEIR_PORT_MAX_PAIRS], txq[WEIR_PORT_MAX_PAIRS];
 };
+
+/* The checksum offloads that leave partial checksums to the application. */
+#define NET_WEIR_RX_CSUM (RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
 
 /* args.c: 0; -errno, logged with the argument's name. Free the args in any case. */
 int net_weir_args_parse(const char *name, const char *str, struct net_weir_args *a);
 void net_weir_args_free(struct net_weir_args *a);
+
+/* burst.c: the functions that the application's lcores call. */
+void net_weir_set_bursts(struct rte_eth_dev *dev);
+int net_weir_rx_burst_mode(struct rte_eth_dev *dev, uint16_t q,
+			   struct rte_eth_burst_mode *mode);
+int net_weir_tx_burst_mode(struct rte_eth_dev *dev, uint16_t q,
+			   struct rte_eth_burst_mode *mode);
+int net_weir_tx_cleanup(void *txq, uint32_t n);
+
+/* queue.c */
+int net_weir_rxq_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc,
+		       unsigned int socket, const struct rte_eth_rxconf *conf,
+		       struct rte_mempool *pool);
+int net_weir_txq_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc,
+		       unsigned int socket, const struct rte_eth_txconf *conf);
+int net_weir_rxq_start(struct rte_eth_dev *dev, uint16_t q);
+int net_weir_rxq_stop(struct rte_eth_dev *dev, uint16_t q);
+int net_weir_txq_start(struct rte_eth_dev *dev, uint16_t q);
+int net_weir_txq_stop(struct rte_eth_dev *dev, uint16_t q);
+void net_weir_rxq_info(struct rte_eth_dev *dev, uint16_t q, struct rte_eth_rxq_info *i);
+void net_weir_txq_info(struct rte_eth_dev *dev, uint16_t q, struct rte_eth_txq_info *i);
+
+/* Before the port starts: which queues start with it, and who can sleep.
+ * 0; -errno. */
+int net_weir_queues_prepare(struct rte_eth_dev *dev);
+
+/* The port has started, or stopped: so have its queues. */
+void net_weir_queues_started(struct rte_eth_dev *dev);
+void net_weir_queues_stopped(struct rte_eth_dev *dev);
+
+/* intr.c: receive interrupts. */
+
+/* Make the descriptors that an application sleeps on. 0; -errno. */
+int net_weir_intr_make(struct rte_eth_dev *dev);
+void net_weir_intr_free(struct rte_eth_dev *dev);
+int net_weir_rxq_intr_enable(struct rte_eth_dev *dev, uint16_t q);
+int net_weir_rxq_intr_disable(struct rte_eth_dev *dev, uint16_t q);
 
 /* stats.c */
 int net_weir_xstats_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *names,
