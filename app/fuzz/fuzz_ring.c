@@ -309,12 +309,16 @@ step_run(struct rig *r, const struct step *s, bool event_idx)
 static void
 queue_conf(struct weir_queue *q, const struct conf *c)
 {
+	uint64_t guest = 0;
+
 	q->mergeable = (c->flags & CONF_MERGEABLE) != 0;
 	q->hdr_len = (c->flags2 & CONF_SHORT_HDR) != 0 && !q->mergeable ? 10 : 12;
 	q->rx_offload = (c->flags & CONF_CSUM) != 0;
-	q->guest_csum = (c->flags & CONF_CSUM) != 0;
-	q->guest_tso4 = (c->flags & CONF_TSO) != 0;
-	q->guest_tso6 = q->guest_tso4;
+	if ((c->flags & CONF_CSUM) != 0)
+		guest |= OFFLOAD_BIT(GUEST_CSUM);
+	if ((c->flags & CONF_TSO) != 0)
+		guest |= OFFLOAD_GUEST & ~OFFLOAD_BIT(GUEST_CSUM);
+	atomic_store(&q->guest_offloads, guest);
 	q->sw_csum = (c->flags & CONF_CSUM) == 0;
 	q->linear = (c->flags2 & CONF_LINEAR) != 0;
 	q->ext_buf = (c->flags2 & CONF_EXT_BUF) != 0;

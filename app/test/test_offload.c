@@ -184,19 +184,21 @@ tx_taken_as_negotiated(void)
 {
 	const uint64_t seg4 = RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV4;
 	const uint64_t seg6 = RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV6;
+	const uint64_t csum = OFFLOAD_BIT(GUEST_CSUM);
+	const uint64_t tso4 = OFFLOAD_BIT(GUEST_TSO4), tso6 = OFFLOAD_BIT(GUEST_TSO6);
 	struct rte_mbuf *m = frame(6);
 
 	m->ol_flags = RTE_MBUF_F_TX_TCP_CKSUM;
-	TEST_ASSERT(!offload_tx_taken(m, false, true, true));
-	TEST_ASSERT(offload_tx_taken(m, true, false, false));
+	TEST_ASSERT(!offload_tx_taken(m, tso4 | tso6));
+	TEST_ASSERT(offload_tx_taken(m, csum));
 	m->ol_flags = RTE_MBUF_F_TX_SCTP_CKSUM;
-	TEST_ASSERT(!offload_tx_taken(m, true, true, true));
+	TEST_ASSERT(!offload_tx_taken(m, csum | tso4 | tso6));
 	m->ol_flags = seg4;
-	TEST_ASSERT(!offload_tx_taken(m, true, false, true));
-	TEST_ASSERT(offload_tx_taken(m, true, true, false));
+	TEST_ASSERT(!offload_tx_taken(m, csum | tso6));
+	TEST_ASSERT(offload_tx_taken(m, csum | tso4));
 	m->ol_flags = seg6;
-	TEST_ASSERT(!offload_tx_taken(m, true, true, false));
-	TEST_ASSERT(offload_tx_taken(m, true, false, true));
+	TEST_ASSERT(!offload_tx_taken(m, csum | tso4));
+	TEST_ASSERT(offload_tx_taken(m, csum | tso6));
 	rte_pktmbuf_free(m);
 	return TEST_OK;
 }

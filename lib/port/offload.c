@@ -133,12 +133,14 @@ tso_csum_fix(struct rte_mbuf *m)
 }
 
 bool
-offload_tx_taken(const struct rte_mbuf *m, bool csum, bool tso4, bool tso6)
+offload_tx_taken(const struct rte_mbuf *m, uint64_t guest)
 {
-	if (!csum)
+	if ((guest & OFFLOAD_BIT(GUEST_CSUM)) == 0)
 		return false;
 	if ((m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0)
-		return (m->ol_flags & RTE_MBUF_F_TX_IPV6) != 0 ? tso6 : tso4;
+		return (guest & ((m->ol_flags & RTE_MBUF_F_TX_IPV6) != 0
+					 ? OFFLOAD_BIT(GUEST_TSO6)
+					 : OFFLOAD_BIT(GUEST_TSO4))) != 0;
 	return (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) != RTE_MBUF_F_TX_SCTP_CKSUM;
 }
 

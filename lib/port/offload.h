@@ -16,11 +16,17 @@
 #define OFFLOAD_TX_FLAGS \
 	(RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_SEG)
 
+#define OFFLOAD_BIT(name) (UINT64_C(1) << VIRTIO_NET_F_##name)
+
+/* Features by which a guest says what it takes as it is. */
+#define OFFLOAD_GUEST \
+	(OFFLOAD_BIT(GUEST_CSUM) | OFFLOAD_BIT(GUEST_TSO4) | OFFLOAD_BIT(GUEST_TSO6))
+
 /*
- * True if a guest that has agreed to these (VIRTIO_NET_F_GUEST_CSUM, _TSO4,
- * _TSO6) can be given the frame as it is, with a header that describes it.
+ * True if a guest that has agreed to these of OFFLOAD_GUEST can be given the
+ * frame as it is, with a header that describes it.
  */
-bool offload_tx_taken(const struct rte_mbuf *m, bool csum, bool tso4, bool tso6);
+bool offload_tx_taken(const struct rte_mbuf *m, uint64_t guest);
 
 /* Describe a frame that the guest takes as it is. */
 void offload_tx_header(struct virtio_net_hdr *h, struct rte_mbuf *m);

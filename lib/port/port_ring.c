@@ -11,6 +11,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 
+#include "offload.h"
 #include "port.h"
 #include "weir_errno.h"
 #include "weir_log.h"
@@ -126,9 +127,7 @@ queue_features(struct port_ring *r, uint64_t features)
 	r->q.rx_offload = (features & (UINT64_C(1) << VIRTIO_NET_F_CSUM |
 				       UINT64_C(1) << VIRTIO_NET_F_HOST_TSO4 |
 				       UINT64_C(1) << VIRTIO_NET_F_HOST_TSO6)) != 0;
-	r->q.guest_csum = (features & UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM) != 0;
-	r->q.guest_tso4 = (features & UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO4) != 0;
-	r->q.guest_tso6 = (features & UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO6) != 0;
+	atomic_store(&r->q.guest_offloads, features & OFFLOAD_GUEST);
 }
 
 /*

@@ -88,14 +88,13 @@ struct weir_queue {
 	uint8_t hdr_len;   /* virtio_net_hdr: 10, or 12 with num_buffers */
 	bool mergeable;	   /* VIRTIO_NET_F_MRG_RXBUF */
 	bool rx_offload;   /* rx: the guest may leave checksums, segmentation to us */
-	bool guest_csum;   /* tx: the guest takes partial checksums */
-	bool guest_tso4;   /* tx: ... and frames to be segmented, over IPv4 */
-	bool guest_tso6;   /* tx: ... over IPv6 */
 	bool sw_csum;	   /* rx: complete partial checksums in software */
 	bool linear;	   /* rx: one segment a frame, or it is dropped */
 	bool ext_buf;	   /* rx: ... or it gets an external buffer */
 	bool legacy_flags; /* rx: offload flags as of old, RTE_MBUF_F_TX_* */
-	int call_fd;	   /* -1: the guest polls */
+	/* tx: VIRTIO_NET_F_GUEST_* bits: what the guest takes as it is */
+	_Atomic uint64_t guest_offloads;
+	int call_fd; /* -1: the guest polls */
 	struct weir_vring vr;
 	queue_burst_t burst;	  /* for mode; called from inside */
 	unsigned int mode;	  /* QUEUE_*, set by queue_start() */

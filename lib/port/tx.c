@@ -99,7 +99,8 @@ tx_one(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
 	int ret;
 
 	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0, 0) &&
-	    !offload_tx_taken(m, q->guest_csum, q->guest_tso4, q->guest_tso6) &&
+	    !offload_tx_taken(
+		    m, atomic_load_explicit(&q->guest_offloads, memory_order_relaxed)) &&
 	    offload_tx_software(m) != 0)
 		ret = -EMSGSIZE;
 	else
