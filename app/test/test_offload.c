@@ -8,10 +8,12 @@
 
 #include <rte_ether.h>
 #include <rte_ip.h>
+#include <rte_mbuf_dyn.h>
 #include <rte_tcp.h>
 
 #include "offload.h"
 #include "test.h"
+#include "weir_port.h"
 
 #define ETH 14u
 #define L4 34u /* behind Ethernet and IPv4 */
@@ -179,27 +181,123 @@ rx_headers_longer_than_an_mbuf_tells(void)
 	return TEST_OK;
 }
 
-static enum test_result
-tx_taken_as_negotiated(void)
-{
-	const uint64_t seg4 = RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV4;
-	const uint64_t seg6 = RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV6;
-	const uint64_t csum = OFFLOAD_BIT(GUEST_CSUM);
-	const uint64_t tso4 = OFFLOAD_BIT(GUEST_TSO4), tso6 = OFFLOAD_BIT(GUEST_TSO6);
-	struct rte_mbuf *m = frame(6);
+#define G(name) OFFLOAD_BIT(GUEST_##name)
+#define SEG(l3) (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_##l3)
+#define UDP(l3) (RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_##l3)
+#define UFO(l3) (UDP(l3) | RTE_MBUF_F_TX_UDP_SEG)
 
-	m->ol_flags = RTE_MBUF_F_TX_TCP_CKSUM;
-	TEST_ASSERT(!offload_tx_taken(m, tso4 | tso6));
-	TEST_ASSERT(offload_tx_taken(m, csum));
-	m->ol_flags = RTE_MBUF_F_TX_SCTP_CKSUM;
-	TEST_ASSERT(!offload_tx_taken(m, csum | tso4 | tso6));
-	m->ol_flags = seg4;
-	TEST_ASSERT(!offload_tx_taken(m, csum | tso6));
-	TEST_ASSERT(offload_tx_taken(m, csum | tso4));
-	m->ol_flags = seg6;
-	TEST_ASSERT(!offload_tx_taken(m, csum | tso4));
-	TEST_ASSERT(offload_tx_taken(m, csum | tso6));
+static const struct {
+	uint64_t flags, guest;
+	bool uso, cwr;
+	enum offload_way way;
+} ways[] = {
+	{ RTE_MBUF_F_TX_TCP_CKSUM, G(TSO4) | G(TSO6), false, false, OFFLOAD_COMPLETE },
+	{ RTE_MBUF_F_TX_TCP_CKSUM, G(CSUM), false, false, OFFLOAD_AS_IS },
+	{ RTE_MBUF_F_TX_IP_CKSUM, G(CSUM), false, false, OFFLOAD_AS_IS },
+	{ RTE_MBUF_F_TX_SCTP_CKSUM, OFFLOAD_GUEST, false, false, OFFLOAD_COMPLETE },
+	{ SEG(IPV4), G(TSO4), false, false, OFFLOAD_SEGMENT },
+	{ SEG(IPV4), G(CSUM) | G(TSO6), false, false, OFFLOAD_SEGMENT },
+	{ SEG(IPV4), G(CSUM) | G(TSO4), false, false, OFFLOAD_AS_IS },
+	{ SEG(IPV6), G(CSUM) | G(TSO4), false, false, OFFLOAD_SEGMENT },
+	{ SEG(IPV6), G(CSUM) | G(TSO6), false, false, OFFLOAD_AS_IS },
+	{ SEG(IPV4), G(CSUM) | G(TSO4), false, true, OFFLOAD_SEGMENT },
+	{ SEG(IPV4), G(CSUM) | G(TSO4) | G(ECN), false, true, OFFLOAD_AS_IS },
+	{ UFO(IPV4), G(CSUM) | G(USO4), false, false, OFFLOAD_SEGMENT },
+	{ UFO(IPV4), G(CSUM) | G(UFO), false, false, OFFLOAD_AS_IS },
+	/* virtio has no fragmentation without a sum to complete */
+	{ RTE_MBUF_F_TX_UDP_SEG, OFFLOAD_GUEST, false, false, OFFLOAD_SEGMENT },
+	{ UDP(IPV4), G(CSUM) | G(UFO), true, false, OFFLOAD_SEGMENT },
+	{ UDP(IPV4), G(CSUM) | G(USO4), true, false, OFFLOAD_AS_IS },
+	{ UDP(IPV6), G(CSUM) | G(USO4), true, false, OFFLOAD_SEGMENT },
+	{ UDP(IPV6), G(CSUM) | G(USO6), true, false, OFFLOAD_AS_IS },
+};
+
+static uint64_t
+uso_flag(void)
+{
+	if (offload_init() != 0)
+		return 0;
+	return RTE_BIT64(rte_mbuf_dynflag_lookup(WEIR_PORT_USO_FLAG, NULL));
+}
+
+static enum test_result
+tx_way_as_negotiated(void)
+{
+	for (size_t i = 0; i < RTE_DIM(ways); i++) {
+		struct rte_mbuf *m = frame(6);
+
+		m->l2_len = ETH;
+		m->l3_len = 20;
+		if (ways[i].cwr)
+			*rte_pktmbuf_mtod_offset(m, uint8_t *, L4 + 13) = 0x80;
+		m->ol_flags = ways[i].flags | (ways[i].uso ? uso_flag() : 0);
+		if (offload_tx_way(m, ways[i].guest) != ways[i].way) {
+			printf("    way %zu\n", i);
+			TEST_EQ(offload_tx_way(m, ways[i].guest), ways[i].way);
+		}
+		rte_pktmbuf_free(m);
+	}
+	return TEST_OK;
+}
+
+/* What a guest is told of a frame that it is to segment. */
+static enum test_result
+tx_segmented_frame_described(void)
+{
+	struct rte_mbuf *m = frame(6);
+	struct virtio_net_hdr h = { 0 };
+
+	m->l2_len = ETH;
+	m->l3_len = 20;
+	m->l4_len = 20;
+	m->tso_segsz = 30;
+	m->ol_flags = SEG(IPV4);
+	*rte_pktmbuf_mtod_offset(m, uint8_t *, L4 + 13) = 0x80;
+	offload_tx_header(&h, m);
+	TEST_EQ(h.gso_type, VIRTIO_NET_HDR_GSO_TCPV4 | VIRTIO_NET_HDR_GSO_ECN);
+	TEST_EQ(h.gso_size, 30);
+	TEST_EQ(h.hdr_len, L4 + 20);
+	TEST_EQ(h.csum_start, L4);
+	TEST_EQ(h.csum_offset, 16);
+	/* the length is in the pseudo-header's sum: addresses are zeroes */
+	TEST_EQ(rte_be_to_cpu_16(word_at(m, L4 + 16)), 6 + 20 + PAYLOAD);
+	/* and once only, however often it is described */
+	offload_tx_header(&h, m);
+	TEST_EQ(rte_be_to_cpu_16(word_at(m, L4 + 16)), 6 + 20 + PAYLOAD);
+	m->ol_flags = UFO(IPV6);
+	m->l3_len = 40;
+	offload_tx_header(&h, m);
+	TEST_EQ(h.gso_type, VIRTIO_NET_HDR_GSO_UDP);
+	TEST_EQ(h.hdr_len, ETH + 40 + 8);
+	m->ol_flags = UDP(IPV4) | uso_flag();
+	m->l3_len = 20;
+	offload_tx_header(&h, m);
+	TEST_EQ(h.gso_type, VIRTIO_NET_HDR_GSO_UDP_L4);
+	TEST_EQ(h.csum_offset, 6);
 	rte_pktmbuf_free(m);
+	return TEST_OK;
+}
+
+static enum test_result
+rx_datagrams_have_a_flag_of_their_own(void)
+{
+	const struct virtio_net_hdr uso = { TSO(VIRTIO_NET_HDR_GSO_UDP_L4, 50) };
+	const struct virtio_net_hdr ufo = { TSO(VIRTIO_NET_HDR_GSO_UDP, 48) };
+	struct rte_mbuf *m = frame(17), *tcp = frame(6);
+
+	TEST_ASSERT(uso_flag() != 0);
+	offload_rx(m, &uso, false, false);
+	TEST_EQ(m->ol_flags,
+		RTE_MBUF_F_RX_LRO | RTE_MBUF_F_RX_L4_CKSUM_NONE | uso_flag());
+	TEST_EQ(m->tso_segsz, 50);
+	m->ol_flags = 0;
+	offload_rx(m, &ufo, false, false);
+	TEST_EQ(m->ol_flags, RTE_MBUF_F_RX_LRO | RTE_MBUF_F_RX_L4_CKSUM_NONE);
+	TEST_EQ(m->tso_segsz, 48);
+	offload_rx(tcp, &uso, false, false);
+	TEST_EQ(tcp->ol_flags, RTE_MBUF_F_RX_L4_CKSUM_NONE);
+	rte_pktmbuf_free(m);
+	rte_pktmbuf_free(tcp);
 	return TEST_OK;
 }
 
@@ -279,7 +377,10 @@ static const struct test_case offload_cases[] = {
 	{ "rx_unaligned_field_is_completed", rx_unaligned_field_is_completed },
 	{ "rx_lengths_of_what_is_not_ip", rx_lengths_of_what_is_not_ip },
 	{ "rx_headers_longer_than_an_mbuf_tells", rx_headers_longer_than_an_mbuf_tells },
-	{ "tx_taken_as_negotiated", tx_taken_as_negotiated },
+	{ "rx_datagrams_have_a_flag_of_their_own",
+	  rx_datagrams_have_a_flag_of_their_own },
+	{ "tx_way_as_negotiated", tx_way_as_negotiated },
+	{ "tx_segmented_frame_described", tx_segmented_frame_described },
 	{ "tx_what_has_no_ip_sum_refused", tx_what_has_no_ip_sum_refused },
 	{ "tx_ip_sum_within_the_mbufs_length", tx_ip_sum_within_the_mbufs_length },
 	{ "tx_odd_segments_summed_right", tx_odd_segments_summed_right },

@@ -128,7 +128,8 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 				 RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 	info->rx_offload_capa |= NET_WEIR_RX_CSUM;
 	if (w->args.tso) {
-		info->tx_offload_capa |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
+		info->tx_offload_capa |=
+			RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_UDP_TSO;
 		info->rx_offload_capa |= RTE_ETH_RX_OFFLOAD_TCP_LRO;
 		info->max_lro_pkt_size = UINT16_MAX;
 	}

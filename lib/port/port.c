@@ -8,6 +8,7 @@
 
 #include <rte_eal.h>
 
+#include "offload.h"
 #include "port.h"
 #include "weir_fail.h"
 #include "weir_log.h"
@@ -117,6 +118,9 @@ weir_port_create(const struct weir_port_conf *conf, struct weir_port **out)
 	struct call c;
 	int ret = conf_check(conf);
 
+	if (ret != 0)
+		return ret;
+	ret = offload_init();
 	if (ret != 0)
 		return ret;
 	c.p = port_alloc(conf);

@@ -15,6 +15,7 @@
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 
+#include "offload.h"
 #include "port.h"
 #include "weir_errno.h"
 #include "weir_log.h"
@@ -43,8 +44,7 @@ offered_features(const struct weir_port *p)
 	if (!p->conf.split_only)
 		f |= BIT(VIRTIO_F_RING_PACKED);
 	if (p->conf.tso)
-		f |= BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) |
-		     BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6);
+		f |= OFFLOAD_HOST_SEGMENT | OFFLOAD_GUEST;
 	return f;
 }
 

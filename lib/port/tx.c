@@ -12,6 +12,7 @@
 #include "offload.h"
 #include "queue.h"
 #include "queue_copy.h"
+#include "segment.h"
 
 /* Room for one packet: the first nr_iov pieces of q->iov. */
 struct room {
@@ -71,15 +72,10 @@ err_untake:
 }
 
 static __rte_always_inline void
-put_header(struct weir_queue *q, unsigned int mode, struct cursor *c, struct rte_mbuf *m,
-	   uint16_t nr_heads)
+put_bytes(struct cursor *c, const void *from, uint32_t left)
 {
-	struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = nr_heads };
-	const char *p = (const char *)&h;
-	uint32_t left = queue_hdr_len(q, mode);
+	const char *p = from;
 
-	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0, 0))
-		offload_tx_header(&h.hdr, m);
 	while (left != 0) {
 		uint32_t n = (uint32_t)RTE_MIN((uint64_t)left, c->v->len - c->off);
 
@@ -90,23 +86,110 @@ put_header(struct weir_queue *q, unsigned int mode, struct cursor *c, struct rte
 	}
 }
 
+static __rte_always_inline void
+put_header(struct weir_queue *q, unsigned int mode, struct cursor *c, struct rte_mbuf *m,
+	   uint16_t nr_heads)
+{
+	struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = nr_heads };
+
+	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0, 0))
+		offload_tx_header(&h.hdr, m);
+	put_bytes(c, &h, queue_hdr_len(q, mode));
+}
+
+static void
+put_segment(struct weir_queue *q, const struct segmenter *s, uint16_t nr_heads)
+{
+	struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = nr_heads };
+	struct cursor c = { .v = q->iov };
+	uint32_t off = s->off, left = s->len;
+
+	segment_header(s, &h.hdr);
+	put_bytes(&c, &h, q->hdr_len);
+	put_bytes(&c, s->hdr, s->hdr_len);
+	for (const struct rte_mbuf *m = s->m; left != 0; m = m->next) {
+		uint32_t n;
+
+		if (off >= m->data_len) {
+			off -= m->data_len;
+			continue;
+		}
+		n = RTE_MIN(left, m->data_len - off);
+		put_bytes(&c, rte_pktmbuf_mtod_offset(m, const char *, off), n);
+		stat_add(&q->stats.cpu_copies, 1);
+		left -= n;
+		off = 0;
+	}
+}
+
+/*
+ * Cut a frame for a guest that cannot: all of it, or nothing. By CPU, whatever
+ * the queue has: chains are given up again if they do not suffice, and a copy
+ * under way could not be called back. Returns as room_take().
+ */
+static __rte_noinline int
+tx_segments(struct weir_queue *q, struct rte_mbuf *m, uint64_t guest,
+	    struct weir_vring_at *at, struct room *total)
+{
+	const struct weir_vring_at before = *at;
+	const uint16_t used = q->vr.used_next;
+	struct segmenter s;
+	struct room room;
+	uint64_t bytes = 0;
+	int ret;
+
+	*total = (struct room){ 0 };
+	if (segment_begin(&s, m, (guest & OFFLOAD_BIT(GUEST_CSUM)) != 0) != 0 ||
+	    s.nr > q->vr.size)
+		return -EMSGSIZE;
+	while (segment_next(&s)) {
+		ret = room_take(q, q->mode, (uint64_t)q->hdr_len + s.hdr_len + s.len, at,
+				&room);
+		if (ret != 0)
+			goto err_untake;
+		put_segment(q, &s, room.nr_heads);
+		total->nr_heads = (uint16_t)(total->nr_heads + room.nr_heads);
+		bytes += s.hdr_len + s.len;
+	}
+	stat_add(&q->stats.packets, s.nr);
+	stat_add(&q->stats.bytes, bytes);
+	return 0;
+
+err_untake:
+	q->vr.used_next = used;
+	*at = before;
+	/* a ring that is full will not offer more */
+	if (ret == -ENOBUFS && weir_vring_count(&q->vr, q->vr.packed, at,
+						(uint16_t)q->vr.size) == q->vr.size)
+		ret = -EMSGSIZE;
+	return ret;
+}
+
 /* 1: taken; 0: no room now, or the ring broke. */
 static __rte_always_inline int
 tx_one(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
        struct weir_vring_at *at, uint64_t *seq, struct room *room)
 {
 	struct cursor c = { .v = q->iov };
+	enum offload_way way = OFFLOAD_AS_IS;
+	uint64_t guest = 0;
 	int ret;
 
-	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0, 0) &&
-	    !offload_tx_taken(
-		    m, atomic_load_explicit(&q->guest_offloads, memory_order_relaxed)) &&
-	    offload_tx_software(m) != 0)
+	*seq = 0;
+	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0, 0)) {
+		guest = atomic_load_explicit(&q->guest_offloads, memory_order_relaxed);
+		way = offload_tx_way(m, guest);
+	}
+	if (__builtin_expect(way == OFFLOAD_SEGMENT, 0)) {
+		ret = tx_segments(q, m, guest, at, room);
+		if (ret == 0)
+			return 1;
+	} else if (way == OFFLOAD_COMPLETE && offload_tx_software(m) != 0) {
 		ret = -EMSGSIZE;
-	else
+	} else {
 		ret = room_take(q, mode, (uint64_t)m->pkt_len + queue_hdr_len(q, mode),
 				at, room);
-	*seq = 0;
+	}
 	if (ret == -EMSGSIZE) {
 		*room = (struct room){ 0 };
 		stat_add(&q->stats.dropped, 1);

@@ -67,6 +67,16 @@ struct weir_queue;
 /** Bytes of the longest frame that is received, without virtio's header. */
 #define WEIR_PORT_MAX_FRAME 65588u
 
+/**
+ * Name of the mbuf's dynamic flag (rte_mbuf_dynflag_lookup()) of a UDP frame that
+ * is to be cut, or was received to be cut, into datagrams of rte_mbuf.tso_segsz
+ * bytes (USO). DPDK's own RTE_MBUF_F_TX_UDP_SEG cuts one datagram into IP
+ * fragments (UFO). A frame to be sent has RTE_MBUF_F_TX_UDP_CKSUM and the
+ * headers' lengths as well; a received one has RTE_MBUF_F_RX_LRO. Registered
+ * with the first port.
+ */
+#define WEIR_PORT_USO_FLAG "weir_dynflag_uso"
+
 /** What happened to a port. */
 enum weir_port_event {
 	WEIR_PORT_EV_LINK,  /**< weir_port_link() has changed */
@@ -88,7 +98,7 @@ struct weir_port_conf {
 	uint16_t nr_pairs;	/**< queue pairs offered, 1 to WEIR_PORT_MAX_PAIRS */
 	uint16_t mbuf_port;	/**< rte_mbuf.port of received frames */
 	bool split_only;	/**< do not offer packed rings */
-	bool tso;		/**< offer TCP segmentation, both ways */
+	bool tso;		/**< offer segmentation of TCP and UDP, both ways */
 	bool linear;		/**< receive only frames that fit one mbuf */
 	bool ext_buf;		/**< ... or give a long one an external buffer */
 	bool legacy_flags;	/**< mark received frames with RTE_MBUF_F_TX_* flags */
