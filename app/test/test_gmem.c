@@ -10,6 +10,7 @@
 #include "test.h"
 #include "weir_fail.h"
 #include "weir_gmem.h"
+#include "weir_gmem_file.h"
 
 #define PAGE 4096u
 #define FILE_PAGES 64u
@@ -508,6 +509,41 @@ memory_of_many_slots_each_guarded(void)
 	return TEST_OK;
 }
 
+/* An area of the protocol's own: any place in its file, and guarded as memory is. */
+static enum test_result
+file_mapped_at_any_offset_and_guarded(void)
+{
+	struct weir_gmem_file f = { 0 };
+	int fd = file_make(), told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	eventfd_t n;
+
+	TEST_ASSERT(fd >= 0 && told >= 0);
+	TEST_EQ(weir_gmem_file_map(&f, fd, 0, 0), -EINVAL);
+	TEST_EQ(weir_gmem_file_map(&f, fd, UINT64_MAX, 2), -EOVERFLOW);
+	TEST_EQ(weir_gmem_file_map(&f, fd, INT64_MAX, 2), -EOVERFLOW);
+	TEST_EQ(weir_gmem_file_map(&f, fd, 1, FILE_PAGES * PAGE), -ERANGE);
+	TEST_EQ(weir_gmem_file_map(&f, told, 0, 8), -ERANGE);
+	weir_fail_arm(1);
+	TEST_EQ(weir_gmem_file_map(&f, fd, 0, PAGE), -ENOMEM);
+	TEST_ASSERT(f.addr == NULL);
+	TEST_EQ(pwrite(fd, "weir", 4, PAGE + 100), 4);
+	TEST_EQ(weir_gmem_file_map(&f, fd, PAGE + 100, FILE_PAGES * PAGE - PAGE - 100),
+		0);
+	TEST_EQ(memcmp(f.addr, "weir", 4), 0);
+	weir_gmem_file_watch(&f, told);
+	TEST_ASSERT(!weir_gmem_file_lost(&f));
+	TEST_EQ(ftruncate(fd, PAGE), 0);
+	TEST_EQ(*(volatile char *)f.addr, 0);
+	TEST_ASSERT(weir_gmem_file_lost(&f));
+	TEST_EQ(eventfd_read(told, &n), 0);
+	weir_gmem_file_unmap(&f);
+	TEST_ASSERT(f.addr == NULL && !weir_gmem_file_lost(&f));
+	weir_gmem_file_unmap(&f);
+	close(told);
+	close(fd);
+	return TEST_OK;
+}
+
 static const struct test_case gmem_cases[] = {
 	{ "table_any_order_sorted", table_any_order_sorted },
 	{ "region_bad_refused_and_nothing_changed",
@@ -524,5 +560,7 @@ static const struct test_case gmem_cases[] = {
 	{ "signal_handed_on_without_info_is_ours",
 	  signal_handed_on_without_info_is_ours },
 	{ "memory_of_many_slots_each_guarded", memory_of_many_slots_each_guarded },
+	{ "file_mapped_at_any_offset_and_guarded",
+	  file_mapped_at_any_offset_and_guarded },
 };
 AUTOTEST(gmem_autotest, gmem_cases);
