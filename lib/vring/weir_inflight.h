@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_INFLIGHT_H
+#define WEIR_INFLIGHT_H
+/**
+ * @file
+ * The area that outlives a backend: what it had in its hands when it died.
+ *
+ * The frontend keeps a file that the backend writes, one part for each ring
+ * (vhost-user specification, "Inflight I/O tracking"), and gives it to the next
+ * backend, which resubmits what the last one took and never gave back.
+ *
+ * **weir uses chains in ring order.** So what it has in its hands is always the
+ * stretch of the available ring that begins at used.idx, which survives in the
+ * guest's memory, and no chain need be marked: of a split ring the area says
+ * that nothing is in flight, and to go on at used.idx is to resubmit. That is
+ * true at every moment, whenever the process dies, for weir as for any other
+ * backend that takes over, and a polling lcore never writes there.
+ *
+ * **Another backend may not have.** The chains that an area marks have their
+ * entries of the available ring overwritten, and are to be used first, in the
+ * order of their counters. weir_inflight_take() finds them. It also leaves the
+ * area such that it stays true while they are given back one by one in that
+ * order, without being written: the list of "the last batch" is made to begin
+ * with the first of them, and used_idx to stay where it was, so that whoever
+ * comes next strikes off as many as used.idx has moved.
+ *
+ * The area is the peer's too. Each field is read once, checked and then used.
+ *
+ * No threads, no system calls. One thread at a time for one ring.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What `version` says of an area that holds something; 0: fresh, all zeroes. */
+#define WEIR_INFLIGHT_VERSION 1u
+
+/** Each ring's part begins at a multiple of this, in bytes. */
+#define WEIR_INFLIGHT_ALIGN 64u
+
+/** Of one head of a split ring. */
+struct weir_inflight_desc {
+	uint8_t inflight; /**< not 0: taken, and not given back */
+	uint8_t pad[5];
+	uint16_t next;	  /**< in the list of the last batch */
+	uint64_t counter; /**< in which order they were taken */
+};
+
+/** Of a split ring. */
+struct weir_inflight {
+	uint64_t features; /**< 0 */
+	uint16_t version;  /**< WEIR_INFLIGHT_VERSION */
+	uint16_t nr_desc;  /**< entries of desc */
+	uint16_t last_batch_head;
+	uint16_t used_idx; /**< used.idx when the last batch was struck off */
+	struct weir_inflight_desc desc[];
+};
+
+/** Of one descriptor of a packed ring. */
+struct weir_inflight_packed_desc {
+	uint8_t inflight;
+	uint8_t pad;
+	uint16_t next;
+	uint16_t last;
+	uint16_t num;
+	uint64_t counter;
+	uint16_t id;
+	uint16_t flags;
+	uint32_t len;
+	uint64_t addr;
+};
+
+/** Of a packed ring. */
+struct weir_inflight_packed {
+	uint64_t features;
+	uint16_t version;
+	uint16_t nr_desc;
+	uint16_t free_head;
+	uint16_t old_free_head;
+	uint16_t used_idx;
+	uint16_t old_used_idx;
+	uint8_t used_wrap_counter;
+	uint8_t old_used_wrap_counter;
+	uint8_t pad[7];
+	struct weir_inflight_packed_desc desc[];
+};
+
+/** Bytes of one ring's part. @param size Entries of the ring, up to 32768. */
+uint64_t weir_inflight_len(uint16_t size, bool packed);
+
+/**
+ * Take over a split ring's part.
+ *
+ * @param area      At a multiple of WEIR_INFLIGHT_ALIGN. A fresh one is
+ *                  initialised. It may be taken over any number of times.
+ * @param size      Entries that the area has room for.
+ * @param used_idx  What used.idx says.
+ * @param max       Chains that can be in flight: avail.idx - used.idx.
+ * @param heads     Room for @p size; those in flight, the oldest first.
+ * @param nr        Written on success; 0: go on at used.idx.
+ * @return 0; -EPROTO: it is of another version, was made for a ring of another
+ *         size, or has more in flight than there can be. Nothing has changed.
+ *         -ENOMEM.
+ */
+int weir_inflight_take(struct weir_inflight *area, uint16_t size, uint16_t used_idx,
+		       uint16_t max, uint16_t *heads, uint16_t *nr);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* WEIR_INFLIGHT_H */
