@@ -13,7 +13,7 @@ import sys
 GET_FEATURES, SET_FEATURES, SET_OWNER, RESET_OWNER, SET_MEM_TABLE = range(1, 6)
 SET_LOG_BASE, SET_LOG_FD, NUM, ADDR, BASE, GET_BASE, KICK, CALL, ERR = range(6, 15)
 GET_PF, SET_PF, GET_QUEUE_NUM, ENABLE, RARP, MTU, BACKEND_FD = range(15, 22)
-GET_CONFIG, SET_CONFIG = 24, 25
+GET_CONFIG, SET_CONFIG, GET_INFLIGHT, SET_INFLIGHT = 24, 25, 31, 32
 RESET_DEVICE, MAX_SLOTS, ADD_REG, REM_REG, SET_STATUS, GET_STATUS = 34, 36, 37, 38, 39, 40
 
 ACK = 0x9
@@ -21,7 +21,8 @@ ONE_FILE, OTHER_FILE, SHORT_FILE, NO_FILE = 0x01, 0x11, 0x21, 0x31
 USER = 0x7f0000000000
 PROTOCOL, VERSION_1, PACKED, LOG_ALL = 1 << 30, 1 << 32, 1 << 34, 1 << 26
 # MQ, LOG_SHMFD, RARP, REPLY_ACK, MTU, BACKEND_REQ, CONFIG, RESET, SLOTS, STATUS
-PF = 0x1A23F
+# ... and INFLIGHT_SHMFD, GET_VRING_BASE_INFLIGHT
+PF = 0x11B23F
 
 
 def msg(request, payload=b'', flags=1, fds=0, result=0):
@@ -59,6 +60,10 @@ def ring(index, num=256, base=0):
     return (msg(CALL, u64(index), fds=NO_FILE) + msg(NUM, state(index, num)) +
             msg(BASE, state(index, base)) + msg(ADDR, addr(index)) +
             msg(KICK, u64(index), fds=NO_FILE) + msg(ENABLE, state(index, 1)))
+
+
+def area(length, rings, size, offset=0):
+    return struct.pack('<QQHHI', length, offset, rings, size, 0)
 
 
 def start(features, pf=PF):
@@ -112,6 +117,13 @@ SEEDS = {
     msg(GET_CONFIG, struct.pack('<III', 0, 12, 0) + bytes(12)) +
     msg(SET_CONFIG, struct.pack('<III', 4, 4, 1) + bytes(4), ACK) +
     msg(GET_CONFIG, struct.pack('<III', 250, 12, 0) + bytes(12)),
+    'inflight': OFFER + start(SPLIT) + msg(GET_INFLIGHT, area(0, 4, 256)) +
+    msg(SET_INFLIGHT, area(4 * 4160, 4, 256), ACK, ONE_FILE) +
+    msg(GET_INFLIGHT, area(0, 2, 64)[:20], 1, 0, 0xf0) +
+    msg(SET_INFLIGHT, area(1 << 16, 2, 1024, 64), ACK, OTHER_FILE) +
+    msg(SET_INFLIGHT, area(1 << 16, 2, 1024), ACK, SHORT_FILE) +
+    msg(SET_FEATURES, u64(SPLIT | PACKED)) + msg(GET_INFLIGHT, area(0, 4, 100)) +
+    msg(SET_INFLIGHT, area(4 * 3264, 4, 100), ACK, ONE_FILE),
     'stream': bytes([0x20, 1]) + piece(wire(SET_OWNER) + wire(GET_FEATURES)) +
     piece(wire(SET_FEATURES, u64(SPLIT))[:7]) + piece(wire(SET_FEATURES, u64(SPLIT))[7:]) +
     piece(wire(SET_MEM_TABLE, WHOLE)[:12], ONE_FILE) + piece(wire(SET_MEM_TABLE, WHOLE)[12:]) +

@@ -177,6 +177,17 @@ msg_rand(struct weir_vhost_msg *msg)
 		msg->hdr.size = sizeof(msg->payload.log);
 		fds_rand(msg, 1, true);
 		break;
+	case WEIR_VHOST_GET_INFLIGHT_FD:
+	case WEIR_VHOST_SET_INFLIGHT_FD:
+		msg->payload.inflight = (struct weir_vhost_wire_inflight){
+			.len = below(4) * 0x2000,
+			.mmap_offset = below(4) * 64,
+			.nr_rings = (uint16_t)below(6),
+			.size = (uint16_t)below(300),
+		};
+		msg->hdr.size = 20 + 4 * (uint32_t)below(2);
+		fds_rand(msg, msg->hdr.request == WEIR_VHOST_SET_INFLIGHT_FD, true);
+		break;
 	case WEIR_VHOST_SET_LOG_FD:
 	case WEIR_VHOST_SET_BACKEND_REQ_FD:
 		fds_rand(msg, 1, false);

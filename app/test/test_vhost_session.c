@@ -41,6 +41,7 @@ static const struct talk to_running[] = {
 	READY(0x1),
 };
 static const struct talk to_packed[] = {
+	SAY(SET_PROTOCOL_FEATURES, NONE, U64(WEIR_VHOST_PF_SUPPORTED)),
 	SAY(SET_FEATURES, FEATURES, U64(KEEP | PACKED)),
 	SAY(SET_VRING_NUM, RING, STATE(0, 100)),
 };
@@ -78,6 +79,7 @@ struct bad {
 #define REG(...) DATA(struct weir_vhost_wire_mem_reg, 0, { __VA_ARGS__ })
 #define ADDRS(i, f, d, u, a, l) DATA(struct vhost_vring_addr, i, f, d, u, a, l)
 #define LOG(len, off) DATA(struct weir_vhost_wire_log, len, off)
+#define AREA(...) DATA(struct weir_vhost_wire_inflight, __VA_ARGS__)
 #define CONF(...) DATA(struct conf4, __VA_ARGS__)
 #define U TALK_USER
 
@@ -110,7 +112,6 @@ static const struct bad bad[] = {
 	{ FRESH, -EPROTO, "45 is not known", { 45 } },
 	{ FRESH, -EPROTO, "4294967295 is not known", { UINT32_MAX } },
 	BAD(AGREED, -EPROTONOSUPPORT, "not supported", IOTLB_MSG),
-	BAD(AGREED, -EPROTONOSUPPORT, "not supported", GET_INFLIGHT_FD, EVENT),
 	BAD(AGREED, -EPROTONOSUPPORT, "not supported", SET_VRING_ENDIAN),
 	BAD(AGREED, -EPROTONOSUPPORT, "not supported", POSTCOPY_ADVISE),
 	BAD(AGREED, -EPROTONOSUPPORT, "not supported", GPU_SET_SOCKET, EVENT),
@@ -128,6 +129,11 @@ static const struct bad bad[] = {
 	BAD(FRESH, -EPROTONOSUPPORT, "was not offered", SET_FEATURES, U64(UINT64_MAX)),
 	BAD(FRESH, -EPROTONOSUPPORT, "0x100 was not offered", SET_PROTOCOL_FEATURES,
 	    U64(BIT(WEIR_VHOST_PF_PAGEFAULT))),
+
+	BAD(FRESH, -EPROTONOSUPPORT, "INFLIGHT_SHMFD was not negotiated", SET_INFLIGHT_FD,
+	    AREA(4096, 0, 1, 8), FILES(1)),
+	BAD(FRESH, -EINVAL, "GET_VRING_BASE_INFLIGHT without INFLIGHT_SHMFD",
+	    SET_PROTOCOL_FEATURES, U64(BIT(WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT))),
 
 	/* rings that are not there */
 	BAD(RUNNING, -ERANGE, "ring 4: only 4", SET_VRING_NUM, STATE(4, 256)),
@@ -211,6 +217,28 @@ static const struct bad bad[] = {
 	BAD(RUNNING, -ENOENT, "no region", REM_MEM_REG, REG(4096, TALK_MEM_LEN, U, 0),
 	    FILES(1)),
 	BAD(RUNNING, -EINVAL, "size is 0", REM_MEM_REG, REG(0, 0, U, 0)),
+
+	/* the area that outlives a backend: 2 rings of 256 take 8320 bytes */
+	BAD(AGREED, -EPROTO, "0 descriptors", SET_INFLIGHT_FD, AREA(8320, 0, 2, 256)),
+	BAD(AGREED, -EPROTO, "payload of 8 bytes", SET_INFLIGHT_FD, U64(0), FILES(1)),
+	BAD(AGREED, -ERANGE, "0 rings", SET_INFLIGHT_FD, AREA(8320, 0, 0, 256), FILES(1)),
+	BAD(AGREED, -ERANGE, "5 rings, not 1 to the 4", SET_INFLIGHT_FD,
+	    AREA(1 << 20, 0, 5, 256), FILES(1)),
+	BAD(AGREED, -EINVAL, "0 entries", SET_INFLIGHT_FD, AREA(8320, 0, 2, 0), FILES(1)),
+	BAD(AGREED, -EINVAL, "32769 entries", SET_INFLIGHT_FD, AREA(G4, 0, 2, 32769),
+	    FILES(1)),
+	BAD(AGREED, -EINVAL, "8319 bytes; 2 rings of 256 entries take 8320",
+	    SET_INFLIGHT_FD, AREA(8319, 0, 2, 256), FILES(1)),
+	BAD(PACKED_SET, -EINVAL, "take 16512", SET_INFLIGHT_FD, AREA(8320, 0, 2, 256),
+	    FILES(1)),
+	BAD(AGREED, -EINVAL, "not aligned to 64", SET_INFLIGHT_FD, AREA(8320, 8, 2, 256),
+	    FILES(1)),
+	BAD(AGREED, -ERANGE, "file has only", SET_INFLIGHT_FD,
+	    AREA(8320, TALK_MEM_LEN - 4096, 2, 256), FILES(1)),
+	BAD(AGREED, -EOVERFLOW, "no file", SET_INFLIGHT_FD,
+	    AREA(8320, UINT64_MAX - 63, 2, 256), FILES(1)),
+	BAD(AGREED, -EBADF, "nothing to map", SET_INFLIGHT_FD, AREA(8320, 0, 2, 256),
+	    EVENT),
 
 	/* the rest */
 	BAD(AGREED, -EINVAL, "size is 0", SET_LOG_BASE, LOG(0, 0), FILES(1)),
@@ -326,6 +354,33 @@ session_config_out_of_range_answers_empty(void)
 	TEST_ASSERT(weir_vhost_session_reply(s, &ev, -ERANGE, &reply));
 	TEST_EQ(reply.hdr.size, 0);
 	TEST_ASSERT(!ev.close);
+	weir_vhost_session_destroy(s);
+	return TEST_OK;
+}
+
+/* The other one: an area of no bytes, as long as it was asked for. */
+static enum test_result
+session_area_not_to_be_had_answers_zeroes(void)
+{
+	static const struct weir_vhost_wire_inflight zero;
+	static const uint32_t lens[][2] = { { 20, 20 }, { 24, 24 }, { 4, 24 } };
+	static struct weir_vhost_msg msg, reply;
+	struct weir_vhost_session *s;
+	struct weir_vhost_event ev;
+	struct talk t = SAY(GET_INFLIGHT_FD, GET_INFLIGHT, AREA(0, 0, 5, 256));
+
+	TEST_ASSERT(session_at(AGREED, &s));
+	for (size_t i = 0; i < NR(lens); i++) {
+		talk_build(&t, &msg);
+		msg.hdr.size = lens[i][0];
+		TEST_ASSERT(weir_vhost_session_input(s, &msg, &ev) != 0);
+		memset(&reply, 0xee, sizeof(reply));
+		TEST_ASSERT(weir_vhost_session_reply(s, &ev, -ERANGE, &reply));
+		TEST_EQ(reply.hdr.size, lens[i][1]);
+		TEST_EQ(memcmp(&reply.payload, &zero, reply.hdr.size), 0);
+		TEST_EQ(reply.nr_fds, 0);
+		TEST_ASSERT(!ev.close);
+	}
 	weir_vhost_session_destroy(s);
 	return TEST_OK;
 }
@@ -622,6 +677,8 @@ session_allocation_failure_changes_nothing(void)
 static const struct test_case vhost_cases[] = {
 	{ "session_refusal_changes_nothing", session_refusal_changes_nothing },
 	{ "session_garbage_header_closes", session_garbage_header_closes },
+	{ "session_area_not_to_be_had_answers_zeroes",
+	  session_area_not_to_be_had_answers_zeroes },
 	{ "session_config_out_of_range_answers_empty",
 	  session_config_out_of_range_answers_empty },
 	{ "session_memory_that_port_refuses_is_undone",

@@ -240,6 +240,22 @@ static const struct talk qemu_migrate[] = {
 	READY(0x7),
 };
 
+/* ... an area to recover from, without and with padding, given back at each start,
+ * with features of packed rings another one ... */
+#define AREA(len, nr, size) DATA(struct weir_vhost_wire_inflight, len, 0, nr, size, { 0 })
+#define AREA20(nr, size) DATA(uint32_t[5], 0, 0, 0, 0, (size) << 16 | (nr))
+
+static const struct talk qemu_recover[] = {
+	SAY(GET_INFLIGHT_FD, GET_INFLIGHT, AREA(0, 4, 256), IS(4 * 4160)),
+	SAY(SET_INFLIGHT_FD, INFLIGHT, AREA(4 * 4160, 4, 256), FILES(1)),
+	SAY(GET_INFLIGHT_FD, GET_INFLIGHT, AREA20(1, 32768), IS(32768 * 16 + 64)),
+	SAY(SET_INFLIGHT_FD, INFLIGHT, AREA(1 << 20, 4, 1024), FILES(1), ACK),
+	SAY(RESET_DEVICE, RESET, ACK),
+	SAY(SET_FEATURES, FEATURES, U64(FEATURES_PACKED)),
+	SAY(GET_INFLIGHT_FD, GET_INFLIGHT, AREA(0, 4, 256), IS(4 * 8256)),
+	SAY(SET_INFLIGHT_FD, INFLIGHT, AREA(4 * 8256, 4, 256), FILES(1)),
+};
+
 /* ... memory is taken away under a running ring, and given back ... */
 static const struct talk qemu_unplug[] = {
 	SAY(REM_MEM_REG, MEM_DEL, SLOT(0x100000000, 0x800000), ACK),
@@ -278,9 +294,9 @@ static const struct talk qemu_reset[] = {
 static enum test_result
 talk_qemu_lives_a_whole_life(void)
 {
-	static const struct part parts[] = { PART(qemu_init), PART(qemu_start),
+	static const struct part parts[] = { PART(qemu_init),	 PART(qemu_start),
 					     PART(qemu_migrate), PART(qemu_unplug),
-					     PART(qemu_reset) };
+					     PART(qemu_reset),	 PART(qemu_recover) };
 
 	return CONVERSE(&talk_offer, parts);
 }

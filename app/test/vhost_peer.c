@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "vhost_peer.h"
+#include "weir_inflight.h"
 
 void
 vhost_snapshot(const struct weir_vhost_session *s, struct vhost_snapshot *out)
@@ -18,7 +19,8 @@ vhost_snapshot(const struct weir_vhost_session *s, struct vhost_snapshot *out)
 	out->mtu = weir_vhost_mtu(s);
 	out->status = weir_vhost_status(s);
 	out->backend_fd = weir_vhost_backend_fd(s);
-	out->log = *weir_vhost_log(s);
+	memcpy(&out->log, weir_vhost_log(s), sizeof(out->log));
+	memcpy(&out->inflight, weir_vhost_inflight(s), sizeof(out->inflight));
 	region = weir_vhost_mem(s, &out->nr_regions);
 	for (uint32_t i = 0; i < out->nr_regions && i < 32; i++)
 		memcpy(&out->region[i], &region[i], sizeof(region[i]));
@@ -50,6 +52,20 @@ mem_invariant(const struct weir_vhost_session *s, const struct weir_vhost_config
 			if (weir_range_overlaps(r[i].user, r[j].user))
 				return "regions overlap in user addresses";
 	}
+	return NULL;
+}
+
+static const char *
+inflight_invariant(const struct weir_vhost_session *s)
+{
+	const struct weir_vhost_inflight *a = weir_vhost_inflight(s);
+
+	if (a->fd < 0)
+		return NULL;
+	if (a->nr_rings == 0 || a->nr_rings > weir_vhost_nr_rings(s))
+		return "an in-flight area of rings that are not there";
+	if (a->size == 0 || a->len != a->nr_rings * weir_inflight_len(a->size, a->packed))
+		return "an in-flight area of another length";
 	return NULL;
 }
 
@@ -87,6 +103,8 @@ vhost_invariant(const struct weir_vhost_session *s, const struct weir_vhost_conf
 	if (weir_vhost_ring(s, weir_vhost_nr_rings(s)) != NULL)
 		return "a ring too many";
 	why = mem_invariant(s, offer);
+	if (why == NULL)
+		why = inflight_invariant(s);
 	for (uint32_t i = 0; why == NULL && i < weir_vhost_nr_rings(s); i++)
 		why = ring_invariant(s, i);
 	return why;
@@ -107,6 +125,7 @@ vhost_held_fds(const struct weir_vhost_session *s)
 
 		held += (r->kick_fd >= 0) + (r->call_fd >= 0) + (r->err_fd >= 0);
 	}
+	held += weir_vhost_inflight(s)->fd >= 0;
 	held += weir_vhost_log(s)->fd >= 0;
 	held += weir_vhost_log(s)->event_fd >= 0;
 	return held + (weir_vhost_backend_fd(s) >= 0);

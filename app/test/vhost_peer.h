@@ -20,6 +20,7 @@ struct vhost_snapshot {
 	uint8_t status;
 	int backend_fd;
 	struct weir_vhost_log log;
+	struct weir_vhost_inflight inflight;
 	struct weir_vhost_region region[32]; /* the first ones */
 	struct weir_vhost_ring ring[WEIR_VHOST_RINGS_MAX];
 };

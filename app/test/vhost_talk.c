@@ -65,7 +65,7 @@ reply_is(const struct talk *t, const struct weir_vhost_event *ev, bool due,
 
 	if (due && (reply->hdr.request != t->request ||
 		    reply->hdr.flags != (WEIR_VHOST_VERSION | WEIR_VHOST_FLAG_REPLY) ||
-		    reply->nr_fds != 0))
+		    reply->nr_fds != (ev->fd >= 0)))
 		return false;
 	switch (ev->answer) {
 	case WEIR_VHOST_ANSWER_ACK:
@@ -78,6 +78,9 @@ reply_is(const struct talk *t, const struct weir_vhost_event *ev, bool due,
 	case WEIR_VHOST_ANSWER_CONFIG:
 		return due && reply->hdr.size == t->size &&
 		       p->config.data[0] == t->answer;
+	case WEIR_VHOST_ANSWER_INFLIGHT:
+		return due && reply->hdr.size == t->size &&
+		       p->inflight.len == t->answer && reply->fds[0] == TALK_FD;
 	}
 	return false;
 }
@@ -107,6 +110,8 @@ talk_step(struct weir_vhost_session *s, const struct talk *t)
 		ev.base = TALK_BASE;
 	if (ev.type == WEIR_VHOST_EV_GET_CONFIG)
 		ev.config.data[0] = (uint8_t)t->answer;
+	if (ev.type == WEIR_VHOST_EV_GET_INFLIGHT)
+		ev.fd = TALK_FD;
 	due = weir_vhost_session_reply(s, &ev, 0, &reply);
 	if (!reply_is(t, &ev, due, &reply) || ev.close) {
 		printf("    %s: reply %d, size %" PRIu32 ", u64 %#" PRIx64 "\n",

@@ -10,6 +10,7 @@
 #include <linux/virtio_ring.h>
 
 #include "vhost_priv.h"
+#include "weir_inflight.h"
 
 /* What guest memory is made of at the least, and the dirty log counts in. */
 #define PAGE_LEN UINT64_C(4096)
@@ -223,6 +224,30 @@ vhost_check_config(const struct weir_vhost_msg *msg, uint32_t len, struct vhost_
 	    c->flags != WEIR_VHOST_CONFIG_MIGRATION)
 		return vhost_why(why, -EINVAL, "flags %#" PRIx32 ": neither 0 nor 1",
 				 c->flags);
+	return 0;
+}
+
+int
+vhost_check_inflight(const struct weir_vhost_msg *msg, uint32_t nr_rings, bool packed,
+		     struct weir_vhost_inflight *out, struct vhost_why *why)
+{
+	const struct weir_vhost_wire_inflight *w = &msg->payload.inflight;
+
+	if (w->nr_rings == 0 || w->nr_rings > nr_rings)
+		return vhost_why(why, -ERANGE,
+				 "%" PRIu16 " rings, not 1 to the %" PRIu32 " offered",
+				 w->nr_rings, nr_rings);
+	if (w->size == 0 || w->size > WEIR_VHOST_RING_NUM_MAX)
+		return vhost_why(why, -EINVAL, "%" PRIu16 " entries are not 1 to %u",
+				 w->size, WEIR_VHOST_RING_NUM_MAX);
+	*out = (struct weir_vhost_inflight){
+		/* no overflow: 256 times a megabyte */
+		.len = w->nr_rings * weir_inflight_len(w->size, packed),
+		.fd = -1,
+		.nr_rings = w->nr_rings,
+		.size = w->size,
+		.packed = packed,
+	};
 	return 0;
 }
 

@@ -107,17 +107,31 @@ get_protocol_features(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 	return 0;
 }
 
+/* Protocol features that are of no use without another. */
+static const struct {
+	enum weir_vhost_pf pf, needs;
+} pf_needs[] = {
+	{ WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT, WEIR_VHOST_PF_INFLIGHT_SHMFD },
+};
+
 static int
 set_protocol_features(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		      struct weir_vhost_event *ev)
 {
-	const uint64_t alien = msg->payload.u64 & ~s->offer.protocol_features;
+	const uint64_t want = msg->payload.u64,
+		       alien = want & ~s->offer.protocol_features;
 
 	(void)ev;
 	if (alien != 0)
 		return vhost_why(&s->why, -EPROTONOSUPPORT,
 				 "%#" PRIx64 " was not offered", alien);
-	s->protocol_features = msg->payload.u64;
+	for (size_t i = 0; i < sizeof(pf_needs) / sizeof(pf_needs[0]); i++)
+		if ((want & WEIR_VHOST_BIT(pf_needs[i].pf)) != 0 &&
+		    (want & WEIR_VHOST_BIT(pf_needs[i].needs)) == 0)
+			return vhost_why(&s->why, -EINVAL, "%s without %s",
+					 weir_vhost_pf_name(pf_needs[i].pf),
+					 weir_vhost_pf_name(pf_needs[i].needs));
+	s->protocol_features = want;
 	return 0;
 }
 
@@ -277,6 +291,10 @@ get_status(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 #define MEM_REG                                            \
 	.len_min = sizeof(struct weir_vhost_wire_mem_reg), \
 	.len_max = sizeof(struct weir_vhost_wire_mem_reg), .fds_max = 1
+#define INFLIGHT                                                   \
+	.len_min = offsetof(struct weir_vhost_wire_inflight, pad), \
+	.len_max = sizeof(struct weir_vhost_wire_inflight),        \
+	IF_NEGOTIATED(INFLIGHT_SHMFD)
 #define IF_OFFERED(f) .gate = VHOST_GATE_OFFERED, .pf = WEIR_VHOST_PF_##f
 #define IF_NEGOTIATED(f) .gate = VHOST_GATE_NEGOTIATED, .pf = WEIR_VHOST_PF_##f
 #define GIVES(what) .answer = WEIR_VHOST_ANSWER_##what
@@ -348,8 +366,10 @@ static const struct vhost_desc descs[WEIR_VHOST_REQUEST_COUNT] = {
 	[WEIR_VHOST_POSTCOPY_ADVISE] = { "POSTCOPY_ADVISE" },
 	[WEIR_VHOST_POSTCOPY_LISTEN] = { "POSTCOPY_LISTEN" },
 	[WEIR_VHOST_POSTCOPY_END] = { "POSTCOPY_END" },
-	[WEIR_VHOST_GET_INFLIGHT_FD] = { "GET_INFLIGHT_FD" },
-	[WEIR_VHOST_SET_INFLIGHT_FD] = { "SET_INFLIGHT_FD" },
+	[WEIR_VHOST_GET_INFLIGHT_FD] = { "GET_INFLIGHT_FD", INFLIGHT, GIVES(INFLIGHT),
+					 .handle = vhost_get_inflight_fd },
+	[WEIR_VHOST_SET_INFLIGHT_FD] = { "SET_INFLIGHT_FD", INFLIGHT, .fds_min = 1,
+					 .fds_max = 1, .handle = vhost_set_inflight_fd },
 	[WEIR_VHOST_GPU_SET_SOCKET] = { "GPU_SET_SOCKET" },
 	[WEIR_VHOST_RESET_DEVICE] = { "RESET_DEVICE", IF_OFFERED(RESET_DEVICE),
 				      .handle = reset_device },

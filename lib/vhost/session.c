@@ -97,6 +97,7 @@ weir_vhost_session_create(const struct weir_vhost_config *config,
 	s->backend_fd = -1;
 	s->log.fd = -1;
 	s->log.event_fd = -1;
+	s->inflight.fd = -1;
 	s->undo.fd = -1;
 	s->nr_rings = nr_rings;
 	for (uint32_t i = 0; i < nr_rings; i++)
@@ -123,6 +124,7 @@ weir_vhost_session_destroy(struct weir_vhost_session *s)
 	vhost_close(s->backend_fd);
 	vhost_close(s->log.fd);
 	vhost_close(s->log.event_fd);
+	vhost_close(s->inflight.fd);
 	vhost_mem_free(s->mem);
 	free(s->retired);
 	free(s);
@@ -220,6 +222,8 @@ weir_vhost_session_input(struct weir_vhost_session *s, struct weir_vhost_msg *ms
 	memset(ev, 0, sizeof(*ev));
 	ev->request = msg->hdr.request;
 	ev->need_reply = (msg->hdr.flags & WEIR_VHOST_FLAG_NEED_REPLY) != 0;
+	ev->len = msg->hdr.size;
+	ev->fd = -1;
 	ev->region.fd = -1;
 	ret = session_dispatch(s, msg, ev);
 	/* what the handler did not take, nobody will */
@@ -240,6 +244,24 @@ reply_config(const struct weir_vhost_event *ev, bool failed, struct weir_vhost_m
 	reply->hdr.size = (uint32_t)(fixed + ev->config.len);
 }
 
+/* As long as it was asked for; all zeroes say that there is none. */
+static void
+reply_inflight(const struct weir_vhost_event *ev, bool failed,
+	       struct weir_vhost_msg *reply)
+{
+	reply->hdr.size = ev->len >= offsetof(struct weir_vhost_wire_inflight, pad) &&
+					  ev->len <= sizeof(reply->payload.inflight)
+				  ? ev->len
+				  : sizeof(reply->payload.inflight);
+	reply->payload.inflight = (struct weir_vhost_wire_inflight){ 0 };
+	if (failed)
+		return;
+	reply->payload.inflight.len = ev->inflight.len;
+	reply->payload.inflight.mmap_offset = ev->inflight.mmap_offset;
+	reply->payload.inflight.nr_rings = ev->inflight.nr_rings;
+	reply->payload.inflight.size = ev->inflight.size;
+}
+
 bool
 weir_vhost_session_reply(struct weir_vhost_session *s, struct weir_vhost_event *ev,
 			 int result, struct weir_vhost_msg *reply)
@@ -254,6 +276,8 @@ weir_vhost_session_reply(struct weir_vhost_session *s, struct weir_vhost_event *
 		s->ring[ev->ring].base = ev->base;
 	if (ev->answer == WEIR_VHOST_ANSWER_CONFIG) {
 		reply_config(ev, failed, reply);
+	} else if (ev->answer == WEIR_VHOST_ANSWER_INFLIGHT) {
+		reply_inflight(ev, failed, reply);
 	} else if (!failed && ev->answer == WEIR_VHOST_ANSWER_BASE) {
 		reply->payload.state.index = ev->ring;
 		reply->payload.state.num = ev->base;
@@ -268,6 +292,8 @@ weir_vhost_session_reply(struct weir_vhost_session *s, struct weir_vhost_event *
 		ev->close |= failed;
 		return false;
 	}
+	if (!failed && ev->fd >= 0)
+		reply->fds[reply->nr_fds++] = ev->fd;
 	return true;
 }
 
@@ -293,6 +319,12 @@ const struct weir_vhost_log *
 weir_vhost_log(const struct weir_vhost_session *s)
 {
 	return &s->log;
+}
+
+const struct weir_vhost_inflight *
+weir_vhost_inflight(const struct weir_vhost_session *s)
+{
+	return &s->inflight;
 }
 
 int

@@ -86,6 +86,7 @@ struct weir_vhost_session {
 	uint8_t status;
 	int backend_fd;
 	struct weir_vhost_log log;
+	struct weir_vhost_inflight inflight;
 	struct vhost_table *mem; /**< NULL: no region */
 	struct vhost_undo undo;
 	struct vhost_why why;
@@ -129,6 +130,16 @@ int vhost_check_ring_addr(const struct vhost_vring_addr *addr, bool packed,
 /** GET_CONFIG, SET_CONFIG. @param len Of the configuration space. */
 int vhost_check_config(const struct weir_vhost_msg *msg, uint32_t len,
 		       struct vhost_why *why);
+
+/**
+ * GET_INFLIGHT_FD, SET_INFLIGHT_FD: rings and entries.
+ *
+ * @param nr_rings  That are offered.
+ * @param out       What the message asks for, and how long an area has to be;
+ *                  its fd is -1. Written on success.
+ */
+int vhost_check_inflight(const struct weir_vhost_msg *msg, uint32_t nr_rings, bool packed,
+			 struct weir_vhost_inflight *out, struct vhost_why *why);
 
 /** A ring's three areas. */
 struct vhost_areas {
@@ -190,6 +201,12 @@ void vhost_ring_reset(struct weir_vhost_session *s, struct weir_vhost_ring *r,
 
 /** Enable or disable all rings. @return true: at least one was not so before. */
 bool vhost_rings_enable(struct weir_vhost_session *s, bool enable);
+
+/* inflight.c */
+int vhost_get_inflight_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+			  struct weir_vhost_event *ev);
+int vhost_set_inflight_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+			  struct weir_vhost_event *ev);
 
 /* dispatch.c */
 

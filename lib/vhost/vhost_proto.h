@@ -173,6 +173,18 @@ struct weir_vhost_wire_config {
 	uint8_t data[WEIR_VHOST_CONFIG_MAX];
 };
 
+/**
+ * GET_INFLIGHT_FD (the answer has the descriptor) and SET_INFLIGHT_FD. Some send
+ * the padding, some do not.
+ */
+struct weir_vhost_wire_inflight {
+	uint64_t len;	      /**< bytes of the area; a question leaves it open */
+	uint64_t mmap_offset; /**< where the area begins in the file */
+	uint16_t nr_rings;    /**< that have a part of it, from ring 0 on */
+	uint16_t size;	      /**< entries that each part has room for */
+	uint8_t pad[4];
+};
+
 /** A payload, by request. */
 union weir_vhost_payload {
 	uint64_t u64;
@@ -182,6 +194,7 @@ union weir_vhost_payload {
 	struct weir_vhost_wire_mem_reg mem_reg;
 	struct weir_vhost_wire_log log;
 	struct weir_vhost_wire_config config;
+	struct weir_vhost_wire_inflight inflight;
 };
 
 #ifdef __cplusplus

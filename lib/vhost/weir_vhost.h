@@ -42,12 +42,18 @@
  * and base cannot change (-EBUSY); addresses and descriptors can. It is *ready*
  * when features are set, all of the above is, and its addresses lie in memory.
  *
+ * **Recovery.** The area of SET_INFLIGHT_FD counts from then on, for rings that
+ * start later; one of GET_INFLIGHT_FD is made by the port and comes back by
+ * SET_INFLIGHT_FD. Its parts are of packed rings if VIRTIO_F_RING_PACKED is set
+ * when either comes, so features come first.
+ *
  * **Order.** What can be taken in any order is: QEMU enables rings before it
  * sets features, and sends both again for each queue pair; virtio-user as a
  * server begins a second connection by disabling and stopping rings, without
  * SET_OWNER. Refused is a message of a feature that was not offered, or not
  * negotiated where the specification asks for that; features other than
- * VHOST_F_LOG_ALL changing while a ring runs; a ring above the offered ones.
+ * VHOST_F_LOG_ALL changing while a ring runs; a ring above the offered ones;
+ * GET_VRING_BASE_INFLIGHT set without INFLIGHT_SHMFD.
  *
  * **Resets.** RESET_OWNER disables all rings. RESET_DEVICE, and a SET_STATUS of
  * 0, take features, rings, MTU and status back to the start (the latter leaves
@@ -88,9 +94,11 @@ struct weir_vhost_session;
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_NET_MTU) |                                        \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_BACKEND_REQ) |                                    \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIG) |                                         \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_INFLIGHT_SHMFD) |                                 \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_RESET_DEVICE) |                                   \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS) |                            \
-	 WEIR_VHOST_BIT(WEIR_VHOST_PF_STATUS))
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_STATUS) |                                         \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT))
 
 /** What a session offers to its frontend. */
 struct weir_vhost_config {
@@ -117,6 +125,16 @@ struct weir_vhost_log {
 	uint64_t mmap_offset; /**< in the file */
 	int fd;		      /**< the session's; -1: there is none */
 	int event_fd;	      /**< SET_LOG_FD's, the session's; -1: there is none */
+};
+
+/** The area that outlives a backend, see weir_inflight.h. */
+struct weir_vhost_inflight {
+	uint64_t len;	      /**< bytes; the session checked the file's length */
+	uint64_t mmap_offset; /**< in the file */
+	int fd;		      /**< the session's; -1: there is none */
+	uint16_t nr_rings;    /**< that have a part of it, from ring 0 on */
+	uint16_t size;	      /**< entries that each part has room for */
+	bool packed;	      /**< its parts are of packed rings */
 };
 
 /** A ring, as its frontend wants it. */
@@ -156,20 +174,23 @@ enum weir_vhost_event_type {
 	WEIR_VHOST_EV_RING_STOP, /**< stop ev.ring, put what it has reached in ev.base */
 	WEIR_VHOST_EV_RESET,	 /**< all rings changed, features may have gone */
 	WEIR_VHOST_EV_LOG,	 /**< the dirty log was replaced */
-	WEIR_VHOST_EV_BACKEND_REQ, /**< weir_vhost_backend_fd() was replaced */
-	WEIR_VHOST_EV_MTU,	   /**< ev.mtu */
-	WEIR_VHOST_EV_STATUS,	   /**< ev.status */
-	WEIR_VHOST_EV_RARP,	   /**< announce ev.mac */
-	WEIR_VHOST_EV_GET_CONFIG,  /**< fill ev.config.data */
-	WEIR_VHOST_EV_SET_CONFIG,  /**< ev.config was written */
+	WEIR_VHOST_EV_BACKEND_REQ,  /**< weir_vhost_backend_fd() was replaced */
+	WEIR_VHOST_EV_MTU,	    /**< ev.mtu */
+	WEIR_VHOST_EV_STATUS,	    /**< ev.status */
+	WEIR_VHOST_EV_RARP,	    /**< announce ev.mac */
+	WEIR_VHOST_EV_GET_CONFIG,   /**< fill ev.config.data */
+	WEIR_VHOST_EV_SET_CONFIG,   /**< ev.config was written */
+	WEIR_VHOST_EV_GET_INFLIGHT, /**< make ev.inflight, put its file in ev.fd */
+	WEIR_VHOST_EV_INFLIGHT,	    /**< weir_vhost_inflight() was replaced */
 };
 
 /** How a message is answered when it succeeds; the session's, for reply(). */
 enum weir_vhost_answer {
-	WEIR_VHOST_ANSWER_ACK,	  /**< only if NEED_REPLY asks: 0 or not 0 */
-	WEIR_VHOST_ANSWER_U64,	  /**< ev.u64 */
-	WEIR_VHOST_ANSWER_BASE,	  /**< ev.ring and ev.base */
-	WEIR_VHOST_ANSWER_CONFIG, /**< ev.config, or nothing of it on failure */
+	WEIR_VHOST_ANSWER_ACK,	    /**< only if NEED_REPLY asks: 0 or not 0 */
+	WEIR_VHOST_ANSWER_U64,	    /**< ev.u64 */
+	WEIR_VHOST_ANSWER_BASE,	    /**< ev.ring and ev.base */
+	WEIR_VHOST_ANSWER_CONFIG,   /**< ev.config, or nothing of it on failure */
+	WEIR_VHOST_ANSWER_INFLIGHT, /**< ev.inflight and ev.fd; zeroes on failure */
 };
 
 /** What input() says; the port fills in what the type asks for. */
@@ -185,7 +206,10 @@ struct weir_vhost_event {
 	uint16_t mtu;	/**< bytes, 68 to 65535 */
 	uint8_t status; /**< virtio's device status */
 	uint8_t mac[6];
+	uint32_t len; /**< bytes of the message's payload */
+	int fd;	      /**< -1, or what the port wants sent; the port's */
 	struct weir_vhost_region region;
+	struct weir_vhost_inflight inflight; /**< all but its fd */
 	struct weir_vhost_wire_config config;
 };
 
@@ -221,7 +245,8 @@ int weir_vhost_session_input(struct weir_vhost_session *s, struct weir_vhost_msg
  *
  * @param ev      Input()'s, with what the port filled in.
  * @param result  0, or the -errno of input() or of the port.
- * @param reply   Written if the call returns true; carries no descriptors.
+ * @param reply   Written if the call returns true. It carries ev.fd, if there is
+ *                one and the message succeeded, which stays the port's.
  * @return true: @p reply is to be sent. ev->close says whether the connection
  *         can go on: it cannot if the message failed and the peer did not ask
  *         to be told, or if it was no message at all.
@@ -286,6 +311,9 @@ uint32_t weir_vhost_base_join(struct weir_vhost_base base, bool packed);
 
 /** The dirty log. */
 const struct weir_vhost_log *weir_vhost_log(const struct weir_vhost_session *s);
+
+/** The area of SET_INFLIGHT_FD; its fd is -1 if there is none. */
+const struct weir_vhost_inflight *weir_vhost_inflight(const struct weir_vhost_session *s);
 
 /** The backend's own channel, the session's; -1: there is none. */
 int weir_vhost_backend_fd(const struct weir_vhost_session *s);
