@@ -19,6 +19,9 @@
 #define TABLE_OFF 0x3000u
 #define RING_LEN (RING_AREA + FE_RING * FE_BUF)
 
+/* Protocol features that each test needs. */
+#define FE_PF (WEIR_VHOST_BIT(WEIR_VHOST_PF_MQ) | WEIR_VHOST_BIT(WEIR_VHOST_PF_REPLY_ACK))
+
 /* Every send uses this many descriptors of the table, at a fixed place each. */
 #define PER_SEND 4u
 
@@ -83,6 +86,14 @@ fe_connect(struct fe *f, const char *path, unsigned int nr_pairs)
 		return -errno;
 	rings_lay_out(f);
 	return 0;
+}
+
+int
+fe_connect_again(struct fe *f, const char *path)
+{
+	close(f->sock);
+	f->sock = sock_connect(path);
+	return f->sock < 0 ? f->sock : 0;
 }
 
 void
@@ -196,11 +207,49 @@ pos_next(uint16_t pos, uint16_t n)
 }
 
 int
+fe_protocol(struct fe *f, uint64_t more)
+{
+	const uint64_t pf = more | FE_PF;
+
+	return (int)fe_msg_ack(f, WEIR_VHOST_SET_PROTOCOL_FEATURES, &pf, sizeof(pf), NULL,
+			       0);
+}
+
+int
+fe_inflight_get(struct fe *f, struct weir_vhost_wire_inflight *area, int *fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct weir_vhost_hdr h;
+	struct iovec iov[2] = { { &h, sizeof(h) }, { area, sizeof(*area) } };
+	struct msghdr m = { .msg_iov = iov,
+			    .msg_iovlen = 2,
+			    .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *c;
+	int ret;
+
+	*area = (struct weir_vhost_wire_inflight){
+		.nr_rings = (uint16_t)(2 * f->nr_pairs),
+		.size = FE_RING,
+	};
+	ret = msg_send(f->sock, WEIR_VHOST_GET_INFLIGHT_FD, 0, area, sizeof(*area), NULL,
+		       0);
+	if (ret != 0)
+		return ret;
+	if (recvmsg(f->sock, &m, MSG_WAITALL | MSG_CMSG_CLOEXEC) !=
+	    sizeof(h) + sizeof(*area))
+		return -EPROTO;
+	c = CMSG_FIRSTHDR(&m);
+	if (c == NULL || c->cmsg_len != CMSG_LEN(sizeof(int)))
+		return -EPROTO;
+	memcpy(fd, CMSG_DATA(c), sizeof(int));
+	return 0;
+}
+
+int
 fe_features(struct fe *f, uint64_t want)
 {
-	const uint64_t pf = WEIR_VHOST_BIT(WEIR_VHOST_PF_MQ) |
-			    WEIR_VHOST_BIT(WEIR_VHOST_PF_REPLY_ACK) |
-			    WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS);
+	const uint64_t pf = FE_PF;
 	uint64_t offered = 0, pf_offered = 0;
 	int ret;
 

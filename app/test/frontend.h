@@ -101,6 +101,15 @@ void fe_mem_close(struct fe_mem *m);
 int64_t fe_mem_add(struct fe *f, const struct fe_mem *m);
 int64_t fe_mem_del(struct fe *f, const struct fe_mem *m);
 
+/* Agree on protocol features once more: these, and what fe_features() asked for. */
+int fe_protocol(struct fe *f, uint64_t more);
+
+/* The answer to GET_INFLIGHT_FD for all rings, and the descriptor beside it. */
+int fe_inflight_get(struct fe *f, struct weir_vhost_wire_inflight *area, int *fd);
+
+/* As after the backend's death: a new connection, the same memory and rings. */
+int fe_connect_again(struct fe *f, const char *path);
+
 /* Offer buffers for receiving until the ring is full. */
 void fe_post(struct fe *f, unsigned int pair);
 

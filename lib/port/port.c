@@ -168,6 +168,7 @@ do_close(void *arg)
 	ctl_timer_clear(&p->retry);
 	ctl_timer_clear(&p->idle);
 	ctl_timer_clear(&p->reap);
+	ctl_timer_clear(&p->resubmit);
 	ctl_timer_clear(&p->told);
 	if (p->listen.fd >= 0)
 		unlink(p->path);

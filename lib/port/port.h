@@ -17,6 +17,7 @@
  */
 #include "ctl.h"
 #include "queue.h"
+#include "weir_gmem_file.h"
 #include "weir_port.h"
 #include "weir_vhost.h"
 
@@ -35,12 +36,20 @@ struct port_ring {
 	uint32_t base;	 /* as on the wire */
 	uint64_t gen;	 /* of the session's ring when it was started */
 	uint64_t uva[3]; /* where its parts are, as the frontend says */
+	struct port_resubmit *resubmit; /* chains of another backend's; NULL: none */
 };
 
 /* A table of guest memory that is not in force, and that somebody may be at. */
 struct port_table {
 	const struct weir_gmem *g;
 	struct port_table *next;
+};
+
+/* The area of SET_INFLIGHT_FD, see weir_inflight.h. */
+struct port_inflight {
+	struct weir_gmem_file file;
+	uint16_t nr_rings, size;
+	bool packed;
 };
 
 struct weir_port {
@@ -56,17 +65,19 @@ struct weir_port {
 	struct ctl_timer retry; /* CLOSING: look again; WAITING: connect, accept again */
 	struct ctl_timer idle;	/* collect for tx queues that nobody calls */
 	struct ctl_timer reap;	/* look again at `out` */
-	struct ctl_timer told;	/* call conf.notify, with nothing half done */
+	struct ctl_timer resubmit;	  /* chains of another backend's are under way */
+	struct ctl_timer told;		  /* call conf.notify, with nothing half done */
 	bool link_changed, queue_changed; /* what of */
 	struct weir_vhost_session *session;
 	struct weir_vhost_msg rx, tx;
 	const struct weir_gmem *gmem; /* in force */
 	struct port_table *out;	      /* to be put away when nobody is at them */
 	struct weir_epoch epoch;      /* of the queues that copy by CPU */
-	uint64_t connections;	      /* peers so far */
-	uint64_t resets;	      /* peers disconnected for what they did */
-	char last_error[256];	      /* why the last one was */
-	_Atomic bool link;	      /* any thread reads it */
+	struct port_inflight inflight;
+	uint64_t connections; /* peers so far */
+	uint64_t resets;      /* peers disconnected for what they did */
+	char last_error[256]; /* why the last one was */
+	_Atomic bool link;    /* any thread reads it */
 	_Atomic uint16_t peer_mtu;
 	struct weir_port *next; /* of all ports; control thread */
 	uint32_t nr_rings;
@@ -165,6 +176,27 @@ void port_wake_stop(struct port_ring *r);
 
 /* The queue is put away. */
 void port_wake_free(struct port_ring *r);
+/* port_inflight.c: what was in flight when a backend died. */
+
+/* Make the file of ev->inflight, ev->fd. 0; -errno. */
+int port_inflight_make(struct weir_vhost_event *ev);
+
+/* Put the session's area in force. Rings are stopped on success. 0; -errno: the
+ * old one is. */
+int port_inflight_set(struct weir_port *p);
+
+/* Forget it. Rings are stopped. */
+void port_inflight_clear(struct weir_port *p);
+
+/* Ring i is about to run: it begins with what the area says. 0; -EINVAL: it has no
+ * room for the ring; -EPROTO: it makes no sense; -ENOMEM. */
+int port_inflight_begin(struct weir_port *p, uint32_t i);
+
+/* Ring i has stopped. */
+void port_inflight_end(struct weir_port *p, uint32_t i);
+
+/* The timer's function. */
+void port_resubmit_expired(struct ctl_timer *t);
 
 /* port_conn.c: sockets and messages. */
 

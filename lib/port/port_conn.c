@@ -56,6 +56,8 @@ session_open(struct weir_port *p)
 		.protocol_features =
 			BIT(WEIR_VHOST_PF_MQ) | BIT(WEIR_VHOST_PF_REPLY_ACK) |
 			BIT(WEIR_VHOST_PF_NET_MTU) | BIT(WEIR_VHOST_PF_STATUS) |
+			BIT(WEIR_VHOST_PF_INFLIGHT_SHMFD) |
+			BIT(WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT) |
 			BIT(WEIR_VHOST_PF_RESET_DEVICE) |
 			BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS),
 		.nr_queue_pairs = p->conf.nr_pairs,
@@ -83,6 +85,7 @@ settle(struct weir_port *p, uint64_t timeout_us)
 	weir_vhost_session_destroy(p->session);
 	p->session = NULL;
 	weir_vhost_msg_reset(&p->rx);
+	port_inflight_clear(p);
 	port_mem_clear(p);
 	atomic_store(&p->peer_mtu, 0);
 	p->state = PORT_WAITING;
@@ -147,6 +150,12 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		if (ret == 0 && p->ring[ev->ring].own_base)
 			ev->base = p->ring[ev->ring].base;
 		break;
+	case WEIR_VHOST_EV_GET_INFLIGHT:
+		ret = port_inflight_make(ev);
+		break;
+	case WEIR_VHOST_EV_INFLIGHT:
+		ret = port_inflight_set(p);
+		break;
 	case WEIR_VHOST_EV_MTU:
 		atomic_store(&p->peer_mtu, ev->mtu);
 		ret = 0;
@@ -194,6 +203,8 @@ message(struct weir_port *p)
 		weir_log(WEIR_LOG_ERR, "%s: refused: %s", p->name, why);
 	if (answer)
 		sent = weir_vhost_msg_send(p->conn.fd, &p->tx);
+	if (ev.fd >= 0)
+		close(ev.fd);
 	if (ev.close || stuck)
 		port_conn_close(p, "%s", why);
 	if (sent != 0)
@@ -319,6 +330,7 @@ port_conn_open(struct weir_port *p)
 	p->listen.ready = listen_ready;
 	p->retry.expired = port_retry_expired;
 	p->idle.expired = port_idle_expired;
+	p->resubmit.expired = port_resubmit_expired;
 	if (!p->conf.client) {
 		ret = weir_vhost_listen(p->path, &p->listen.fd);
 		if (ret == 0)
@@ -350,6 +362,10 @@ port_fault_ready(struct ctl_fd *f)
 				"guest memory %#" PRIx64 "-%#" PRIx64
 				" is gone: its file was cut short, or has no pages left",
 				lost->gpa.start, lost->gpa.last);
+		return;
+	}
+	if (weir_gmem_file_lost(&p->inflight.file)) {
+		port_conn_close(p, "the in-flight area is gone: its file was cut short");
 		return;
 	}
 	for (uint32_t i = 0; i < p->nr_rings; i++) {

@@ -57,6 +57,7 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 	call_fd_close(r);
 	port_wake_stop(r);
 	r->running = false;
+	port_inflight_end(p, i);
 	r->base = ring_base(&r->q.vr);
 	r->own_base = true;
 	port_notify(p, WEIR_PORT_EV_QUEUE);
@@ -182,6 +183,13 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 		ret = port_wake_start(r, want->kick_fd);
 		if (ret != 0)
 			call_fd_close(r);
+	}
+	if (ret == 0) {
+		ret = port_inflight_begin(p, i);
+		if (ret != 0) {
+			port_wake_stop(r);
+			call_fd_close(r);
+		}
 	}
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: ring %u does not start: %s", p->name, i,
