@@ -268,8 +268,8 @@ weir_copy_touching(const struct weir_copy_chan *c, struct weir_range hva)
 #define DRAIN_SPINS 64u
 #define DRAIN_SLEEP_US 20u
 
-int
-weir_copy_drain(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us)
+static int
+chan_wait(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us, bool tend)
 {
 	uint64_t deadline =
 		rte_get_timer_cycles() + timeout_us * rte_get_timer_hz() / 1000000;
@@ -281,7 +281,8 @@ weir_copy_drain(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us)
 			weir_copy_poll(c);
 			weir_copy_unlock(c);
 		}
-		weir_copy_tend();
+		if (tend)
+			weir_copy_tend();
 		if (rte_get_timer_cycles() > deadline)
 			return weir_copy_done(c, seq) ? 0 : -EBUSY;
 		if (spins < DRAIN_SPINS)
@@ -290,4 +291,16 @@ weir_copy_drain(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us)
 			usleep(DRAIN_SLEEP_US);
 	}
 	return 0;
+}
+
+int
+weir_copy_drain(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us)
+{
+	return chan_wait(c, seq, timeout_us, true);
+}
+
+int
+weir_copy_wait(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us)
+{
+	return chan_wait(c, seq, timeout_us, false);
 }

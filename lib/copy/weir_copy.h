@@ -236,6 +236,13 @@ uint64_t weir_copy_touching(const struct weir_copy_chan *c, struct weir_range hv
  */
 int weir_copy_drain(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us);
 
+/**
+ * weir_copy_drain() without looking after the devices, which stops one that hangs
+ * and sets it up anew: for a thread that holds what a driver may wait for then, a
+ * mirror's lock or EAL's. Any thread.
+ */
+int weir_copy_wait(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us);
+
 #ifdef __cplusplus
 }
 #endif

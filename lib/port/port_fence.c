@@ -105,7 +105,7 @@ user_drain(struct weir_mirror_user *u, const struct weir_region *r, uint64_t tim
 	if (weir_range_make(&hva, r->hva, weir_range_len(r->iova)) != 0)
 		return 0;
 	seq = weir_copy_touching(ring->q.chan, hva);
-	return weir_copy_drain(ring->q.chan, seq, timeout_us);
+	return weir_copy_wait(ring->q.chan, seq, timeout_us);
 }
 
 void
