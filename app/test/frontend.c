@@ -20,7 +20,9 @@
 #define RING_LEN (RING_AREA + FE_RING * FE_BUF)
 
 /* Protocol features that each test needs. */
-#define FE_PF (WEIR_VHOST_BIT(WEIR_VHOST_PF_MQ) | WEIR_VHOST_BIT(WEIR_VHOST_PF_REPLY_ACK))
+#define FE_PF                                                                         \
+	(WEIR_VHOST_BIT(WEIR_VHOST_PF_MQ) | WEIR_VHOST_BIT(WEIR_VHOST_PF_REPLY_ACK) | \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS))
 
 /* Every send uses this many descriptors of the table, at a fixed place each. */
 #define PER_SEND 4u

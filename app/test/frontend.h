@@ -7,6 +7,7 @@
  * can break it. It is a peer, so it knows nothing of weir's headers but the protocol's
  * numbers.
  */
+#include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +19,9 @@
 #define FE_RING 64u	   /* entries of each ring */
 #define FE_BUF 2048u	   /* bytes of each buffer */
 #define FE_GPA 0x40000000u /* where guest memory begins */
-#define FE_HDR 12u	   /* virtio_net_hdr with num_buffers */
+/* Features: all but packed rings. */
+#define FE_SPLIT (~(UINT64_C(1) << VIRTIO_F_RING_PACKED))
+#define FE_HDR 12u /* virtio_net_hdr with num_buffers */
 
 /* Guest memory, as /proc/self/maps names it. */
 #define FE_MEM_NAME "weir-test-fe"

@@ -10,7 +10,7 @@
 #include "weir_copy.h"
 #include "weir_log.h"
 
-uint64_t wanted = SPLIT;
+uint64_t wanted = FE_SPLIT;
 
 const uint16_t sizes[NR_SIZES] = { 60, 64, 65, 127, 512, 1514, 2036, 2037, 4096, 9000 };
 

@@ -5,7 +5,6 @@
  * A port for tests, which talk to it as the frontend of frontend.h and take and
  * give its frames as an application, in one process and one thread. Needs EAL.
  */
-#include <linux/virtio_config.h>
 #include <stdatomic.h>
 
 #include <rte_mbuf.h>
@@ -17,7 +16,6 @@
 
 #define BURST 32u
 /* What guests ask for: all, but the format of rings is the test's choice. */
-#define SPLIT (~(UINT64_C(1) << VIRTIO_F_RING_PACKED))
 #define ALL_FEATURES wanted
 #define NR_SIZES 10u
 
@@ -28,7 +26,7 @@ struct bench {
 	struct weir_queue *rxq, *txq;
 };
 
-/* SPLIT, or UINT64_MAX for packed rings. */
+/* FE_SPLIT, or UINT64_MAX for packed rings. */
 extern uint64_t wanted;
 
 /* Frame sizes, the last one of several mbufs and several buffers. */

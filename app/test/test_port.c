@@ -232,7 +232,7 @@ hostile_ring(const struct hostile *h, unsigned int ring, const char *dma)
 	struct bench b;
 	struct fe f;
 
-	if (h->split_only && wanted != SPLIT)
+	if (h->split_only && wanted != FE_SPLIT)
 		return TEST_OK;
 	TEST_EQ(bench_open(&b, dma, 0), 0);
 	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
@@ -413,7 +413,7 @@ ring_stopped_in_flight_goes_on_where_it_was(void)
 			       0, &base, sizeof(base)),
 			0);
 		/* a packed one has two halves, and wrap counters that are 1 still */
-		TEST_EQ(base.num, wanted == SPLIT ? got : (0x8000u | got) * 0x10001u);
+		TEST_EQ(base.num, wanted == FE_SPLIT ? got : (0x8000u | got) * 0x10001u);
 		fe_reap(&f, 0);
 		TEST_EQ(f.ring[1].used_idx, got);
 		TEST_EQ(fe_ring_start(&f, 1, base.num), 0);
@@ -749,7 +749,7 @@ static enum test_result packed(enum test_result (*run)(void))
 
 	wanted = UINT64_MAX;
 	r = run();
-	wanted = SPLIT;
+	wanted = FE_SPLIT;
 	return r;
 }
 

@@ -18,6 +18,7 @@
 #include "frontend.h"
 #include "queue.h"
 #include "test.h"
+#include "weir_copy.h"
 #include "weir_fail.h"
 #include "weir_log.h"
 #include "weir_port.h"
@@ -30,8 +31,9 @@
 #define MEM_GPA UINT64_C(0x100000000)
 #define MEM_LEN (FE_RING * FE_BUF)
 
-/* A copy that takes longer than a change of memory waits, and the other way. */
-#define STALL "mode=thread,delay_us=700000"
+/* A copy that takes longer than a change of memory waits, and the other way; and what
+ * is not taken for an engine that hangs, for which the watch is off. */
+#define STALL "mode=thread,delay_us=1500000"
 #define QUICK "mode=thread,delay_us=20"
 
 struct bench {
@@ -186,6 +188,7 @@ bench_open(struct bench *b, const char *dma_args, bool rx_dma, bool tx_dma)
 	snprintf(b->path, sizeof(b->path), "/tmp/weir-test-mem.%d.sock", (int)getpid());
 	weir_log_set_sink(keep_warning);
 	warnings[0] = '\0';
+	weir_copy_set_watchdog(0);
 	if (pool == NULL)
 		pool = rte_pktmbuf_pool_create("test_port_mem", 1023, 0, 0,
 					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
@@ -195,7 +198,7 @@ bench_open(struct bench *b, const char *dma_args, bool rx_dma, bool tx_dma)
 	if (ret == 0)
 		ret = port_open(b, rx_dma ? DMA : NULL, tx_dma ? DMA : NULL);
 	if (ret == 0)
-		ret = fe_open(&b->f, b->path, 1, UINT64_MAX);
+		ret = fe_open(&b->f, b->path, 1, FE_SPLIT);
 	if (ret == 0)
 		ret = fe_mem_open(&b->mem, MEM_NAME, MEM_GPA, MEM_LEN);
 	return ret;
@@ -224,6 +227,7 @@ bench_close(struct bench *b, bool dma)
 	if (dma)
 		rte_vdev_uninit(DMA);
 	weir_space_put(b->space);
+	weir_copy_set_watchdog(500000);
 	weir_log_set_sink(NULL);
 	return rte_mempool_in_use_count(pool);
 }
