@@ -246,6 +246,9 @@ model_apply(struct model *m, const struct weir_vhost_msg *msg,
 		break;
 	case WEIR_VHOST_ADD_MEM_REG:
 	case WEIR_VHOST_REM_MEM_REG:
+		/* one of several additions of a region, or removals */
+		if (ev->type == WEIR_VHOST_EV_NONE)
+			break;
 		model_map(m, &msg->payload.mem_reg.region,
 			  msg->hdr.request == WEIR_VHOST_ADD_MEM_REG);
 		break;

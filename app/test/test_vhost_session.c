@@ -421,6 +421,45 @@ session_memory_that_port_refuses_is_undone(void)
 	return TEST_OK;
 }
 
+/* QEMU 7.2 adds and removes memory for each of a device's queue pairs. */
+static enum test_result
+session_region_added_again_is_counted(void)
+{
+	const struct talk add[] = {
+		SAY(ADD_MEM_REG, MEM_ADD, REG(G4, 4096, U + G4, 0), FILES(1), ACK),
+		SAY(ADD_MEM_REG, NONE, REG(G4, 4096, U + G4, 0), FILES(1), ACK),
+		SAY(ADD_MEM_REG, NONE, REG(G4, 4096, U + G4, 0), FILES(1), ACK),
+	};
+	const struct talk rem[] = {
+		SAY(REM_MEM_REG, NONE, REG(G4, 4096, U + G4, 0), ACK),
+		SAY(REM_MEM_REG, NONE, REG(G4, 4096, U + G4, 0), ACK),
+		SAY(REM_MEM_REG, MEM_DEL, REG(G4, 4096, U + G4, 0), ACK),
+	};
+	/* the same addresses of other memory */
+	const struct talk other =
+		SAY(ADD_MEM_REG, NONE, REG(G4, 4096, U + G4, 4096), FILES(1), ACK);
+	struct weir_vhost_session *s;
+	struct weir_vhost_event ev;
+	unsigned int before;
+	uint32_t nr;
+
+	close(talk_file());
+	TEST_ASSERT(session_at(RUNNING, &s));
+	before = open_fds();
+	TEST_EQ(talk_run(s, add, NR(add)), -1);
+	weir_vhost_mem(s, &nr);
+	TEST_EQ(nr, 2);
+	TEST_EQ(open_fds(), before + 1);
+	TEST_EQ(say(s, other, &ev), -EEXIST);
+	TEST_EQ(talk_run(s, rem, NR(rem)), -1);
+	weir_vhost_mem(s, &nr);
+	TEST_EQ(nr, 1);
+	TEST_EQ(open_fds(), before);
+	TEST_EQ(say(s, rem[0], &ev), -ENOENT);
+	weir_vhost_session_destroy(s);
+	return TEST_OK;
+}
+
 /* Until reply(), a polling lcore may still write to what was replaced. */
 static enum test_result
 session_replaced_descriptor_lives_until_reply(void)
@@ -683,6 +722,8 @@ static const struct test_case vhost_cases[] = {
 	  session_config_out_of_range_answers_empty },
 	{ "session_memory_that_port_refuses_is_undone",
 	  session_memory_that_port_refuses_is_undone },
+	{ "session_region_added_again_is_counted",
+	  session_region_added_again_is_counted },
 	{ "session_replaced_descriptor_lives_until_reply",
 	  session_replaced_descriptor_lives_until_reply },
 	{ "session_ring_outside_memory_not_ready",

@@ -82,6 +82,7 @@ region_parse(const struct weir_vhost_wire_region *wire, int fd,
 	r->fd = fd;
 	r->dev = st.st_dev;
 	r->ino = st.st_ino;
+	r->nr_adds = 1;
 	return 0;
 }
 
@@ -133,43 +134,14 @@ vhost_set_mem_table(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 	}
 	/* sent again, as virtio-user does: what is mapped stays mapped */
 	if (table_same(s->mem, t)) {
+		for (uint32_t i = 0; i < t->nr; i++)
+			s->mem->region[i].nr_adds = 1;
 		free(t);
 		return 0;
 	}
 	msg->nr_fds = 0;
 	table_replace(s, t, VHOST_UNDO_SET, -1);
 	ev->type = WEIR_VHOST_EV_MEM_TABLE;
-	return 0;
-
-err_free:
-	free(t);
-	return ret;
-}
-
-int
-vhost_add_mem_reg(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
-		  struct weir_vhost_event *ev)
-{
-	struct weir_vhost_region r;
-	struct vhost_table *t;
-	int ret;
-
-	if (s->mem != NULL && s->mem->nr >= s->offer.nr_mem_slots)
-		return vhost_why(&s->why, -ENOSPC, "all %" PRIu16 " slots are in use",
-				 s->offer.nr_mem_slots);
-	ret = region_parse(&msg->payload.mem_reg.region, msg->fds[0], &r, &s->why);
-	if (ret != 0)
-		return ret;
-	t = table_copy(s->mem);
-	if (t == NULL)
-		return vhost_why(&s->why, -ENOMEM, "no memory");
-	ret = table_insert(t, &r, &s->why);
-	if (ret != 0)
-		goto err_free;
-	msg->nr_fds = 0;
-	table_replace(s, t, VHOST_UNDO_ADD, r.fd);
-	ev->type = WEIR_VHOST_EV_MEM_ADD;
-	ev->region = r;
 	return 0;
 
 err_free:
@@ -191,6 +163,52 @@ region_index(const struct vhost_table *t, const struct weir_vhost_region *r)
 	return -ENOENT;
 }
 
+/* Count a region that is there already, the very same. @return false: it is not. */
+static bool
+add_again(struct vhost_table *t, const struct weir_vhost_region *r)
+{
+	const int at = region_index(t, r);
+
+	if (at < 0 || !weir_vhost_region_same(&t->region[at], r) ||
+	    t->region[at].nr_adds == UINT32_MAX)
+		return false;
+	t->region[at].nr_adds++;
+	return true;
+}
+
+int
+vhost_add_mem_reg(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		  struct weir_vhost_event *ev)
+{
+	struct weir_vhost_region r;
+	struct vhost_table *t;
+	int ret;
+
+	ret = region_parse(&msg->payload.mem_reg.region, msg->fds[0], &r, &s->why);
+	if (ret != 0)
+		return ret;
+	if (add_again(s->mem, &r))
+		return 0;
+	if (s->mem != NULL && s->mem->nr >= s->offer.nr_mem_slots)
+		return vhost_why(&s->why, -ENOSPC, "all %" PRIu16 " slots are in use",
+				 s->offer.nr_mem_slots);
+	t = table_copy(s->mem);
+	if (t == NULL)
+		return vhost_why(&s->why, -ENOMEM, "no memory");
+	ret = table_insert(t, &r, &s->why);
+	if (ret != 0)
+		goto err_free;
+	msg->nr_fds = 0;
+	table_replace(s, t, VHOST_UNDO_ADD, r.fd);
+	ev->type = WEIR_VHOST_EV_MEM_ADD;
+	ev->region = r;
+	return 0;
+
+err_free:
+	free(t);
+	return ret;
+}
+
 int
 vhost_rem_mem_reg(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		  struct weir_vhost_event *ev)
@@ -210,6 +228,10 @@ vhost_rem_mem_reg(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 				 "no region at guest %#" PRIx64 ", user %#" PRIx64
 				 ", size %#" PRIx64,
 				 wire.gpa, wire.user, wire.len);
+	if (s->mem->region[at].nr_adds > 1) {
+		s->mem->region[at].nr_adds--;
+		return 0;
+	}
 	t = table_copy(s->mem);
 	if (t == NULL)
 		return vhost_why(&s->why, -ENOMEM, "no memory");

@@ -54,6 +54,8 @@
  * negotiated where the specification asks for that; features other than
  * VHOST_F_LOG_ALL changing while a ring runs; a ring above the offered ones;
  * GET_VRING_BASE_INFLIGHT set without INFLIGHT_SHMFD.
+ * QEMU up to 7.2 adds, and later removes, each region once a queue pair: adding
+ * the very same region again is counted, and the last removal removes it.
  *
  * **Resets.** RESET_OWNER disables all rings. RESET_DEVICE, and a SET_STATUS of
  * 0, take features, rings, MTU and status back to the start (the latter leaves
@@ -116,7 +118,8 @@ struct weir_vhost_region {
 	uint64_t mmap_offset;	/**< in the file; the session checked its length */
 	dev_t dev;		/**< with ino: which file it is, whatever its fd */
 	ino_t ino;
-	int fd; /**< the session's; -1: weir_vhost_mem_close_fds() was called */
+	int fd;		  /**< the session's; -1: weir_vhost_mem_close_fds() was called */
+	uint32_t nr_adds; /**< ADD_MEM_REGs of it, as many REM_MEM_REGs remove it */
 };
 
 /** The dirty log. */
