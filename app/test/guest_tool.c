@@ -4,6 +4,8 @@
  *
  *   guest-tool serve PORT                 the far end of streams, until it is killed
  *   guest-tool stream ADDRESS PORT MIB    a stream of so much each way; 0: until SIGTERM
+ *   guest-tool stream ADDRESS PORT MIB FILE
+ *                                         the same; what goes out is the file's pages
  *   guest-tool channels DEVICE [PAIRS]    queue pairs in use and at most; use so many
  *   guest-tool offloads DEVICE            those of the kernel's offloads that are on
  *
@@ -24,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,6 +53,7 @@ struct stream {
 	int fd;
 	uint64_t total; /* each way; UINT64_MAX: until told to end */
 	struct way out, in;
+	int file;  /* what goes out is in this one; -1: it is made as it goes */
 	bool tell; /* print a line for each MiB received */
 };
 
@@ -105,7 +109,10 @@ stream_send(struct stream *s)
 	if (s->out.at < s->total) {
 		size_t len = chunk_len(s, &s->out);
 
-		n = send(s->fd, expected(&s->out, buf, len), len, MSG_NOSIGNAL);
+		if (s->file >= 0)
+			n = sendfile(s->fd, s->file, NULL, len);
+		else
+			n = send(s->fd, expected(&s->out, buf, len), len, MSG_NOSIGNAL);
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 		s->out.at += (uint64_t)n;
@@ -182,7 +189,9 @@ stream_result(const struct stream *s, int ret)
 static int
 serve_one(int fd)
 {
-	struct stream s = { .fd = fd, .out.seed = SEED_FAR, .in.seed = SEED_NEAR };
+	struct stream s = {
+		.fd = fd, .out.seed = SEED_FAR, .in.seed = SEED_NEAR, .file = -1
+	};
 	int ret;
 
 	if (recv(fd, &s.total, sizeof(s.total), MSG_WAITALL) != sizeof(s.total))
@@ -235,15 +244,46 @@ connect_to(const char *address, const char *port)
 	return fd;
 }
 
+/* A file of what goes out. Its descriptor, at its beginning, or -errno. */
 static int
-stream(const char *address, const char *port, const char *mib)
+file_make(const struct stream *s, const char *path)
 {
-	struct stream s = { .out.seed = SEED_NEAR, .in.seed = SEED_FAR, .tell = true };
+	char buf[CHUNK_LEN + 2 * WORD_LEN];
+	struct way w = { .seed = s->out.seed };
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	if (fd < 0)
+		return -errno;
+	while (w.at < s->total) {
+		size_t len = chunk_len(s, &w);
+		ssize_t n = write(fd, expected(&w, buf, len), len);
+
+		if (n < 0) {
+			n = -errno;
+			close(fd);
+			return (int)n;
+		}
+		w.at += (uint64_t)n;
+	}
+	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : fd;
+}
+
+static int
+stream(const char *address, const char *port, const char *mib, const char *file)
+{
+	struct stream s = {
+		.out.seed = SEED_NEAR, .in.seed = SEED_FAR, .file = -1, .tell = true
+	};
 	struct sigaction end = { .sa_handler = on_term };
 
 	s.total = strtoull(mib, NULL, 10) * MIB;
 	if (s.total == 0)
 		s.total = UINT64_MAX;
+	if (file != NULL) {
+		s.file = file_make(&s, file);
+		if (s.file < 0)
+			return stream_result(&s, s.file);
+	}
 	sigaction(SIGTERM, &end, NULL);
 	s.fd = connect_to(address, port);
 	if (s.fd < 0)
@@ -315,8 +355,8 @@ main(int argc, char **argv)
 
 	if (strcmp(what, "serve") == 0)
 		return serve(argv[2]);
-	if (strcmp(what, "stream") == 0 && argc == 5)
-		return stream(argv[2], argv[3], argv[4]);
+	if (strcmp(what, "stream") == 0 && (argc == 5 || argc == 6))
+		return stream(argv[2], argv[3], argv[4], argc == 6 ? argv[5] : NULL);
 	if (strcmp(what, "channels") == 0)
 		return channels(argv[2], argc > 3 ? argv[3] : NULL);
 	if (strcmp(what, "offloads") == 0)

@@ -29,7 +29,7 @@ import vmboot  # noqa: E402  pylint: disable=wrong-import-position
 QEMU = os.environ.get("WEIR_QEMU", "qemu-system-x86_64")
 TOOL = os.path.join(BUILD_ROOT, "app/test/weir-guest-tool")
 # an emulated machine on a busy host; nothing here measures
-BOOT_S, COMMAND_S = 120, 60
+BOOT_S, COMMAND_S = 240, 240
 MODULES = ("virtio_pci", "virtio_net", "virtio_mem")
 STREAM_PORT = 5000
 # the first release that stays alive with a vhost-user device that has MSI-X and no KVM
@@ -238,14 +238,14 @@ class Vm(Process):
             if "return" in message:
                 return message["return"]
 
-    def wait_event(self, name, timeout=COMMAND_S):
-        """Wait for an event of QEMU's that has not been waited for before."""
+    def wait_one_of(self, *names, timeout=COMMAND_S):
+        """Wait for an event of QEMU's that has not been waited for before; its name."""
         end = time.monotonic() + timeout
         while True:
             for event in self.events:
-                if event["event"] == name:
+                if event["event"] in names:
                     self.events.remove(event)
-                    return event.get("data", {})
+                    return event["event"]
             self._message(max(end - time.monotonic(), 0.001))
 
     # ---- what runs in it
@@ -289,6 +289,7 @@ class Vm(Process):
     def serve(self, index):
         """Be the far end of streams to a device's addresses."""
         self.background(index, f"guest-tool serve {STREAM_PORT}", "serve")
+        self.on_nic(index, f"until netstat -ltn | grep -q :{STREAM_PORT}; do sleep 0.1; done")
 
     def stream(self, index, address, mib):
         """So many MiB each way, at once, every byte checked at its end."""

@@ -10,7 +10,7 @@ MIB = 4
 
 
 def new_switch(ws, name="switch"):
-    return Switch(ws, [PORT] * 2, engine="mode=thread", paired=True, name=name)
+    return Switch(ws, [PORT] * 2, engine="", paired=True, name=name)
 
 
 def two_nics(ws):

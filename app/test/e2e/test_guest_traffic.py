@@ -76,7 +76,7 @@ def segmentation_by_dma(ws):
 
 def not_mergeable(ws):
     """The same without mergeable buffers: a chain of its own for each frame."""
-    switch = Switch(ws, [TSO_PORT + BOTH_BY_DMA] * 2, engine="mode=thread", paired=True)
+    switch = Switch(ws, [TSO_PORT + BOTH_BY_DMA] * 2, engine="", paired=True)
     vm = two_nics(ws, switch, "mrg_rxbuf=off")
     check_features(vm, TSO, ["MRG_RXBUF"])
     exchange(vm)
