@@ -257,6 +257,10 @@ class Vm(Process):
             self.sh(f"nic-up {index} {nic.mac} {nic.address} {nic.address6}")
         return self
 
+    def take_over(self, other):
+        """Be the place that another Vm's guest has moved to."""
+        self.serial = other.serial
+
     def sh(self, command, timeout=COMMAND_S):
         """A line for the guest's shell; its output. It fails the case if it fails."""
         code, out = self.try_sh(command, timeout)
