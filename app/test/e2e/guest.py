@@ -34,6 +34,8 @@ MODULES = ("virtio_pci", "virtio_net", "virtio_mem")
 STREAM_PORT = 5000
 # the first release that stays alive with a vhost-user device that has MSI-X and no KVM
 MSIX_VERSION = (10, 0)
+# the first that counts milliseconds until it connects again
+RECONNECT_MS_VERSION = (9, 2)
 
 INIT = """#!/bin/sh
 export PATH=/usr/bin HOME=/root
@@ -136,17 +138,22 @@ class Nic:
     number  of it among all guests of a case: of its addresses
     args    QEMU's arguments of virtio-net-pci, as "mrg_rxbuf=off"
     pairs   queue pairs
+    listens QEMU makes the socket and the port connects; else it connects to the port,
+            again when that has gone
     """
 
-    def __init__(self, path, number, args="", pairs=1):
+    def __init__(self, path, number, args="", pairs=1, listens=False):
         self.path, self.number, self.args, self.pairs = path, number, args, pairs
+        self.listens = listens
         self.mac = f"52:54:00:00:00:{number + 1:02x}"
         self.address = f"10.0.0.{number + 1}"
         self.address6 = f"fd00::{number + 1:x}"
 
     def qemu(self, index):
-        """QEMU's arguments; one that reconnects by itself if the port goes."""
-        chardev = f"socket,id=c{index},path={self.path},reconnect=1"
+        """QEMU's arguments."""
+        again = "reconnect-ms=1000" if qemu_version() >= RECONNECT_MS_VERSION else "reconnect=1"
+        chardev = f"socket,id=c{index},path={self.path}," + \
+            ("server=on" if self.listens else again)
         device = [f"virtio-net-pci,id=nic{index},netdev=n{index},mac={self.mac},romfile="]
         if qemu_version() < MSIX_VERSION:
             device.append("vectors=0")

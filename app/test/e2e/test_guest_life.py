@@ -9,12 +9,12 @@ PORT = "tso=1,legacy-ol-flags=1," + BOTH_BY_DMA
 MIB = 4
 
 
-def new_switch(ws, name="switch"):
-    return Switch(ws, [PORT] * 2, engine="", paired=True, name=name)
+def new_switch(ws, name="switch", client=0):
+    return Switch(ws, [f"client={client},{PORT}"] * 2, engine="", paired=True, name=name)
 
 
-def two_nics(ws):
-    return Vm(ws, "vm", [Nic(ws.socket(f"w{n}"), n) for n in (0, 1)]).boot()
+def two_nics(ws, **kw):
+    return Vm(ws, "vm", [Nic(ws.socket(f"w{n}"), n, **kw) for n in (0, 1)]).boot()
 
 
 def link_events(switch, port):
@@ -44,16 +44,16 @@ def paused_and_continued(ws):
     switch.stop()
 
 
-def switch_killed_and_restarted(ws):
-    """A switch killed in mid traffic: QEMU connects to the next, the stream goes on."""
-    switch = new_switch(ws)
-    vm = two_nics(ws)
+def switch_killed(ws, client):
+    """A switch killed in mid traffic, thrice: with the next one the stream goes on."""
+    switch = new_switch(ws, client=client)
+    vm = two_nics(ws, listens=client == 1)
     vm.serve(1)
     stream = Stream(vm, 0, vm.nics[1].address)
     for number in range(3):
         stream.advance()
         switch.kill9()
-        switch = new_switch(ws, f"switch{number}")
+        switch = new_switch(ws, f"switch{number}", client)
         for port in (0, 1):
             wait_for(lambda port=port: switch.link_up(port), f"link of port {port}")
     stream.advance()
@@ -62,6 +62,16 @@ def switch_killed_and_restarted(ws):
     switch.check_no_errors()
     vm.power_off()
     switch.stop()
+
+
+def switch_killed_qemu_connects(ws):
+    """The ports listen, QEMU connects and connects again."""
+    switch_killed(ws, client=0)
+
+
+def switch_killed_qemu_listens(ws):
+    """QEMU listens, the ports connect: what is started later finds the guest there."""
+    switch_killed(ws, client=1)
 
 
 def restarted(ws, how):
@@ -122,7 +132,8 @@ def qemu_killed(ws):
 
 main("guest_life_e2e", [
     paused_and_continued,
-    switch_killed_and_restarted,
+    switch_killed_qemu_connects,
+    switch_killed_qemu_listens,
     guest_reset,
     guest_reboots,
     qemu_killed,
