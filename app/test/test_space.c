@@ -6,12 +6,15 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_memory.h>
 
+#include "space_impl.h"
 #include "test.h"
 #include "weir_fail.h"
 #include "weir_log.h"
@@ -330,7 +333,7 @@ lost_in_part(struct weir_space *s)
 		rte_free(p);
 		return test_skip("EAL's pages are not of 2 MiB");
 	}
-	TEST_EQ(weir_mirror_unmap(weir_space_mirror(s), page), 0);
+	TEST_EQ(weir_mirror_unmap(s->eal, page), 0);
 	rte_free(p);
 	TEST_EQ(weir_sim_entries(weir_space_sim(s)), entries);
 	TEST_EQ(weir_space_failures(s), 0);
@@ -405,6 +408,126 @@ space_get_and_put_while_pages_come_and_go(void)
 	return res;
 }
 
+/* An IOMMU that takes its time over a map: until it is told to go on. */
+struct slow_iommu {
+	struct weir_space *space;
+	_Atomic bool entered, go;
+};
+
+static int
+slow_caps(void *ctx, struct weir_iommu_caps *caps)
+{
+	(void)ctx;
+	*caps = (struct weir_iommu_caps){
+		.name = "slow",
+		.page_sizes = PAGE,
+		.max_entries = UINT64_MAX,
+		.max_locked = UINT64_MAX,
+	};
+	return 0;
+}
+
+static int
+slow_map(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot)
+{
+	struct slow_iommu *slow = ctx;
+
+	(void)iova, (void)hva, (void)len, (void)prot;
+	slow->entered = true;
+	while (!slow->go)
+		sched_yield();
+	return 0;
+}
+
+static int
+slow_unmap(void *ctx, uint64_t iova, uint64_t len, uint64_t *unmapped)
+{
+	(void)ctx, (void)iova;
+	*unmapped = len;
+	return 0;
+}
+
+static const struct weir_iommu_ops slow_ops = {
+	.caps = slow_caps,
+	.map = slow_map,
+	.unmap = slow_unmap,
+};
+
+static void *
+map_slowly(void *arg)
+{
+	static _Alignas(0x1000) char guest[0x1000];
+	struct slow_iommu *slow = arg;
+	uint64_t hva = (uint64_t)(uintptr_t)guest;
+	struct weir_region r = {
+		.iova = { hva, hva + PAGE - 1 },
+		.hva = hva,
+		.prot = WEIR_PROT_READ | WEIR_PROT_WRITE,
+		.owner = 1,
+	};
+	struct weir_mirror *m = weir_space_mirror(slow->space);
+	int ret = weir_mirror_attach(m, &slow_ops, slow);
+
+	if (ret == 0)
+		ret = weir_mirror_map(m, &r);
+	if (ret == 0)
+		ret = weir_mirror_unmap(m, r.iova);
+	weir_mirror_detach(m, slow);
+	slow->entered = true; /* if it failed before */
+	return (void *)(intptr_t)ret;
+}
+
+/* A guest is being mapped, which takes seconds; EAL gets its memory meanwhile. */
+static enum test_result
+grows_beside_a_guest(struct weir_space *s)
+{
+	struct slow_iommu slow = { .space = s };
+	uint64_t grown, len = 1;
+	enum test_result res = TEST_OK;
+	pthread_t t;
+	void *ret;
+	char *p;
+
+	TEST_EQ(pthread_create(&t, NULL, map_slowly, &slow), 0);
+	while (!slow.entered)
+		sched_yield();
+	p = grow(&grown);
+	if (p == NULL || look(s, rte_mem_virt2iova(p + grown - 1), &len) != p + grown - 1)
+		res = TEST_FAILED;
+	rte_free(p);
+	slow.go = true;
+	TEST_EQ(pthread_join(t, &ret), 0);
+	TEST_ASSERT(ret == NULL);
+	TEST_EQ(weir_space_failures(s), 0);
+	return res;
+}
+
+static enum test_result
+space_grows_while_a_guest_is_mapped(void)
+{
+	return with_space(grows_beside_a_guest);
+}
+
+/* What EAL's memory takes of the entries is not there for guests. */
+static enum test_result
+space_entries_are_shared(void)
+{
+	struct weir_iommu_caps caps;
+	struct weir_space *s;
+	uint64_t eals;
+
+	TEST_EQ(weir_space_get(&s), 0);
+	eals = weir_sim_entries(weir_space_sim(s));
+	TEST_ASSERT(eals != 0 && eals == space_side_entries(&s->sim_eal_side));
+	TEST_EQ(space_side_entries(&s->sim_side), 0);
+	TEST_EQ(space_side_ops.caps(&s->sim_side, &caps), 0);
+	TEST_EQ(caps.max_entries, 65535 - eals);
+	TEST_EQ(space_side_ops.caps(&s->sim_eal_side, &caps), 0);
+	TEST_EQ(caps.max_entries, 65535);
+	weir_space_put(s);
+	return TEST_OK;
+}
+
 static const struct test_case space_cases[] = {
 	{ "space_maps_all_of_eals_memory", space_maps_all_of_eals_memory },
 	{ "space_is_one_until_the_last_put", space_is_one_until_the_last_put },
@@ -419,5 +542,7 @@ static const struct test_case space_cases[] = {
 	{ "space_follows_external_heaps", space_follows_external_heaps },
 	{ "space_get_and_put_while_pages_come_and_go",
 	  space_get_and_put_while_pages_come_and_go },
+	{ "space_grows_while_a_guest_is_mapped", space_grows_while_a_guest_is_mapped },
+	{ "space_entries_are_shared", space_entries_are_shared },
 };
 AUTOTEST_EAL(space_autotest, space_cases);

@@ -1,35 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Locks, outermost first: `process.lock`; EAL's memory hotplug lock; EAL's lock
- * of its callbacks; the mirror's. EAL calls space_event() with the second (for
- * writing) and third held, so that function takes no process.lock, and walks
- * nothing that would take the second. weir_space_get() holds the second for
- * reading while it subscribes and walks: no page comes or goes between the two,
- * to be mapped twice or not at all.
- */
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
-#include <rte_eal_memconfig.h>
-#include <rte_errno.h>
-#include <rte_memory.h>
-
-#include "weir_errno.h"
+#include "space_impl.h"
 #include "weir_fail.h"
-#include "weir_log.h"
-#include "weir_space.h"
-
-#define SPACE_NAME "weir_space"
-
-struct weir_space {
-	struct weir_mirror *mirror;
-	struct weir_sim *sim; /* the mirror's backend, and closed by it */
-	bool follows;	      /* subscribed; otherwise EAL's memory is static */
-	_Atomic uint64_t failures;
-};
 
 /* The process's space, and how many hold it. */
 static struct {
@@ -38,160 +14,19 @@ static struct {
 	unsigned int refs;
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* Pages of one list that follow each other in iova and in host memory. */
-struct run {
-	struct weir_space *space;
-	int (*carry_out)(struct weir_space *s, const struct weir_region *r);
-	const struct rte_memseg_list *msl; /* NULL: the run is empty */
-	struct weir_region region;
-	int ret; /* of what was carried out: the first failure */
-};
-
+/* A mirror over the model, which it shares with another. */
 static int
-region_map(struct weir_space *s, const struct weir_region *r)
+mirror_over_sim(struct weir_space *s, const char *name, struct space_side *side,
+		const struct space_side *other, struct weir_mirror **out)
 {
-	return weir_mirror_map(s->mirror, r);
-}
+	int ret = weir_mirror_create(name, out);
 
-/*
- * What could not be mapped when it came is not there to be unmapped: then take
- * page by page what there is, so that nothing stays that EAL gives back.
- */
-static int
-region_unmap(struct weir_space *s, const struct weir_region *r)
-{
-	int ret = weir_mirror_unmap(s->mirror, r->iova);
-	struct weir_range page = r->iova;
-
-	if (ret != -ENOENT || r->chunk == 0)
-		return ret == -ENOENT ? 0 : ret;
-	for (ret = 0;; page.start = page.last + 1) {
-		int err;
-
-		page.last = page.start + (r->chunk - 1);
-		err = weir_mirror_unmap(s->mirror, page);
-		if (err != 0 && err != -ENOENT)
-			ret = err;
-		if (page.last >= r->iova.last)
-			return ret;
-	}
-}
-
-static void
-run_note(struct run *run, int ret)
-{
-	run->ret = run->ret != 0 ? run->ret : ret;
-}
-
-static int
-run_end(struct run *run)
-{
-	if (run->msl != NULL)
-		run_note(run, run->carry_out(run->space, &run->region));
-	run->msl = NULL;
-	return run->ret;
-}
-
-/* Add a page to the run, or end it and begin another. */
-static void
-run_add(struct run *run, const struct rte_memseg_list *msl, const struct rte_memseg *ms)
-{
-	struct weir_region *r = &run->region;
-	struct weir_range iova;
-	int ret;
-
-	if (ms->iova == RTE_BAD_IOVA)
-		return;
-	ret = weir_range_make(&iova, ms->iova, ms->len);
-	if (ret != 0) {
-		run_note(run, ret);
-		return;
-	}
-	if (run->msl == msl && weir_range_abuts(r->iova, iova) &&
-	    ms->addr_64 - r->hva == iova.start - r->iova.start) {
-		r->iova.last = iova.last;
-		return;
-	}
-	run_end(run);
-	run->msl = msl;
-	*r = (struct weir_region){
-		.iova = iova,
-		.hva = ms->addr_64,
-		.chunk = run->space->follows && !msl->external ? msl->page_sz : 0,
-		.prot = WEIR_PROT_READ | WEIR_PROT_WRITE,
-		.owner = WEIR_OWNER_NONE,
-	};
-}
-
-static void
-event_check(struct weir_space *s, enum rte_mem_event type, const void *addr, size_t len,
-	    int ret)
-{
-	if (ret == 0)
-		return;
-	atomic_fetch_add_explicit(&s->failures, 1, memory_order_relaxed);
-	weir_log(WEIR_LOG_ERR, "%s: %zu bytes of EAL's memory at %p not %s: %s",
-		 SPACE_NAME, len, addr,
-		 type == RTE_MEM_EVENT_ALLOC ? "mapped" : "unmapped", weir_strerror(ret));
-}
-
-/* EAL calls it after pages came and before pages go. */
-static void
-space_event(enum rte_mem_event type, const void *addr, size_t len, void *arg)
-{
-	const struct rte_memseg_list *msl = rte_mem_virt2memseg_list(addr);
-	struct run run = {
-		.space = arg,
-		.carry_out = type == RTE_MEM_EVENT_ALLOC ? region_map : region_unmap,
-	};
-
-	if (msl == NULL)
-		run_note(&run, -ENOENT);
-	for (size_t off = 0; msl != NULL && off < len; off += msl->page_sz)
-		run_add(&run, msl, rte_mem_virt2memseg((const char *)addr + off, msl));
-	event_check(arg, type, addr, len, run_end(&run));
-}
-
-static int
-walk_one(const struct rte_memseg_list *msl, const struct rte_memseg *ms, void *arg)
-{
-	struct run *run = arg;
-
-	run_add(run, msl, ms);
-	return run->ret;
-}
-
-/* @return 0, also where EAL's memory is static and nothing will be told. */
-static int
-space_subscribe(struct weir_space *s)
-{
-	s->follows = rte_mem_event_callback_register(SPACE_NAME, space_event, s) == 0;
-	return s->follows || rte_errno == ENOTSUP ? 0 : -rte_errno;
-}
-
-static void
-space_unsubscribe(struct weir_space *s)
-{
-	if (s->follows)
-		rte_mem_event_callback_unregister(SPACE_NAME, s);
-}
-
-/* Map EAL's memory as it is and subscribe to what becomes of it. */
-static int
-space_follow(struct weir_space *s)
-{
-	struct run run = { .space = s, .carry_out = region_map };
-	int ret;
-
-	rte_mcfg_mem_read_lock();
-	ret = space_subscribe(s);
-	if (ret == 0) {
-		rte_memseg_walk_thread_unsafe(walk_one, &run);
-		ret = run_end(&run);
-		if (ret != 0)
-			space_unsubscribe(s);
-	}
-	rte_mcfg_mem_read_unlock();
+	if (ret != 0)
+		return ret;
+	*side = (struct space_side){ &weir_sim_ops, s->sim, other, 0 };
+	ret = weir_mirror_attach(*out, &space_side_ops, side);
+	if (ret != 0)
+		weir_mirror_destroy(*out);
 	return ret;
 }
 
@@ -206,20 +41,20 @@ space_create(struct weir_space **out)
 	ret = weir_sim_create(WEIR_SIM_TYPE1_V1, &s->sim);
 	if (ret != 0)
 		goto err_free;
-	ret = weir_mirror_create("space", &s->mirror);
+	ret = mirror_over_sim(s, "space", &s->sim_side, &s->sim_eal_side, &s->mirror);
 	if (ret != 0)
 		goto err_sim;
-	ret = weir_mirror_attach(s->mirror, &weir_sim_ops, s->sim);
+	ret = mirror_over_sim(s, "space/eal", &s->sim_eal_side, &s->sim_side, &s->eal);
 	if (ret != 0)
 		goto err_mirror;
-	ret = space_follow(s);
+	ret = space_eal_follow(s);
 	if (ret != 0)
-		goto err_attached;
+		goto err_eal;
 	*out = s;
 	return 0;
 
-err_attached:
-	s->sim = NULL; /* the mirror's now */
+err_eal:
+	weir_mirror_destroy(s->eal);
 err_mirror:
 	weir_mirror_destroy(s->mirror);
 err_sim:
@@ -227,6 +62,16 @@ err_sim:
 err_free:
 	free(s);
 	return ret;
+}
+
+static void
+space_destroy(struct weir_space *s)
+{
+	space_eal_leave(s);
+	weir_mirror_destroy(s->eal);
+	weir_mirror_destroy(s->mirror);
+	weir_sim_destroy(s->sim);
+	free(s);
 }
 
 int
@@ -266,9 +111,7 @@ weir_space_put(struct weir_space *s)
 	assert(s == process.space && process.refs != 0);
 	if (--process.refs == 0) {
 		process.space = NULL;
-		space_unsubscribe(s);
-		weir_mirror_destroy(s->mirror);
-		free(s);
+		space_destroy(s);
 	}
 	pthread_mutex_unlock(&process.lock);
 }

@@ -13,9 +13,9 @@
 #include <rte_common.h>
 #include <rte_telemetry.h>
 
+#include "space_impl.h"
 #include "tel.h"
 #include "weir_args.h"
-#include "weir_space.h"
 
 /* An answer has 16 KiB, a line up to 120 bytes with its quotes. */
 #define MAX_LINES 120
@@ -44,34 +44,48 @@ add_line(struct lines *l, const struct weir_region *r)
 	return false;
 }
 
-static void
-add_lines(struct lines *l, struct weir_map *map, uint64_t from)
+/* The first region of either map from an iova on. @return 0; -ENOENT. */
+static int
+next_region(struct weir_space *s, uint64_t iova, struct weir_region *out)
 {
-	struct weir_map_query q = { .iova = from, .next = true };
+	int ret = weir_mirror_lookup(s->mirror, iova, out);
 	struct weir_region r;
 
-	while (weir_map_query(map, &q, &r) == 0) {
+	if (weir_mirror_lookup(s->eal, iova, &r) != 0)
+		return ret;
+	if (ret != 0 || r.iova.start < out->iova.start)
+		*out = r;
+	return 0;
+}
+
+static void
+add_lines(struct lines *l, struct weir_space *s, uint64_t from)
+{
+	struct weir_region r;
+
+	while (next_region(s, from, &r) == 0) {
 		if (add_line(l, &r) || r.iova.last == UINT64_MAX)
 			return;
-		q.iova = r.iova.last + 1;
+		from = r.iova.last + 1;
 	}
 }
 
 static int
 answer_maps(struct weir_space *s, uint64_t from, struct rte_tel_data *d)
 {
-	struct weir_mirror *m = weir_space_mirror(s);
 	struct lines l = { .array = rte_tel_data_alloc() };
 	char next[2 + 16 + 1];
 
 	if (l.array == NULL)
 		return -ENOMEM;
 	rte_tel_data_start_array(l.array, RTE_TEL_STRING_VAL);
-	add_lines(&l, weir_mirror_table(m), from);
-	tel_add_u64(d, "regions", weir_mirror_regions(m));
-	tel_add_u64(d, "iommu_entries", weir_sim_entries(weir_space_sim(s)));
-	tel_add_u64(d, "iommu_faults", weir_sim_faults(weir_space_sim(s)));
-	tel_add_u64(d, "iommu_broken", weir_mirror_broken(m));
+	add_lines(&l, s, from);
+	tel_add_u64(d, "regions",
+		    weir_mirror_regions(s->mirror) + weir_mirror_regions(s->eal));
+	tel_add_u64(d, "iommu_entries", weir_sim_entries(s->sim));
+	tel_add_u64(d, "iommu_faults", weir_sim_faults(s->sim));
+	tel_add_u64(d, "iommu_broken",
+		    weir_mirror_broken(s->mirror) + weir_mirror_broken(s->eal));
 	tel_add_u64(d, "eal_failures", weir_space_failures(s));
 	if (rte_tel_data_add_dict_container(d, "maps", l.array, 0) != 0) {
 		rte_tel_data_free(l.array);

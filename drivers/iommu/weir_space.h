@@ -7,12 +7,13 @@
  *
  * All DMA engines of a process see one address space, as all devices in one
  * VFIO container do: EAL's memory (mbufs, rings) and every guest's. A space is
- * a mirror whose backend is an IOMMU, plus a subscription to EAL's memory, so
- * that pages EAL allocates or frees later come and go by themselves. Iovas of
- * EAL's memory are the ones EAL uses (rte_memseg.iova); guest memory takes its
+ * an IOMMU and two mirrors, one for EAL's memory and one for all else, plus a
+ * subscription to EAL's memory, so that pages EAL allocates or frees later come
+ * and go by themselves; they do not wait for a guest that is being mapped. Iovas
+ * of EAL's memory are the ones EAL uses (rte_memseg.iova); guest memory takes its
  * host virtual address as iova, in either of EAL's IOVA modes: user addresses
  * and physical ones do not meet below 2^47 on the machines DPDK runs on, and if
- * they did the map would refuse it.
+ * they did the IOMMU would refuse it.
  *
  * Pages that EAL may give back one by one are mapped one by one. Where EAL's
  * memory stays as it is (--no-huge, --legacy-mem) each run of iovas is one
@@ -56,7 +57,10 @@ struct weir_space *weir_space_peek(void);
  */
 void weir_space_put(struct weir_space *s);
 
-/** Its mirror, for mapping guest memory; valid until weir_space_put(). */
+/**
+ * Its mirror for guest memory, which does not hold EAL's; valid until
+ * weir_space_put().
+ */
 struct weir_mirror *weir_space_mirror(struct weir_space *s);
 
 /** The model behind it, for software engines that have to translate. */
