@@ -445,6 +445,42 @@ vfio_adopt_believes_the_kernel_in(void)
 }
 IN_KERNEL(vfio_adopt_believes_the_kernel, 0)
 
+/* The owner's last device leaves, and one comes back: ours is gone, and stays so. */
+static enum test_result
+vfio_adopt_outlives_the_last_device_in(void)
+{
+	struct weir_vfio *v, *guest;
+	uint64_t gone;
+	int ret;
+
+	TEST_EQ(create(WEIR_VFIO_TYPE1_V1, 0, &v), 0);
+	TEST_EQ(weir_vfio_adopt(weir_vfio_fd(v), &guest), 0);
+	for (uint64_t page = 0; page < 3; page++)
+		TEST_EQ(map(guest, page, 1), 0);
+	/* an answer that is no loss: the kernel is asked, and has its type */
+	TEST_EQ(weir_vfio_ops(guest)->unmap(guest, BASE + 1, PAGE, &gone), -EINVAL);
+	TEST_EQ(weir_vfio_detach(v, DEV0), 0);
+	TEST_EQ(map(guest, 3, 1), -ENODEV);
+	TEST_EQ(unmap(guest, 0, 1, &gone), 0);
+	TEST_EQ(gone, 1);
+	TEST_EQ(weir_vfio_attach(v, DEV0), 0);
+	TEST_EQ(map(guest, 3, 1), -ENODEV);
+	ret = unmap(guest, 1, 2, &gone);
+	TEST_ASSERT(ret == 0 && gone == 2);
+	TEST_EQ(entries(v), 0);
+	weir_vfio_destroy(guest);
+	TEST_EQ(weir_vfio_adopt(weir_vfio_fd(v), &guest), 0);
+	TEST_EQ(map(guest, 0, 1), 0);
+	TEST_EQ(weir_vfio_detach(v, DEV0), 0);
+	/* found out by an unmap this time */
+	TEST_EQ(unmap(guest, 0, 1, &gone), 0);
+	TEST_EQ(gone, 1);
+	weir_vfio_destroy(guest);
+	weir_vfio_destroy(v);
+	return TEST_OK;
+}
+IN_KERNEL(vfio_adopt_outlives_the_last_device, 0)
+
 /* Random maps and unmaps, of our own and the owner's; then we go. */
 static enum test_result
 vfio_adopt_random_leaves_the_owners_in(void)
@@ -564,6 +600,7 @@ static const struct test_case vfio_cases[] = {
 	{ "vfio_adopt_of_unknown_type_splits_nothing",
 	  vfio_adopt_of_unknown_type_splits_nothing },
 	{ "vfio_adopt_believes_the_kernel", vfio_adopt_believes_the_kernel },
+	{ "vfio_adopt_outlives_the_last_device", vfio_adopt_outlives_the_last_device },
 	{ "vfio_adopt_random_leaves_the_owners", vfio_adopt_random_leaves_the_owners },
 	{ "vfio_adopt_fail_nth_agrees_with_the_kernel",
 	  vfio_adopt_fail_nth_agrees_with_the_kernel },

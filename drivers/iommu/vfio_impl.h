@@ -6,6 +6,8 @@
  * out the type, groups, devices. What a map is to each type is in a file of
  * its own, behind a struct vfio_type.
  */
+#include <stdatomic.h>
+
 #include "vfio_book.h"
 #include "weir_vfio.h"
 
@@ -30,6 +32,8 @@ struct weir_vfio {
 	int fd;
 	bool adopted; /* fd is somebody else's */
 	bool compat;  /* known to be iommufd's stand-in */
+	/* adopted, and its last group has left: nothing of ours is mapped any more */
+	_Atomic bool lost;
 	struct vfio_group *groups;
 
 	uint64_t max_entries; /* of a container of our own, from its first group on */

@@ -176,6 +176,26 @@ type1_caps(void *ctx, struct weir_iommu_caps *caps)
 	return 0;
 }
 
+/*
+ * The owner of an adopted container has closed its last group, and the kernel
+ * has forgotten all that was mapped. It stays so also if a group comes back: what
+ * we had mapped does not.
+ */
+static bool
+container_lost(struct weir_vfio *v, int ret)
+{
+	struct vfio_iommu_type1_info info = { .argsz = sizeof(info) };
+
+	if (ret != -EINVAL || !v->adopted)
+		return v->lost;
+	if (vfio_ioctl(v->fd, VFIO_IOMMU_GET_INFO, &info) == -EINVAL) {
+		v->lost = true;
+		v->mapped = 0;
+		vfio_book_clear(&v->book);
+	}
+	return v->lost;
+}
+
 static int
 type1_map(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot)
 {
@@ -193,11 +213,13 @@ type1_map(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot)
 
 	if ((prot & ~(WEIR_PROT_READ | WEIR_PROT_WRITE)) != 0)
 		return -EINVAL; /* another bit is another call to the kernel */
+	if (v->lost)
+		return -ENODEV;
 	ret = vfio_book_prepare(&v->book);
 	if (ret == 0)
 		ret = vfio_ioctl(v->fd, VFIO_IOMMU_MAP_DMA, &m);
 	if (ret != 0)
-		return ret;
+		return container_lost(v, ret) ? -ENODEV : ret;
 	v->mapped += len;
 	if (weir_range_make(&r, iova, len) == 0)
 		vfio_book_add(&v->book, r, hva);
@@ -228,7 +250,9 @@ type1_unmap(void *ctx, uint64_t iova, uint64_t len, uint64_t *unmapped)
 	bool valid = weir_range_make(&r, iova, len) == 0;
 	int ret;
 
-	*unmapped = 0;
+	*unmapped = v->lost ? len : 0;
+	if (v->lost)
+		return 0;
 	/* it may be iommufd, which would remove what comes before such an entry */
 	if (v->iommu == WEIR_VFIO_TYPE1 && valid && vfio_book_bisects(&v->book, r))
 		return -EINVAL;
@@ -236,6 +260,10 @@ type1_unmap(void *ctx, uint64_t iova, uint64_t len, uint64_t *unmapped)
 	if (ret != 0)
 		return ret;
 	ret = vfio_ioctl(v->fd, VFIO_IOMMU_UNMAP_DMA, &u);
+	if (container_lost(v, ret)) {
+		*unmapped = len;
+		return 0;
+	}
 	*unmapped = bytes_gone(v, ret, &u);
 	v->mapped -= *unmapped < v->mapped ? *unmapped : v->mapped;
 	if (valid)

@@ -20,7 +20,10 @@
  * What the kernel forgets: with the last group that leaves a container go all
  * of its entries, without a word, and its type with them. Detach the backend
  * from the mirror before the last device goes, and attach it again when one has
- * come back; the mirror then replays the map.
+ * come back; the mirror then replays the map. An adopted container whose owner
+ * has taken the last device out notices with the next call: from then on every
+ * unmap succeeds, every map is refused with -ENODEV, and it is to be destroyed
+ * and adopted anew when there is a device again.
  *
  * A device is named as on the PCI bus ("0000:00:04.0") or, if it is on another
  * bus, by the path of its folder in sysfs; it must be bound to a VFIO driver.
