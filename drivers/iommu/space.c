@@ -38,6 +38,7 @@ space_create(struct weir_space **out)
 
 	if (s == NULL)
 		return -ENOMEM;
+	pthread_mutex_init(&s->engines_lock, NULL);
 	ret = weir_sim_create(WEIR_SIM_TYPE1_V1, &s->sim);
 	if (ret != 0)
 		goto err_free;
@@ -60,6 +61,7 @@ err_mirror:
 err_sim:
 	weir_sim_destroy(s->sim);
 err_free:
+	pthread_mutex_destroy(&s->engines_lock);
 	free(s);
 	return ret;
 }
@@ -67,10 +69,12 @@ err_free:
 static void
 space_destroy(struct weir_space *s)
 {
+	assert(s->engines == NULL);
 	space_eal_leave(s);
 	weir_mirror_destroy(s->eal);
 	weir_mirror_destroy(s->mirror);
 	weir_sim_destroy(s->sim);
+	pthread_mutex_destroy(&s->engines_lock);
 	free(s);
 }
 

@@ -10,8 +10,6 @@
 #include "weir_errno.h"
 #include "weir_log.h"
 
-#define SPACE_NAME "weir_space"
-
 /* Pages of one list that follow each other in iova and in host memory. */
 struct run {
 	struct weir_space *space;

@@ -2,8 +2,9 @@
 #ifndef SPACE_IMPL_H
 #define SPACE_IMPL_H
 /*
- * A space's inside: the process's one (space.c), EAL's memory (space_eal.c), and
- * what a mirror sees of an IOMMU that it has not for itself (space_side.c).
+ * A space's inside: the process's one (space.c), EAL's memory (space_eal.c),
+ * hardware engines and EAL's VFIO container (space_engine.c), and what a mirror sees
+ * of an IOMMU that it has not for itself (space_side.c).
  *
  * There are two mirrors, so that EAL, which waits for its memory to be mapped with
  * all of its allocations held up, does not wait for a guest to be pinned.
@@ -13,7 +14,10 @@
  * writing) and third held, so that what is called then takes no lock of the
  * process's, and walks nothing that would take the second.
  */
+#include <pthread.h>
 #include <stdatomic.h>
+
+#include <rte_dev.h>
 
 #include "weir_space.h"
 
@@ -25,6 +29,14 @@ struct space_side {
 	_Atomic uint64_t entries;	/* of this side */
 };
 
+/* A user of a dmadev that is in EAL's container. */
+struct weir_space_engine {
+	struct weir_space_engine *next;
+	struct weir_space *space;
+	int16_t dev_id;
+	char name[RTE_DEV_NAME_MAX_LEN]; /* the dmadev's */
+};
+
 struct weir_space {
 	struct weir_mirror *mirror; /* guests' memory, and what else is not EAL's */
 	struct weir_mirror *eal;    /* EAL's memory */
@@ -32,7 +44,15 @@ struct weir_space {
 	struct space_side sim_side, sim_eal_side;
 	bool follows; /* subscribed; otherwise EAL's memory is static */
 	_Atomic uint64_t failures;
+
+	pthread_mutex_t engines_lock; /* outside of a mirror's; guards all below */
+	struct weir_space_engine *engines;
+	struct weir_vfio *vfio; /* EAL's container, behind vfio_side; NULL: not adopted */
+	const char *vfio_name;	/* as weir_iommu_caps.name */
+	struct space_side vfio_side;
 };
+
+#define SPACE_NAME "weir_space" /* in messages */
 
 /* Calls of a side; the context is the struct space_side. Closing does nothing. */
 extern const struct weir_iommu_ops space_side_ops;
@@ -46,6 +66,16 @@ uint64_t space_side_entries(const struct space_side *side);
  * @return 0; -ENOMEM; or why it could not be mapped. What was mapped may stay then.
  */
 int space_eal_follow(struct weir_space *s);
+
+/*
+ * Adopt EAL's container, if there is one with devices behind an IOMMU.
+ *
+ * @param fd   As of rte_vfio_get_container_fd(); below 0: there is none.
+ * @param why  On failure, words for it.
+ * @return 0; -EXDEV: devices in it, or not in it, do not see guest memory; or as
+ *         weir_vfio_adopt().
+ */
+int space_container_adopt(int fd, struct weir_vfio **out, const char **why);
 
 /* Be told no more; what is mapped stays. */
 void space_eal_leave(struct weir_space *s);

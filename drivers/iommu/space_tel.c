@@ -2,6 +2,7 @@
 /*
  * /weir/maps         the DMA address space, in the manner of /proc/PID/maps
  * /weir/maps,IOVA    the same from an address on
+ * /weir/space        what IOMMUs it is mapped in, and for which hardware engines
  *
  * A line is a region as weir_region_print() shows it; its owner is the number of
  * a port, 0 for EAL. The walk holds one region at a time and delays no one.
@@ -11,10 +12,12 @@
 #include <stdio.h>
 
 #include <rte_common.h>
+#include <rte_eal.h>
 #include <rte_telemetry.h>
 
 #include "space_impl.h"
 #include "tel.h"
+#include "vfio_impl.h"
 #include "weir_args.h"
 
 /* An answer has 16 KiB, a line up to 120 bytes with its quotes. */
@@ -121,8 +124,64 @@ maps(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 	return ret;
 }
 
+static int
+add_engines(const struct weir_space *s, struct rte_tel_data *d)
+{
+	struct rte_tel_data *names = rte_tel_data_alloc();
+
+	if (names == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_array(names, RTE_TEL_STRING_VAL);
+	for (const struct weir_space_engine *e = s->engines; e != NULL; e = e->next)
+		rte_tel_data_add_array_string(names, e->name);
+	if (rte_tel_data_add_dict_container(d, "engines", names, 0) == 0)
+		return 0;
+	rte_tel_data_free(names);
+	return -ENOSPC;
+}
+
+static int
+answer_space(struct weir_space *s, struct rte_tel_data *d)
+{
+	int ret;
+
+	rte_tel_data_add_dict_string(d, "iova_mode",
+				     rte_eal_iova_mode() == RTE_IOVA_PA ? "pa" : "va");
+	tel_add_u64(d, "eal_regions", weir_mirror_regions(s->eal));
+	tel_add_u64(d, "guest_regions", weir_mirror_regions(s->mirror));
+	tel_add_u64(d, "model_eal_entries", space_side_entries(&s->sim_eal_side));
+	tel_add_u64(d, "model_guest_entries", space_side_entries(&s->sim_side));
+	tel_add_u64(d, "model_faults", weir_sim_faults(s->sim));
+	pthread_mutex_lock(&s->engines_lock);
+	rte_tel_data_add_dict_string(d, "container",
+				     s->vfio != NULL ? s->vfio_name : "none");
+	tel_add_u64(d, "container_lost", s->vfio != NULL && s->vfio->lost);
+	tel_add_u64(d, "container_guest_entries",
+		    s->vfio != NULL ? space_side_entries(&s->vfio_side) : 0);
+	ret = add_engines(s, d);
+	pthread_mutex_unlock(&s->engines_lock);
+	return ret;
+}
+
+static int
+space(const char *cmd __rte_unused, const char *params __rte_unused,
+      struct rte_tel_data *d)
+{
+	struct weir_space *s = weir_space_peek();
+	int ret = 0;
+
+	rte_tel_data_start_dict(d);
+	if (s == NULL)
+		return 0;
+	ret = answer_space(s, d);
+	weir_space_put(s);
+	return ret;
+}
+
 RTE_INIT(space_tel_init)
 {
+	rte_telemetry_register_cmd("/weir/space", space,
+				   "What the DMA address space is made of.");
 	rte_telemetry_register_cmd("/weir/maps", maps,
 				   "The DMA address space; with an iova from there on.");
 }

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,39 +17,73 @@ vfio_name_base(const char *device)
 	return slash != NULL ? slash + 1 : device;
 }
 
+/* The folder that has the device's, "" if its name says. */
+static const char *
+sysfs_folder(const char *device)
+{
+	const char *folder;
+
+	if (strchr(device, '/') != NULL)
+		return "";
+	/* nobody of ours changes the environment */
+	folder = getenv("SYSFS_PCI_DEVICES"); // NOLINT(concurrency-mt-unsafe)
+	return folder != NULL ? folder : "/sys/bus/pci/devices";
+}
+
 /* The path of something in the device's folder. */
 static int
 sysfs_path(const char *device, const char *what, char path[VFIO_PATH_LEN])
 {
-	int len = snprintf(path, VFIO_PATH_LEN, "%s%s/%s",
-			   strchr(device, '/') != NULL ? "" : "/sys/bus/pci/devices/",
-			   device, what);
+	const char *folder = sysfs_folder(device);
+	int len = snprintf(path, VFIO_PATH_LEN, "%s%s%s/%s", folder,
+			   folder[0] != '\0' ? "/" : "", device, what);
 
 	if (*vfio_name_base(device) == '\0')
 		return -ENODEV;
 	return len < VFIO_PATH_LEN ? 0 : -ENAMETOOLONG;
 }
 
-int
-vfio_name_group(const char *device, unsigned int *group)
+/* What a link in the device's folder leads to. */
+static int
+sysfs_link(const char *device, const char *what, char link[VFIO_PATH_LEN])
 {
-	char path[VFIO_PATH_LEN], link[VFIO_PATH_LEN];
-	int ret = sysfs_path(device, "iommu_group", path);
-	uint64_t number;
+	char path[VFIO_PATH_LEN];
+	int ret = sysfs_path(device, what, path);
 	ssize_t len;
 
 	if (ret != 0)
 		return ret;
-	len = readlink(path, link, sizeof(link));
+	len = readlink(path, link, VFIO_PATH_LEN);
 	if (len < 0)
 		return -ENODEV;
-	if (len == sizeof(link))
+	if (len == VFIO_PATH_LEN)
 		return -ENAMETOOLONG;
 	link[len] = '\0';
+	return 0;
+}
+
+int
+vfio_name_group(const char *device, unsigned int *group)
+{
+	char link[VFIO_PATH_LEN];
+	uint64_t number;
+	int ret = sysfs_link(device, "iommu_group", link);
+
+	if (ret != 0)
+		return ret;
 	if (weir_arg_number(vfio_name_base(link), 0, INT32_MAX, &number) != 0)
 		return -ENODEV;
 	*group = (unsigned int)number;
 	return 0;
+}
+
+bool
+vfio_name_bound(const char *device)
+{
+	char link[VFIO_PATH_LEN];
+
+	return sysfs_link(device, "driver", link) == 0 &&
+	       strstr(vfio_name_base(link), "vfio") != NULL;
 }
 
 /* The one entry "vfioN" of a folder. */

@@ -66,6 +66,46 @@ struct weir_mirror *weir_space_mirror(struct weir_space *s);
 /** The model behind it, for software engines that have to translate. */
 struct weir_sim *weir_space_sim(struct weir_space *s);
 
+/** A user of a dmadev that is allowed to reach the space. */
+struct weir_space_engine;
+
+/**
+ * Let a dmadev reach what is mapped, before weir_copy_get() or a queue takes it.
+ *
+ * dma_weir translates through the model, and devices that use the process's own
+ * addresses need nobody's leave: for these there is nothing to do. A device that
+ * EAL drives through VFIO is in EAL's container, which has EAL's memory and lacks
+ * the guests'. With the first such device the container is adopted (see
+ * weir_vfio_adopt()), and guest memory, now and from then on, is mapped in it as
+ * well as in the model: it costs what pinning costs, and has to fit both. With the
+ * last one it is unmapped again. Memory of EAL's is never mapped or unmapped there.
+ * Both is logged, and shown by telemetry, /weir/space.
+ *
+ * The device must stay until weir_space_engine_put(). One that the application
+ * has put into a container of its own, while EAL's has others, is taken for one
+ * of EAL's: its copies fault.
+ *
+ * Control plane, any thread; it blocks for as long as the guests that are there
+ * take to be pinned.
+ *
+ * @param dma_name  As in rte_dma_get_dev_id_by_name().
+ * @param out       NULL if there was nothing to do.
+ * @return 0; -ENODEV: no dmadev of that name; -EXDEV: it sees no guest memory,
+ *         because there is no IOMMU (VFIO's no-IOMMU mode: guest memory is not
+ *         pinned, and has no addresses to give to a device), or it is not in
+ *         EAL's container; -ENOMEM; or why the guests' memory could not be mapped
+ *         there: -ERANGE (beyond the IOMMU's apertures), -ENOSPC, -EEXIST, as of
+ *         weir_mirror_attach(). What it is is logged.
+ */
+int weir_space_engine_get(struct weir_space *s, const char *dma_name,
+			  struct weir_space_engine **out);
+
+/**
+ * End that; before weir_space_put(), and after the device's last copy of ours is
+ * done. NULL is allowed.
+ */
+void weir_space_engine_put(struct weir_space_engine *e);
+
 /**
  * Times that EAL's memory changed and the mirror could not follow.
  *

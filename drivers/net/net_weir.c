@@ -96,6 +96,7 @@ dev_close(struct rte_eth_dev *dev)
 	net_weir_intr_free(dev);
 	weir_port_destroy(w->port);
 	w->port = NULL;
+	net_weir_engines_put(w);
 	if (w->space != NULL)
 		weir_space_put(w->space);
 	w->space = NULL;

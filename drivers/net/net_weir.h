@@ -47,6 +47,9 @@ struct net_weir {
 	struct rte_eth_dev *dev;
 	struct weir_port *port;
 	struct weir_space *space; /* NULL: no queue has a dmadev */
+	/* hardware's leave to reach guest memory, from a queue's first set-up on */
+	struct weir_space_engine *engine_rx[WEIR_PORT_MAX_PAIRS];
+	struct weir_space_engine *engine_tx[WEIR_PORT_MAX_PAIRS];
 	struct rte_ether_addr mac;
 	struct net_weir_args args;
 	struct net_weir_queue rxq[WEIR_PORT_MAX_PAIRS], txq[WEIR_PORT_MAX_PAIRS];
@@ -68,6 +71,10 @@ int net_weir_tx_burst_mode(struct rte_eth_dev *dev, uint16_t q,
 int net_weir_tx_cleanup(void *txq, uint32_t n);
 
 /* queue.c */
+
+/* Give hardware's leave back, once the port is gone. */
+void net_weir_engines_put(struct net_weir *w);
+
 int net_weir_rxq_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc,
 		       unsigned int socket, const struct rte_eth_rxconf *conf,
 		       struct rte_mempool *pool);

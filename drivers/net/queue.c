@@ -16,10 +16,29 @@ queue_error(const struct rte_eth_dev *dev, const char *dir, uint16_t q, const ch
 	const char *why = weir_strerror(err);
 
 	if (err == -EXDEV)
-		why = "the device does not see guest memory: it is neither behind weir's "
-		      "IOMMU nor does it use the process's addresses (SVA, iova=va)";
+		why = "the device does not see guest memory: it is neither behind an "
+		      "IOMMU of weir's or EAL's, nor does it use the process's addresses "
+		      "(SVA, iova=va)";
 	weir_log(WEIR_LOG_ERR, "%s: %sq%u%s%s: %s", dev->data->name, dir, q,
 		 dma != NULL ? "@" : "", dma != NULL ? dma : "", why);
+}
+
+/* Hardware that a queue is given has to be let into the address space. */
+static int
+engine_get(struct net_weir *w, const char *dma, struct weir_space_engine **engine)
+{
+	return dma == NULL || *engine != NULL
+		       ? 0
+		       : weir_space_engine_get(w->space, dma, engine);
+}
+
+void
+net_weir_engines_put(struct net_weir *w)
+{
+	for (unsigned int q = 0; q < w->args.queues; q++) {
+		weir_space_engine_put(w->engine_rx[q]);
+		weir_space_engine_put(w->engine_tx[q]);
+	}
 }
 
 int
@@ -29,9 +48,11 @@ net_weir_rxq_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc,
 {
 	struct net_weir *w = dev->data->dev_private;
 	const char *dma = w->args.dma_rx[q];
-	int ret = weir_port_rxq_setup(w->port, q, pool, dma);
+	int ret = engine_get(w, dma, &w->engine_rx[q]);
 
 	RTE_SET_USED(socket);
+	if (ret == 0)
+		ret = weir_port_rxq_setup(w->port, q, pool, dma);
 	if (ret != 0) {
 		queue_error(dev, "rx", q, dma, ret);
 		return ret;
@@ -54,9 +75,11 @@ net_weir_txq_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc,
 {
 	struct net_weir *w = dev->data->dev_private;
 	const char *dma = w->args.dma_tx[q];
-	int ret = weir_port_txq_setup(w->port, q, dma);
+	int ret = engine_get(w, dma, &w->engine_tx[q]);
 
 	RTE_SET_USED(socket);
+	if (ret == 0)
+		ret = weir_port_txq_setup(w->port, q, dma);
 	if (ret != 0) {
 		queue_error(dev, "tx", q, dma, ret);
 		return ret;

@@ -79,7 +79,9 @@ struct weir_copy_chan {
  * Say of a dmadev that it sees the memory that is copied.
  *
  * A driver whose device translates through weir's address space (weir_space.h)
- * says so when it is probed, and takes it back when it is closed. Any thread.
+ * says so when it is probed, and takes it back when it is closed.
+ * weir_space_engine_get() says it of hardware that EAL drives through VFIO. Any
+ * thread.
  */
 void weir_copy_set_reach(int16_t dev_id, bool reaches);
 

@@ -57,19 +57,21 @@ class TestPmd(Process):
     core     which of the CPUs allowed to us runs both of its lcores
     mem_mib  memory it takes
     memory   what that is made of, a key of MEMORY
+    pci      addresses of the PCI devices it takes; None: it does without PCI
     eal, app further arguments of either kind
     wrap     a command to run it under
     """
 
     def __init__(self, ws, name, vdevs=(), plugins=(), core=0, mem_mib=128, memory="huge",
-                 eal=(), app=(), wrap=()):
+                 pci=None, eal=(), app=(), wrap=()):
         need_program("dpdk-testpmd")
         if memory != "small":
             need_hugepages(mem_mib)
         cpus = sorted(os.sched_getaffinity(0))
         cpu = cpus[core % len(cpus)]
         argv = [*wrap, "dpdk-testpmd", "--lcores", f"0@{cpu},1@{cpu}", "--file-prefix", name,
-                "--no-pci", "-m", str(mem_mib), *MEMORY[memory]]
+                "-m", str(mem_mib), *MEMORY[memory]]
+        argv += ["--no-pci"] if pci is None else [arg for bdf in pci for arg in ("-a", bdf)]
         for soname in plugins:
             argv += ["-d", soname]
         for vdev in vdevs:
