@@ -108,19 +108,22 @@ state_set(struct ioat *s, enum ioat_state state)
 	reg_store(s->regs->chansts, s->completed | (uint64_t)state);
 }
 
-/* Write chansts to where the driver wants it. In a section. */
-static bool
-write_back(struct ioat *s)
+/* Where the driver wants chansts written to; NULL: it cannot be. In a section. */
+static uint64_t *
+completion_target(struct ioat *s)
 {
 	uint64_t at = reg_load(s->regs->chancmp), len = sizeof(uint64_t);
 	uint64_t *to = NULL;
 
 	if ((at & 7) == 0)
 		to = sv_dma(s->dev, at, WEIR_PROT_WRITE, &len);
-	if (to == NULL || len < sizeof(uint64_t))
-		return false;
+	return len == sizeof(uint64_t) ? to : NULL;
+}
+
+static void
+write_back(const struct ioat *s, uint64_t *to)
+{
 	__atomic_store_n(to, s->completed | (uint64_t)s->state, __ATOMIC_RELEASE);
-	return true;
 }
 
 static void
@@ -131,22 +134,25 @@ attention(struct ioat *s)
 		sv_dev_interrupt(s->dev, 0);
 }
 
+/* chanerr is all there before chansts says that there is something in it. */
 static void
 halt(struct ioat *s, uint32_t err)
 {
 	uint16_t ctrl = reg_load(s->regs->chanctrl);
+	uint64_t *to = NULL;
 
 	atomic_fetch_add_explicit(&s->dev->counters.errors, 1, memory_order_relaxed);
-	reg_store(s->regs->chanerr, reg_load(s->regs->chanerr) | err);
 	s->needs_reset = true;
-	state_set(s, IOAT_HALTED);
+	sv_dma_enter(s->dev);
 	if (ctrl & IOAT_CHANCTRL_ERR_COMPLETION_EN) {
-		sv_dma_enter(s->dev);
-		if (!write_back(s))
-			reg_store(s->regs->chanerr, reg_load(s->regs->chanerr) |
-							    IOAT_CHANERR_COMPLETION_ADDR);
-		sv_dma_leave(s->dev);
+		to = completion_target(s);
+		err |= to == NULL ? IOAT_CHANERR_COMPLETION_ADDR : 0;
 	}
+	reg_store(s->regs->chanerr, reg_load(s->regs->chanerr) | err);
+	state_set(s, IOAT_HALTED);
+	if (to != NULL)
+		write_back(s, to);
+	sv_dma_leave(s->dev);
 	if (ctrl & IOAT_CHANCTRL_ERR_INT_EN)
 		attention(s);
 }
@@ -399,6 +405,7 @@ static uint32_t
 complete(struct ioat *s, const struct ioat_desc *d)
 {
 	struct sv_counters *c = &s->dev->counters;
+	uint64_t *to;
 
 	s->completed = s->next;
 	s->next = d->next;
@@ -406,8 +413,12 @@ complete(struct ioat *s, const struct ioat_desc *d)
 	state_set(s, reg_load(s->regs->dmacount) == s->done ? IOAT_IDLE : IOAT_ACTIVE);
 	sv_count(&c->work, 1);
 	sv_count(&c->bytes, d->len);
-	if ((d->ctl & IOAT_CTL_COMPLETION) && !write_back(s))
+	if ((d->ctl & IOAT_CTL_COMPLETION) == 0)
+		return 0;
+	to = completion_target(s);
+	if (to == NULL)
 		return IOAT_CHANERR_COMPLETION_ADDR;
+	write_back(s, to);
 	return 0;
 }
 
