@@ -25,6 +25,11 @@
  * unmap succeeds, every map is refused with -ENODEV, and it is to be destroyed
  * and adopted anew when there is a device again.
  *
+ * What the kernel pins: the pages as they are. Of private memory that nobody has
+ * touched, a map that a device may only read pins the zero page (Linux 6.1): what
+ * is written there later goes to another page, and the device reads zeros. Touch
+ * such memory before it is mapped. Shared memory, as guests have, has no such page.
+ *
  * A device is named as on the PCI bus ("0000:00:04.0") or, if it is on another
  * bus, by the path of its folder in sysfs; it must be bound to a VFIO driver.
  *
