@@ -29,6 +29,17 @@ struct weir_vma {
 	bool file; /**< backed by a file, a memfd or huge pages: it has an end */
 };
 
+/** Bytes of a name, with its NUL. */
+#define WEIR_VMA_NAME_LEN 64
+
+/** What a mapping is made of. */
+struct weir_vma_backing {
+	uint64_t page_len; /**< bytes of its pages: 4096, or a huge page's */
+	/** A file's path, "/memfd:name (deleted)", "[heap]"; "" if it has none. Of a
+	 * longer one the end. */
+	char name[WEIR_VMA_NAME_LEN];
+};
+
 /** An open list of mappings. */
 struct weir_vma_reader {
 	int fd;
@@ -48,6 +59,26 @@ void weir_vma_close(struct weir_vma_reader *r);
  * @return 0; -ENOENT: none there nor after; or what the kernel answered.
  */
 int weir_vma_find(struct weir_vma_reader *r, uint64_t addr, struct weir_vma *out);
+
+/**
+ * The mapping that covers @p addr, and what it is made of.
+ *
+ * Without PROCMAP_QUERY the kernel counts the pages of all mappings up to that one
+ * (/proc/self/smaps): for somebody who looks, not for a program's work.
+ *
+ * @return 0; -ENOENT: there is none; -EPROTO: the kernel's text is not understood;
+ *         -ENOMEM; or what the kernel answered.
+ */
+int weir_vma_backing(struct weir_vma_reader *r, uint64_t addr, struct weir_vma *out,
+		     struct weir_vma_backing *backing);
+
+/**
+ * NUMA nodes of the pages at some addresses. No page is touched or moved.
+ *
+ * @param node  Of each: the node's number; below 0: no page is there.
+ * @return 0; or what move_pages(2) answered.
+ */
+int weir_vma_nodes(const uint64_t *addr, int *node, unsigned int nr);
 
 #ifdef __cplusplus
 }
