@@ -2,6 +2,8 @@
 /*
  * /weir/maps         the DMA address space, in the manner of /proc/PID/maps
  * /weir/maps,IOVA    the same from an address on
+ * /weir/memory       the memory behind it: pages, backing, NUMA nodes
+ * /weir/memory,IOVA  the same from an address on
  * /weir/space        what IOMMUs it is mapped in, and for which hardware engines
  *
  * A line is a region as weir_region_print() shows it; its owner is the number of
@@ -19,8 +21,9 @@
 #include "tel.h"
 #include "vfio_impl.h"
 #include "weir_args.h"
+#include "weir_map_memory.h"
 
-/* An answer has 16 KiB, a line up to 120 bytes with its quotes. */
+/* An answer has 16 KiB, a line up to 130 bytes with its quotes. */
 #define MAX_LINES 120
 
 struct lines {
@@ -73,11 +76,22 @@ add_lines(struct lines *l, struct weir_space *s, uint64_t from)
 	}
 }
 
+/* Where to go on, if there was more than an answer takes. */
+static void
+add_next(struct rte_tel_data *d, const struct lines *l)
+{
+	char next[2 + 16 + 1];
+
+	if (!l->more)
+		return;
+	snprintf(next, sizeof(next), "0x%" PRIx64, l->next);
+	rte_tel_data_add_dict_string(d, "next", next);
+}
+
 static int
 answer_maps(struct weir_space *s, uint64_t from, struct rte_tel_data *d)
 {
 	struct lines l = { .array = rte_tel_data_alloc() };
-	char next[2 + 16 + 1];
 
 	if (l.array == NULL)
 		return -ENOMEM;
@@ -94,15 +108,90 @@ answer_maps(struct weir_space *s, uint64_t from, struct rte_tel_data *d)
 		rte_tel_data_free(l.array);
 		return -ENOSPC;
 	}
-	if (l.more) {
-		snprintf(next, sizeof(next), "0x%" PRIx64, l.next);
-		rte_tel_data_add_dict_string(d, "next", next);
-	}
+	add_next(d, &l);
 	return 0;
 }
 
+/* The same with the map that has the region. */
 static int
-maps(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+next_memory(struct weir_space *s, uint64_t iova, struct weir_map_memory *out)
+{
+	struct weir_region r, eals;
+	int ret = weir_mirror_lookup(s->mirror, iova, &r);
+	struct weir_mirror *m = s->mirror;
+
+	if (weir_mirror_lookup(s->eal, iova, &eals) == 0 &&
+	    (ret != 0 || eals.iova.start < r.iova.start))
+		m = s->eal;
+	return weir_map_memory(weir_mirror_table(m), iova, out);
+}
+
+/* "7f1678000000-7f1680000000 200000 0:64 0/64 /memfd:name (deleted)" */
+static void
+add_memory(struct lines *l, const struct weir_map_memory *mem)
+{
+	char text[RTE_TEL_MAX_STRING_LEN], nodes[WEIR_MAP_NODES * 14] = "-";
+	int at = 0;
+
+	for (unsigned int i = 0; i < WEIR_MAP_NODES; i++)
+		if (mem->on_node[i] != 0)
+			at += snprintf(nodes + at, sizeof(nodes) - (size_t)at,
+				       "%s%u:%" PRIu32, at != 0 ? "," : "", i,
+				       mem->on_node[i]);
+	/* on a machine of many nodes a name may not fit, and ends early */
+	(void)snprintf(text, sizeof(text),
+		       "%" PRIx64 "-%" PRIx64 " %" PRIx64 " %s %" PRIu32 "/%" PRIu32
+		       " %s",
+		       mem->iova.start, mem->iova.last + 1, mem->page_len, nodes,
+		       mem->absent, mem->looked_at, mem->backing);
+	rte_tel_data_add_array_string(l->array, text);
+	l->nr++;
+}
+
+/* @return 0; what the kernel answered, where it ends. */
+static int
+add_memories(struct lines *l, struct weir_space *s, uint64_t from)
+{
+	struct weir_map_memory mem;
+	int ret;
+
+	while ((ret = next_memory(s, from, &mem)) == 0) {
+		if (l->nr == MAX_LINES) {
+			l->next = mem.iova.start;
+			l->more = true;
+			return 0;
+		}
+		add_memory(l, &mem);
+		if (mem.iova.last == UINT64_MAX)
+			return 0;
+		from = mem.iova.last + 1;
+	}
+	return ret == -ENOENT ? 0 : ret;
+}
+
+static int
+answer_memory(struct weir_space *s, uint64_t from, struct rte_tel_data *d)
+{
+	struct lines l = { .array = rte_tel_data_alloc() };
+	int ret;
+
+	if (l.array == NULL)
+		return -ENOMEM;
+	rte_tel_data_start_array(l.array, RTE_TEL_STRING_VAL);
+	ret = add_memories(&l, s, from);
+	if (ret == 0 && rte_tel_data_add_dict_container(d, "memory", l.array, 0) != 0)
+		ret = -ENOSPC;
+	if (ret != 0)
+		rte_tel_data_free(l.array);
+	else
+		add_next(d, &l);
+	return ret;
+}
+
+/* Answer for a space, if there is one, from the address in the parameters on. */
+static int
+from_address(const char *params, struct rte_tel_data *d,
+	     int (*answer)(struct weir_space *s, uint64_t from, struct rte_tel_data *d))
 {
 	struct weir_space *s;
 	uint64_t from = 0;
@@ -119,9 +208,21 @@ maps(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 		tel_add_u64(d, "regions", 0);
 		return 0;
 	}
-	ret = answer_maps(s, from, d);
+	ret = answer(s, from, d);
 	weir_space_put(s);
 	return ret;
+}
+
+static int
+memory(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	return from_address(params, d, answer_memory);
+}
+
+static int
+maps(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	return from_address(params, d, answer_maps);
 }
 
 static int
@@ -180,6 +281,10 @@ space(const char *cmd __rte_unused, const char *params __rte_unused,
 
 RTE_INIT(space_tel_init)
 {
+	rte_telemetry_register_cmd(
+		"/weir/memory", memory,
+		"The memory behind it: pages, NUMA nodes, backing; with an iova from "
+		"there on.");
 	rte_telemetry_register_cmd("/weir/space", space,
 				   "What the DMA address space is made of.");
 	rte_telemetry_register_cmd("/weir/maps", maps,

@@ -163,6 +163,15 @@ def guest_memory_shown_and_gone(ws):
     mapped = bytes_by_owner()
     check_equal(sorted(b for owner, b in mapped.items() if owner != "0"),
                 [switch.port(i)["memory_bytes"] for i in (0, 1)], "guest memory in the map")
+    for line in switch.maps():
+        if line[-1] == "0":
+            continue
+        # the memory behind it is one file of huge pages, all there, on some node
+        iovas, page, nodes, absent, *name = switch.telemetry(
+            "/weir/memory", "0x" + line[0].split("-")[0])["memory"][0].split(" ")
+        check_equal((iovas, page), (line[0], "200000"), "a guest's addresses and pages")
+        check(absent == f"0/{sum(int(n.split(':')[1]) for n in nodes.split(','))}" and
+              "memfd" in name[0], f"memory behind a guest: {nodes} {absent} {name}")
     guests[0].kill9()
     switch.wait_waiting(0)
     check_equal(len(bytes_by_owner()), 2, "owners when one is gone")

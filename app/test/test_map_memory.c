@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a map says of the memory behind it. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "test.h"
+#include "weir_map_memory.h"
+#include "weir_mirror.h"
+
+#define PAGE UINT64_C(4096)
+#define BASE UINT64_C(0x10000000)
+#define HUGE_PAGE (UINT64_C(2) << 20)
+
+/* One region over an anonymous stretch and two pages of a memfd behind it. */
+#define NR_ANON UINT64_C(1100)
+#define NR_ALL (NR_ANON + 2)
+
+static int
+map(struct weir_mirror *m, uint64_t iova, const void *mem, uint64_t len)
+{
+	struct weir_region r = {
+		.iova = { iova, iova + len - 1 },
+		.hva = (uint64_t)(uintptr_t)mem,
+		.chunk = PAGE,
+		.prot = WEIR_PROT_READ | WEIR_PROT_WRITE,
+	};
+
+	return weir_mirror_map(m, &r);
+}
+
+static enum test_result
+parts_told(struct weir_mirror *m, char *mem)
+{
+	struct weir_map *table = weir_mirror_table(m);
+	struct weir_map_memory part;
+	int ret;
+
+	TEST_EQ(map(m, BASE, mem, NR_ALL * PAGE), 0);
+	/* every third page is touched, and every third is looked at */
+	for (uint64_t i = 0; i < NR_ANON; i += 3)
+		mem[i * PAGE] = 1;
+	mem[NR_ANON * PAGE] = 1;
+	/* from what is in front of it on */
+	ret = weir_map_memory(table, 0, &part);
+	if (ret == -ENOSYS || ret == -EPERM)
+		return test_skip("no move_pages(2) here");
+	TEST_EQ(ret, 0);
+	TEST_EQ(part.iova.start, BASE);
+	TEST_EQ(part.iova.last, BASE + NR_ANON * PAGE - 1);
+	TEST_ASSERT(part.hva == (uint64_t)(uintptr_t)mem && part.page_len == PAGE);
+	TEST_ASSERT(!part.file && part.backing[0] == '\0');
+	TEST_EQ(part.looked_at, 367); /* 1100 in steps of 3 */
+	TEST_EQ(part.absent, 0);
+	TEST_EQ(part.on_node[0], 367);
+	/* the rest, from its middle */
+	TEST_EQ(weir_map_memory(table, part.iova.last + 1 + PAGE, &part), 0);
+	TEST_EQ(part.iova.start, BASE + (NR_ANON + 1) * PAGE);
+	TEST_EQ(part.iova.last, BASE + NR_ALL * PAGE - 1);
+	TEST_ASSERT(part.file && strstr(part.backing, "memfd:behind") != NULL);
+	TEST_EQ(part.looked_at, 1);
+	TEST_EQ(part.absent, 1);
+	TEST_EQ(weir_map_memory(table, part.iova.last + 1, &part), -ENOENT);
+	/* memory that has gone behind the map's back; nothing stays held */
+	munmap(mem, PAGE);
+	for (int i = 0; i < 100; i++)
+		TEST_EQ(weir_map_memory(table, BASE, &part), -EFAULT);
+	TEST_EQ(weir_mirror_unmap(m, (struct weir_range){ BASE, BASE + PAGE - 1 }), 0);
+	TEST_EQ(weir_map_memory(table, BASE, &part), 0);
+	TEST_EQ(part.iova.start, BASE + PAGE);
+	return TEST_OK;
+}
+
+static enum test_result
+map_memory_tells_each_mapping(void)
+{
+	char *mem = mmap(NULL, NR_ALL * PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = memfd_create("behind", MFD_CLOEXEC);
+	enum test_result res;
+	struct weir_mirror *m;
+
+	TEST_ASSERT(mem != MAP_FAILED && fd >= 0 && ftruncate(fd, 2 * (off_t)PAGE) == 0);
+	/* small pages, and no neighbour of its kind to merge with */
+	TEST_EQ(madvise(mem, NR_ALL * PAGE, MADV_NOHUGEPAGE), 0);
+	TEST_EQ(madvise(mem, NR_ALL * PAGE, MADV_DONTFORK), 0);
+	TEST_ASSERT(mmap(mem + NR_ANON * PAGE, 2 * PAGE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED);
+	TEST_EQ(weir_mirror_create("memory", &m), 0);
+	res = parts_told(m, mem);
+	weir_mirror_destroy(m);
+	munmap(mem, NR_ALL * PAGE);
+	close(fd);
+	return res;
+}
+
+static enum test_result
+map_memory_tells_huge_pages(void)
+{
+	char *mem = mmap(NULL, HUGE_PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 21 << 26, -1, 0);
+	struct weir_map_memory part;
+	struct weir_mirror *m;
+	int ret;
+
+	if (mem == MAP_FAILED)
+		return test_skip("no huge page of 2 MiB is free");
+	mem[0] = 1;
+	TEST_EQ(weir_mirror_create("memory", &m), 0);
+	TEST_EQ(map(m, BASE, mem, HUGE_PAGE), 0);
+	ret = weir_map_memory(weir_mirror_table(m), BASE + 5 * PAGE, &part);
+	weir_mirror_destroy(m);
+	munmap(mem, HUGE_PAGE);
+	if (ret == -ENOSYS || ret == -EPERM)
+		return test_skip("no move_pages(2) here");
+	TEST_EQ(ret, 0);
+	TEST_EQ(part.page_len, HUGE_PAGE);
+	TEST_ASSERT(part.file && part.looked_at == 1 && part.absent == 0);
+	return TEST_OK;
+}
+
+static const struct test_case map_memory_cases[] = {
+	{ "map_memory_tells_each_mapping", map_memory_tells_each_mapping },
+	{ "map_memory_tells_huge_pages", map_memory_tells_huge_pages },
+};
+AUTOTEST(map_memory_autotest, map_memory_cases);
