@@ -72,6 +72,9 @@ struct perf_quartiles {
 /** Sorts @p v. @param n at least 1. */
 struct perf_quartiles perf_quartiles(double *v, size_t n);
 
+/** The value that a share of @p q, 0 to 1, does not exceed. Sorts @p v, at least one. */
+double perf_quantile(double *v, size_t n, double q);
+
 struct perf_report *perf_report_new(const char *command);
 void perf_report_free(struct perf_report *r);
 

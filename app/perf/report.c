@@ -125,6 +125,13 @@ perf_quartiles(double *v, size_t n)
 					quantile(v, n, 0.75) };
 }
 
+double
+perf_quantile(double *v, size_t n, double q)
+{
+	qsort(v, n, sizeof(*v), compare);
+	return quantile(v, n, q);
+}
+
 static struct perf_quartiles
 sorted(const double *v, size_t n, double *scratch)
 {
