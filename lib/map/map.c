@@ -7,9 +7,6 @@
 #include "map_impl.h"
 #include "weir_fail.h"
 
-/* Nodes that are put aside before readers' slots are looked at. */
-#define RECLAIM_BATCH 64
-
 static_assert(MAP_NEAR >= 3, "a region and a neighbour on either side");
 
 int
@@ -33,17 +30,6 @@ tree_free(struct weir_map *m, struct map_node *n)
 	map_slab_put(&m->nodes, n);
 }
 
-static void
-nodes_free(struct weir_map *m, struct map_node **list)
-{
-	struct map_node *n;
-
-	while ((n = *list) != NULL) {
-		*list = n->link;
-		map_slab_put(&m->nodes, n);
-	}
-}
-
 void
 weir_map_destroy(struct weir_map *m)
 {
@@ -52,8 +38,7 @@ weir_map_destroy(struct weir_map *m)
 	if (m == NULL)
 		return;
 	assert(!m->change.open);
-	nodes_free(m, &m->waiting);
-	nodes_free(m, &m->limbo);
+	map_limbo_fini(&m->limbo, &m->nodes);
 	root = atomic_load(&m->root);
 	if (root != NULL)
 		tree_free(m, root);
@@ -62,36 +47,14 @@ weir_map_destroy(struct weir_map *m)
 }
 
 /*
- * Free what no reader can see any more, as far as that is known by now. Where
- * readers come and go all the time, a look at their slots is a wait for each of
- * those lines, so it is taken once for many nodes.
+ * The end of every published change. Where readers are about, the next one will
+ * write to what they have read: that is asked for in time.
  */
 static void
 reclaim(struct weir_map *m)
 {
-	if (m->crowded && m->nr_limbo < RECLAIM_BATCH)
-		return;
-	if (m->waiting != NULL) {
-		if (!map_slots_passed(&m->slots))
-			return;
-		nodes_free(m, &m->waiting);
-	}
-	m->waiting = m->limbo;
-	m->limbo = NULL;
-	m->nr_limbo = 0;
-	m->crowded = !map_slots_note(&m->slots);
-	if (!m->crowded)
-		nodes_free(m, &m->waiting);
-}
-
-static void
-limbo_node(void *arg, struct map_node *n)
-{
-	struct weir_map *m = arg;
-
-	n->link = m->limbo;
-	m->limbo = n;
-	m->nr_limbo++;
+	if (map_limbo_reclaim(&m->limbo, &m->slots, m->nr_edits, &m->nodes))
+		map_slab_warm(&m->nodes);
 }
 
 /* Open the change; its arrays are inline as long as they do. */
@@ -107,7 +70,8 @@ change_open(struct weir_map *m)
 	c->max_near = MAP_NEAR;
 	c->nr_near = 0;
 	c->plan.buf = c->buf_inline;
-	map_edit_begin(&c->edit, &m->nodes, ++m->nr_edits, atomic_load(&m->root));
+	map_edit_begin(&c->edit, &m->nodes, &m->limbo, ++m->nr_edits,
+		       atomic_load(&m->root));
 	return c;
 }
 
@@ -338,12 +302,6 @@ weir_map_publish(struct weir_map *m, struct weir_map_change *c)
 void
 weir_map_finish(struct weir_map *m, struct weir_map_change *c)
 {
-	struct map_node *n, *next;
-
-	for (n = c->edit.old_nodes; n != NULL; n = next) {
-		next = n->link;
-		limbo_node(m, n);
-	}
 	reclaim(m);
 	change_close(c);
 }
@@ -354,23 +312,16 @@ weir_map_revert(struct weir_map *m, struct weir_map_change *c)
 	struct region_set out = { c->plan.add, c->plan.nr_add };
 
 	publish(m, c->edit.old_root, out, c->totals);
-	map_edit_each_new(&c->edit, c->edit.root, limbo_node, m);
+	map_edit_revert(&c->edit, ++m->nr_edits);
 	reclaim(m);
 	change_close(c);
-}
-
-static void
-abort_node(void *arg, struct map_node *n)
-{
-	struct weir_map *m = arg;
-
-	map_slab_put(&m->nodes, n);
 }
 
 void
 weir_map_abort(struct weir_map *m, struct weir_map_change *c)
 {
-	map_edit_each_new(&c->edit, c->edit.root, abort_node, m);
+	(void)m;
+	map_edit_abort(&c->edit);
 	change_close(c);
 }
 

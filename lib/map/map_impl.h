@@ -2,6 +2,7 @@
 #ifndef MAP_IMPL_H
 #define MAP_IMPL_H
 /* What lib/map's writer and readers share. */
+#include "map_limbo.h"
 #include "map_lock.h"
 #include "map_slots.h"
 #include "map_tree.h"
@@ -41,10 +42,7 @@ struct weir_map {
 	_Alignas(64) struct weir_map_totals totals;
 	struct map_slab nodes;
 	uint64_t nr_edits;
-	struct map_node *limbo;	  /* not to be freed before readers have left */
-	struct map_node *waiting; /* for those that map_slots_note() noted */
-	size_t nr_limbo;
-	bool crowded; /* somebody was inside when it was last looked */
+	struct map_limbo limbo;
 	struct weir_map_change change;
 };
 

@@ -21,12 +21,23 @@ root_load(struct weir_map *m)
 	return atomic_load(&m->root);
 }
 
+/* Inside: the root that is looked at until the slot is left, which says so. */
+static struct map_node *
+root_see(struct weir_map *m, struct map_slot *slot)
+{
+	struct map_node *root = root_load(m);
+
+	if (root != NULL)
+		map_slot_see(slot, root->edit);
+	return root;
+}
+
 /* Find the first region that ends at @at or later. @return false: there is none. */
 static bool
 region_find(struct weir_map *m, uint64_t at, struct weir_region *out)
 {
 	struct map_slot *slot = map_slots_enter(&m->slots);
-	bool found = map_tree_find(root_load(m), at, out);
+	bool found = map_tree_find(root_see(m, slot), at, out);
 
 	map_slot_leave(slot);
 	return found;
@@ -120,7 +131,7 @@ regions_copy(struct weir_map *m, uint64_t at, struct weir_region *r, size_t max)
 	struct map_slot *slot = map_slots_enter(&m->slots);
 	struct map_pos pos;
 	size_t nr = 0;
-	bool more = map_tree_seek(root_load(m), at, &pos, &r[0]);
+	bool more = map_tree_seek(root_see(m, slot), at, &pos, &r[0]);
 
 	while (more && ++nr < max)
 		more = map_tree_next(&pos, &r[nr]);
@@ -179,7 +190,7 @@ lookup_slow(struct weir_map *m, uint64_t iova, struct weir_map_hint *h)
 {
 	struct map_slot *slot = map_slots_enter(&m->slots);
 	uint64_t seq = atomic_load(&m->seq);
-	bool hit = map_tree_find(root_load(m), iova, &h->region) &&
+	bool hit = map_tree_find(root_see(m, slot), iova, &h->region) &&
 		   h->region.iova.start <= iova;
 
 	/* an answer of a moment when the map changed is not remembered */

@@ -11,13 +11,15 @@
  * than in the tree. Blocks whose last object comes back are freed, one
  * excepted, so a map that shrinks gives its memory back.
  *
- * In front of the blocks is a stack of a few objects, so that a change that
- * takes as many as it gives touches no block's head. Every object begins a
+ * In front of the blocks is a stack of objects, so that changes that take as many
+ * as they give touch no block's head. Every object begins a
  * cache line. One thread at a time; each allocation is a fail point.
  */
 #include <stddef.h>
 
-#define SLAB_STACK 64
+#define SLAB_STACK 640
+
+#define SLAB_WARM 4
 
 struct slab_block;
 
@@ -40,5 +42,26 @@ void map_slab_fini(struct map_slab *s);
 void *map_slab_get(struct map_slab *s);
 
 void map_slab_put(struct map_slab *s, void *obj);
+
+/*
+ * Ask for the lines of the objects that are got next, to write to them. They are
+ * in the caches of those who read what was there before; to wait for them later
+ * is what the next writer would do.
+ */
+static inline void
+map_slab_warm(const struct map_slab *s)
+{
+	for (size_t i = 0; i < SLAB_WARM && i < s->nr_stack; i++) {
+		const char *obj = s->stack[s->nr_stack - 1 - i];
+
+		for (size_t at = 0; at < s->obj_len; at += 64)
+#if defined(__x86_64__)
+			/* compilers make a read of it where they know no more */
+			__asm__ volatile("prefetchw %0" : : "m"(obj[at]));
+#else
+			__builtin_prefetch(obj + at, 1);
+#endif
+	}
+}
 
 #endif /* MAP_SLAB_H */

@@ -59,28 +59,33 @@ map_slots_may_hold(struct map_slots *s)
 	return false;
 }
 
-bool
-map_slots_note(struct map_slots *s)
+/*
+ * The state is loaded before what is seen: so that is of this use of the slot,
+ * or of a later one, which began after the roots that matter were stored.
+ */
+unsigned int
+map_slots_look(struct map_slots *s, uint64_t version, struct map_view view[MAP_SLOTS])
 {
-	bool idle = true;
+	unsigned int nr, inside = 0;
 
 	atomic_thread_fence(memory_order_seq_cst);
-	s->nr_seen = atomic_load(&s->nr_used);
-	for (unsigned int i = 0; i < s->nr_seen; i++) {
-		s->seen[i] = atomic_load(&s->slot[i].state);
-		idle &= (s->seen[i] & SLOT_MASK) != SLOT_INSIDE;
-	}
-	return idle;
-}
+	nr = atomic_load(&s->nr_used);
+	for (unsigned int i = 0; i < nr; i++) {
+		uint64_t state = atomic_load(&s->slot[i].state), seen;
 
-bool
-map_slots_passed(const struct map_slots *s)
-{
-	for (unsigned int i = 0; i < s->nr_seen; i++)
-		if ((s->seen[i] & SLOT_MASK) == SLOT_INSIDE &&
-		    atomic_load(&s->slot[i].state) == s->seen[i])
-			return false;
-	return true;
+		if ((state & SLOT_MASK) != SLOT_INSIDE)
+			continue;
+		seen = atomic_load(&s->slot[i].seen);
+		if (state != s->state[i]) {
+			/* it came in after the last look */
+			s->state[i] = state;
+			s->from[i] = s->version;
+		}
+		view[inside++] = seen != 0 ? (struct map_view){ seen, seen }
+					   : (struct map_view){ s->from[i], UINT64_MAX };
+	}
+	s->version = version;
+	return inside;
 }
 
 /* Wait until the one that held a region in @slot has let go; not for others. */

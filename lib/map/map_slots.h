@@ -6,11 +6,12 @@
  *
  * A reader takes one of 64 slots with a compare-and-swap. While it is *inside*,
  * for the few hundred nanoseconds of a lookup, no node that it may see is
- * freed. It can leave, or keep the slot and *hold* one region: the slot then
- * names the region's start. That is the region's read lock; it is kept with the
- * reader and not with the region, so that regions stay small and an unmap does
- * not touch a lock a region. A writer that takes regions away looks through
- * the slots once for those that name one of them.
+ * freed (map_limbo.h). Once it has a root it can name that tree's version, so
+ * that only that one is kept for it. It can leave, or keep the slot and *hold* one
+ * region: the slot then names the region's start. That is the region's read lock; it is
+ * kept with the reader and not with the region, so that regions stay small and an unmap
+ * does not touch a lock a region. A writer that takes regions away looks through the
+ * slots once for those that name one of them.
  *
  * No thread registers or has to report later, and the writer needs no
  * membarrier(2), whose interrupts would hit every polling lcore at every
@@ -45,6 +46,12 @@
 struct map_slot {
 	_Alignas(64) _Atomic uint64_t state;
 	_Atomic uint64_t held; /* start of the region that is held */
+	_Atomic uint64_t seen; /* inside: the version looked at, 0: not said */
+};
+
+/* Versions of the tree, one of which a reader inside may look at. */
+struct map_view {
+	uint64_t from, to;
 };
 
 struct map_slots {
@@ -52,8 +59,9 @@ struct map_slots {
 	_Alignas(64) _Atomic unsigned int nr_used; /* slots that were ever used */
 	_Atomic unsigned int nr_holds;		   /* that hold, or are about to */
 	/* the writer's */
-	_Alignas(64) unsigned int nr_seen;
-	uint64_t seen[MAP_SLOTS];
+	_Alignas(64) uint64_t version; /* when it last looked */
+	uint64_t state[MAP_SLOTS];     /* of those inside then, */
+	uint64_t from[MAP_SLOTS];      /* and the oldest version they may see */
 };
 
 void map_slots_init(struct map_slots *s);
@@ -71,12 +79,20 @@ map_slots_held(struct map_slots *s)
 	atomic_fetch_sub_explicit(&s->nr_holds, 1, memory_order_release);
 }
 
+/* Say which version is looked at from now on, inside. */
+static inline void
+map_slot_see(struct map_slot *s, uint64_t version)
+{
+	atomic_store_explicit(&s->seen, version, memory_order_relaxed);
+}
+
 /* Give a slot back, from inside. */
 static inline void
 map_slot_leave(struct map_slot *s)
 {
 	uint64_t c = atomic_load_explicit(&s->state, memory_order_relaxed);
 
+	map_slot_see(s, 0);
 	atomic_store_explicit(&s->state, c - SLOT_INSIDE + SLOT_MASK + 1,
 			      memory_order_release);
 }
@@ -109,11 +125,14 @@ map_slot_release(struct map_slot *s)
 			      memory_order_release);
 }
 
-/* Writer: note who is inside now. @return true if nobody is. */
-bool map_slots_note(struct map_slots *s);
-
-/* Writer: true if everybody noted has been outside since. */
-bool map_slots_passed(const struct map_slots *s);
+/*
+ * Writer: what those inside may look at, and take note of them.
+ *
+ * @version  Who comes in from now on looks at this version or a later one.
+ * @return how many are inside.
+ */
+unsigned int map_slots_look(struct map_slots *s, uint64_t version,
+			    struct map_view view[MAP_SLOTS]);
 
 /* Writer: wait until no slot holds a region for which @is says true. */
 void map_slots_drain(struct map_slots *s, bool (*is)(const void *arg, uint64_t start),

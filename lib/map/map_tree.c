@@ -8,6 +8,9 @@
 static_assert(sizeof(struct map_node) <= 1024, "sixteen cache lines a node");
 static_assert(sizeof(struct map_entry) == 32, "two entries a cache line");
 
+/* Nodes that a step of an edit makes, or drops, at most: three on each level. */
+#define STEP_NODES (3 * MAP_MAX_LEVELS + 2)
+
 static unsigned int
 node_max(const struct map_node *n)
 {
@@ -168,12 +171,25 @@ map_tree_next(struct map_pos *p, struct weir_region *out)
 }
 
 void
-map_edit_begin(struct map_edit *e, struct map_slab *nodes, uint64_t nr,
-	       struct map_node *root)
+map_edit_begin(struct map_edit *e, struct map_slab *nodes, struct map_limbo *limbo,
+	       uint64_t nr, struct map_node *root)
 {
-	*e = (struct map_edit){
-		.nodes = nodes, .nr = nr, .root = root, .old_root = root
-	};
+	*e = (struct map_edit){ .nodes = nodes,
+				.limbo = limbo,
+				.limbo_nr = limbo->nr,
+				.nr = nr,
+				.root = root,
+				.old_root = root };
+}
+
+/*
+ * Before a step that may fail: room in limbo for what it drops, and for all that
+ * the edit has made then, if it is reverted.
+ */
+static int
+edit_reserve(struct map_edit *e)
+{
+	return map_limbo_reserve(e->limbo, e->nr_new + 2 * STEP_NODES);
 }
 
 static struct map_node *
@@ -183,8 +199,8 @@ node_new(struct map_edit *e, unsigned int level)
 
 	if (n == NULL)
 		return NULL;
+	e->nr_new++;
 	n->edit = e->nr;
-	n->link = NULL;
 	n->nr = 0;
 	n->level = (uint16_t)level;
 	return n;
@@ -195,11 +211,11 @@ static void
 node_drop(struct map_edit *e, struct map_node *n)
 {
 	if (n->edit == e->nr) {
+		e->nr_new--;
 		map_slab_put(e->nodes, n);
-		return;
+	} else {
+		map_limbo_put(e->limbo, n, n->edit, e->nr);
 	}
-	n->link = e->old_nodes;
-	e->old_nodes = n;
 }
 
 /* Copy the first @nr keys of @right behind the last of @left. */
@@ -319,6 +335,8 @@ map_edit_insert(struct map_edit *e, const struct weir_region *r)
 	struct map_node *n, *c;
 	unsigned int i;
 
+	if (edit_reserve(e) != 0)
+		return -ENOMEM;
 	if (e->root == NULL && (e->root = node_new(e, 0)) == NULL)
 		return -ENOMEM;
 	if (node_own(e, &e->root) == NULL || root_grow(e, key) != 0)
@@ -404,10 +422,10 @@ keys_above(struct map_edit *e, uint64_t old, uint64_t now)
 int
 map_edit_remove(struct map_edit *e, uint64_t start)
 {
-	struct map_node *n = node_own(e, &e->root), *c;
+	struct map_node *n, *c;
 	unsigned int i;
 
-	if (n == NULL)
+	if (edit_reserve(e) != 0 || (n = node_own(e, &e->root)) == NULL)
 		return -ENOMEM;
 	for (; n->level > 0; n = c) {
 		i = node_floor(n, start);
@@ -433,9 +451,12 @@ int
 map_edit_replace(struct map_edit *e, const struct weir_region *r)
 {
 	uint64_t start = r->iova.start;
-	struct map_node *n = node_own(e, &e->root);
+	struct map_node *n;
 	unsigned int i;
 
+	if (edit_reserve(e) != 0)
+		return -ENOMEM;
+	n = node_own(e, &e->root);
 	while (n != NULL && n->level > 0)
 		n = node_own(e, &n->inner.child[node_floor(n, start)]);
 	if (n == NULL)
@@ -446,13 +467,42 @@ map_edit_replace(struct map_edit *e, const struct weir_region *r)
 	return 0;
 }
 
-void
-map_edit_each_new(const struct map_edit *e, struct map_node *n,
-		  void (*fn)(void *arg, struct map_node *n), void *arg)
+/* Call for each node below @n that the edit made. @fn may free it. */
+static void
+each_new(const struct map_edit *e, struct map_node *n,
+	 void (*fn)(const struct map_edit *e, struct map_node *n, uint64_t arg),
+	 uint64_t arg)
 {
 	if (n == NULL || n->edit != e->nr)
 		return;
 	for (unsigned int i = 0; n->level > 0 && i < n->nr; i++)
-		map_edit_each_new(e, n->inner.child[i], fn, arg);
-	fn(arg, n);
+		each_new(e, n->inner.child[i], fn, arg);
+	fn(e, n, arg);
+}
+
+static void
+abort_node(const struct map_edit *e, struct map_node *n, uint64_t arg)
+{
+	(void)arg;
+	map_slab_put(e->nodes, n);
+}
+
+void
+map_edit_abort(struct map_edit *e)
+{
+	e->limbo->nr = e->limbo_nr;
+	each_new(e, e->root, abort_node, 0);
+}
+
+static void
+revert_node(const struct map_edit *e, struct map_node *n, uint64_t retired)
+{
+	map_limbo_put(e->limbo, n, e->nr, retired);
+}
+
+void
+map_edit_revert(struct map_edit *e, uint64_t retired)
+{
+	e->limbo->nr = e->limbo_nr;
+	each_new(e, e->root, revert_node, retired);
 }

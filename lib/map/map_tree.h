@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "map_limbo.h"
 #include "map_slab.h"
 #include "weir_map.h"
 
@@ -43,10 +44,9 @@ struct map_entry {
 };
 
 struct map_node {
-	uint64_t edit;	       /* number of the edit that made it */
-	struct map_node *link; /* the writer's lists */
-	uint16_t nr;	       /* keys in use */
-	uint16_t level;	       /* 0: a leaf */
+	uint64_t edit;	/* number of the edit that made it */
+	uint16_t nr;	/* keys in use */
+	uint16_t level; /* 0: a leaf */
 	union {
 		uint64_t key[1]; /* of either kind */
 		struct {
@@ -63,10 +63,12 @@ struct map_node {
 /* An edit, and what goes if it is published. */
 struct map_edit {
 	struct map_slab *nodes;
-	uint64_t nr;	       /* its number, never used before */
-	struct map_node *root; /* of the new tree */
+	struct map_limbo *limbo; /* what it copied or dropped is put there */
+	size_t limbo_nr;	 /* what was there before */
+	size_t nr_new;		 /* nodes of its own */
+	uint64_t nr;		 /* its number, never used before */
+	struct map_node *root;	 /* of the new tree */
 	struct map_node *old_root;
-	struct map_node *old_nodes; /* copied or dropped, linked */
 };
 
 /* A place in a tree. */
@@ -75,8 +77,8 @@ struct map_pos {
 	unsigned int at[MAP_MAX_LEVELS];
 };
 
-void map_edit_begin(struct map_edit *e, struct map_slab *nodes, uint64_t nr,
-		    struct map_node *root);
+void map_edit_begin(struct map_edit *e, struct map_slab *nodes, struct map_limbo *limbo,
+		    uint64_t nr, struct map_node *root);
 
 /* Insert a region whose start no other has. -ENOMEM: the edit must be dropped. */
 int map_edit_insert(struct map_edit *e, const struct weir_region *r);
@@ -87,9 +89,14 @@ int map_edit_remove(struct map_edit *e, uint64_t start);
 /* Put a region in the place of the one that starts where it does. As above. */
 int map_edit_replace(struct map_edit *e, const struct weir_region *r);
 
-/* Call for each node below @n that the edit made. @fn may free it. */
-void map_edit_each_new(const struct map_edit *e, struct map_node *n,
-		       void (*fn)(void *arg, struct map_node *n), void *arg);
+/* Drop an edit that was not published. */
+void map_edit_abort(struct map_edit *e);
+
+/*
+ * Drop one whose old root was published again: what it made is put in limbo,
+ * retired by @retired, a number that is no edit's, in place of what was there.
+ */
+void map_edit_revert(struct map_edit *e, uint64_t retired);
 
 /* Find the first region that ends at @at or later. @return false: none. */
 bool map_tree_find(const struct map_node *root, uint64_t at, struct weir_region *out);
