@@ -26,8 +26,8 @@ usage() {
 	sed -n '4,/^$/s/^# \?//p' "$top/devtools/test.sh"
 }
 
-# What the checks run, on top of what the build and the tests need.
-setup_package_list+=(clang-tidy cppcheck shellcheck git util-linux)
+# What the checks and models run, on top of what the build and the tests need.
+setup_package_list+=(clang-tidy cppcheck shellcheck git spin util-linux)
 
 hugepages_mb=1024
 build=$top/build
