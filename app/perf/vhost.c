@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * weir-perf vhost: net_weir and net_vhost behind the same guest.
+ *
+ * What is measured of a burst is the backend's function alone; see vhost_bench.h.
+ * Rounds have a number of bursts of each side, in alternating order. A burst that
+ * took twice as long as the round's median was interrupted and is left out.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+#include "perf.h"
+#include "vhost_bench.h"
+
+#define ROUNDS 200u
+#define BURSTS 64u /* of a side in a round */
+
+#define BIT(nr) (UINT64_C(1) << (nr))
+#define FEATURES                                                 \
+	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_NET_F_MRG_RXBUF) | \
+	 BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM))
+#define FEATURES_TSO (BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO4))
+
+/* A long frame: 45 segments of a connection over Ethernet, and headers. */
+#define TSO_MSS 1448u
+#define TSO_LEN (14u + 20u + 32u + 45u * TSO_MSS)
+
+struct options {
+	const char *only;    /* rows whose names have it in them; NULL: all */
+	unsigned long count; /* bursts a side instead of rounds; 0: rounds */
+	unsigned int cpu;
+	bool huge;
+	bool control; /* net_vhost beside itself */
+};
+
+/* A row without its rings. */
+struct row {
+	const char *name;
+	struct bench_job job;
+};
+
+#define PLAIN(text, o, l)                                                       \
+	{                                                                       \
+		text,                                                           \
+		{                                                               \
+			.op = BENCH_##o, .nr_ports = 1, .burst = 32, .len = (l) \
+		}                                                               \
+	}
+static const struct row plain_rows[] = {
+	PLAIN("enqueue 64 B", ENQUEUE, 64),
+	PLAIN("enqueue 256 B", ENQUEUE, 256),
+	PLAIN("enqueue 512 B", ENQUEUE, 512),
+	PLAIN("enqueue 1518 B", ENQUEUE, 1518),
+	PLAIN("dequeue 64 B", DEQUEUE, 64),
+	PLAIN("dequeue 256 B", DEQUEUE, 256),
+	PLAIN("dequeue 512 B", DEQUEUE, 512),
+	PLAIN("dequeue 1518 B", DEQUEUE, 1518),
+	PLAIN("idle poll", POLL, 64),
+	{ "enqueue 8 ports 64 B",
+	  { .op = BENCH_ENQUEUE, .nr_ports = 8, .burst = 4, .len = 64 } },
+	{ "dequeue 8 ports 64 B",
+	  { .op = BENCH_DEQUEUE, .nr_ports = 8, .burst = 4, .len = 64 } },
+};
+static const struct row copy_rows[] = {
+	PLAIN("64 B", COPY, 64),
+	PLAIN("256 B", COPY, 256),
+	PLAIN("512 B", COPY, 512),
+	PLAIN("1518 B", COPY, 1518),
+};
+#define LONG(text, o)                                                               \
+	{                                                                           \
+		text,                                                               \
+		{                                                                   \
+			.op = BENCH_##o, .nr_ports = 1, .burst = 8, .len = TSO_LEN, \
+			.mss = TSO_MSS                                              \
+		}                                                                   \
+	}
+static const struct row tso_rows[] = {
+	LONG("enqueue TSO 64 KiB", ENQUEUE),
+	LONG("dequeue TSO 64 KiB", DEQUEUE),
+};
+
+/* Rows that have the same guests. */
+static const struct group {
+	const char *name;
+	uint64_t features;
+	const struct row *rows;
+	unsigned int nr_rows;
+} groups[] = {
+	{ "split", FEATURES, plain_rows, RTE_DIM(plain_rows) },
+	{ "split", FEATURES | FEATURES_TSO, tso_rows, RTE_DIM(tso_rows) },
+	{ "packed", FEATURES | BIT(VIRTIO_F_RING_PACKED), plain_rows,
+	  RTE_DIM(plain_rows) },
+	{ "packed", FEATURES | FEATURES_TSO | BIT(VIRTIO_F_RING_PACKED), tso_rows,
+	  RTE_DIM(tso_rows) },
+	{ "bare copy", FEATURES, copy_rows, RTE_DIM(copy_rows) },
+};
+
+static struct bench bench;
+
+static void
+row_name(const struct group *g, const struct row *row, char *name, size_t len)
+{
+	snprintf(name, len, "%s %s", g->name, row->name);
+}
+
+static bool
+row_wanted(const struct options *o, const struct group *g, const struct row *row)
+{
+	char name[64];
+
+	row_name(g, row, name, sizeof(name));
+	return o->only == NULL || strstr(name, o->only) != NULL;
+}
+
+/* A number of bursts of one side: cycles of each packet, or of each poll. */
+static int
+turn(const struct bench_job *j, enum bench_side side, double *result)
+{
+	double v[BURSTS], sum = 0, median;
+	unsigned int nr = 0;
+	uint64_t cycles;
+
+	for (unsigned int i = 0; i < BURSTS; i++) {
+		int ret = bench_burst(&bench, j, side, &cycles);
+
+		if (ret != 0)
+			return ret;
+		v[i] = (double)cycles;
+	}
+	median = perf_quartiles(v, BURSTS).median;
+	while (nr < BURSTS && v[nr] <= 2 * median)
+		sum += v[nr++];
+	*result = sum / nr;
+	if (j->op != BENCH_POLL)
+		*result /= (double)j->burst * j->nr_ports;
+	return 0;
+}
+
+static int
+row_measure(const struct bench_job *j, unsigned int rounds, struct perf_row *out)
+{
+	double v[BENCH_NR_SIDES];
+	int ret = 0;
+
+	for (unsigned int i = 0; i < rounds && ret == 0; i++) {
+		for (unsigned int k = 0; k < BENCH_NR_SIDES && ret == 0; k++) {
+			enum bench_side side = (i + k) % BENCH_NR_SIDES;
+
+			ret = turn(j, side, &v[side]);
+		}
+		if (ret == 0)
+			ret = perf_row_add(out, v[BENCH_WEIR], v[BENCH_PEER]);
+	}
+	return ret;
+}
+
+/* For a profiler: so many bursts of each side, and what to divide by. */
+static int
+row_count(const struct bench_job *j, unsigned long count, const char *name)
+{
+	uint64_t cycles;
+	int ret = 0;
+
+	for (unsigned long i = 0; i < 2 * count && ret == 0; i++)
+		ret = bench_burst(&bench, j, i % BENCH_NR_SIDES, &cycles);
+	if (ret == 0)
+		printf("%s: %lu bursts, %lu packets of each side\n", name, count,
+		       count * j->burst * j->nr_ports);
+	return ret;
+}
+
+static int
+row_run(const struct options *o, unsigned int rounds, const struct group *g,
+	const struct row *row, struct perf_report *report)
+{
+	struct perf_row *out;
+	char name[64];
+	int ret = bench_verify(&bench, &row->job);
+
+	row_name(g, row, name, sizeof(name));
+	if (ret == 0 && o->count != 0)
+		return row_count(&row->job, o->count, name);
+	if (ret == 0) {
+		out = perf_row(report, name,
+			       row->job.op == BENCH_POLL ? "cycles/poll"
+							 : "cycles/packet");
+		ret = out == NULL ? -ENOMEM : row_measure(&row->job, rounds, out);
+	}
+	if (ret != 0)
+		fprintf(stderr, "%s: a burst failed: %s\n", name, strerror(-ret));
+	return ret;
+}
+
+static int
+group_run(const struct options *o, unsigned int rounds, const struct group *g,
+	  struct perf_report *report)
+{
+	struct bench_conf conf = {
+		.features = g->features,
+		.tso = (g->features & FEATURES_TSO) != 0,
+		.huge = o->huge,
+	};
+	int ret;
+
+	for (unsigned int i = 0; i < g->nr_rows; i++)
+		if (row_wanted(o, g, &g->rows[i]) &&
+		    g->rows[i].job.nr_ports > conf.nr_ports)
+			conf.nr_ports = g->rows[i].job.nr_ports;
+	if (conf.nr_ports == 0)
+		return 0;
+	ret = bench_open(&bench, &conf);
+	if (ret == -ENOTSUP) {
+		printf("rows \"%s ...\"%s are left out\n", g->name,
+		       conf.tso ? " with TSO" : "");
+		return 0;
+	}
+	for (unsigned int i = 0; i < g->nr_rows && ret == 0; i++)
+		if (row_wanted(o, g, &g->rows[i]))
+			ret = row_run(o, rounds, g, &g->rows[i], report);
+	if (ret == 0)
+		bench_close(&bench);
+	return ret;
+}
+
+static bool
+huge_pages_free(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
+	unsigned int n = 0;
+
+	if (f == NULL)
+		return false;
+	if (fscanf(f, "%u", &n) != 1)
+		n = 0;
+	fclose(f);
+	return n >= 128;
+}
+
+static int
+eal_start(const struct options *o)
+{
+	static char program[] = "weir-perf";
+	char lcores[32];
+	/* the drivers that are measured are linked in, DPDK's come as it builds them */
+	char *argv[] = { program,
+			 lcores,
+			 (char[]){ "--no-pci" },
+			 (char[]){ "--no-telemetry" },
+			 (char[]){ "--iova-mode=va" },
+			 (char[]){ "--log-level=4" },
+			 (char[]){ "-m128" },
+			 (char[]){ "-dlibrte_net_vhost.so." PERF_PMD_ABI },
+			 (char[]){ "-dlibrte_mempool_ring.so." PERF_PMD_ABI },
+			 o->huge ? (char[]){ "--in-memory" } : (char[]){ "--no-huge" },
+			 (char[]){ "--no-shconf" },
+			 NULL };
+
+	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", o->cpu);
+	if (rte_eal_init(RTE_DIM(argv) - 1, argv) >= 0)
+		return 0;
+	printf("EAL does not start: %s; DPDK's net_vhost has to be installed\n",
+	       rte_strerror(rte_errno));
+	return -ENOTSUP;
+}
+
+static void
+usage(FILE *out)
+{
+	fputs("weir-perf vhost [--rounds N] [--json FILE] [-- OPTIONS]\n"
+	      "  --only TEXT  rows that have TEXT in their name\n"
+	      "  --cpu N      run on this CPU (default: the last one)\n"
+	      "  --no-huge    no huge pages\n"
+	      "  --control    net_vhost on both sides: how far from 1 a ratio is by "
+	      "chance\n"
+	      "  --count N    N bursts a side and no timing, for a profiler that "
+	      "collects\n"
+	      "               inside of bench_measured_weir() and "
+	      "bench_measured_peer()\n",
+	      out);
+}
+
+static unsigned int
+last_cpu(void)
+{
+	cpu_set_t set;
+	unsigned int last = 0;
+
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 0;
+	for (unsigned int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &set))
+			last = i;
+	return last;
+}
+
+static int
+options_read(struct options *o, const struct perf_args *args)
+{
+	static const struct option known[] = {
+		{ "only", required_argument, NULL, 'o' },
+		{ "count", required_argument, NULL, 'c' },
+		{ "cpu", required_argument, NULL, 'p' },
+		{ "no-huge", no_argument, NULL, 'n' },
+		{ "control", no_argument, NULL, 'a' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int opt;
+
+	*o = (struct options){ .cpu = last_cpu(), .huge = huge_pages_free() };
+	optind = 0;
+	while ((opt = getopt_long(args->argc, args->argv, "", known, NULL)) != -1) {
+		if (opt == 'o')
+			o->only = optarg;
+		else if (opt == 'c')
+			o->count = strtoul(optarg, NULL, 10);
+		else if (opt == 'p')
+			o->cpu = (unsigned int)strtoul(optarg, NULL, 10);
+		else if (opt == 'n')
+			o->huge = false;
+		else if (opt == 'a')
+			o->control = true;
+		else
+			return -EINVAL;
+	}
+	return optind == args->argc ? 0 : -EINVAL;
+}
+
+static int
+run(const struct perf_args *args, struct perf_report *report)
+{
+	struct options o;
+	int ret = options_read(&o, args);
+
+	if (ret != 0) {
+		usage(stderr);
+		return ret;
+	}
+	ret = eal_start(&o);
+	if (ret != 0)
+		return ret;
+	ret = bench_start(&bench, o.control);
+	if (ret != 0)
+		goto err_eal;
+	for (unsigned int i = 0; i < RTE_DIM(groups) && ret == 0; i++)
+		ret = group_run(&o, args->rounds != 0 ? args->rounds : ROUNDS, &groups[i],
+				report);
+	bench_stop(&bench);
+err_eal:
+	rte_eal_cleanup();
+	return ret;
+}
+
+PERF_COMMAND(vhost, "cycles of a packet in net_weir and in DPDK's net_vhost", run);

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/virtio_net.h>
+#include <rte_cycles.h>
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+#include <rte_ip.h>
+#include <rte_memcpy.h>
+#include <rte_tcp.h>
+
+#include "perf.h"
+#include "vhost_bench.h"
+
+#define RING_SIZE 256u
+#define RING_SIZE_TSO 1024u
+#define TX_PIECE 2368u
+#define TX_PIECE_TSO 4096u
+#define PIECES_TSO 16u
+#define WAIT_S 10u
+
+/* Polls of BENCH_POLL: one is too short to be measured. */
+#define POLLS 256u
+
+/* A frame's headers: Ethernet, IPv4, TCP with timestamps as everybody has them. */
+#define L2_LEN sizeof(struct rte_ether_hdr)
+#define L3_LEN sizeof(struct rte_ipv4_hdr)
+#define L4_LEN (sizeof(struct rte_tcp_hdr) + 12u)
+
+static uint8_t frame[BENCH_MAX_FRAME], got[BENCH_MAX_FRAME];
+
+/* What a side's ports are called: their driver, and something to tell them by. */
+static const char *
+side_name(const struct bench *b, enum bench_side side)
+{
+	if (side == BENCH_PEER)
+		return "net_vhost";
+	return b->control ? "net_vhost_control" : "net_weir";
+}
+
+int
+bench_start(struct bench *b, bool control)
+{
+	static const char template[] = "/tmp/weir-perf-XXXXXX";
+
+	*b = (struct bench){ .control = control };
+	b->pool = rte_pktmbuf_pool_create("bench", 4095, RTE_MEMPOOL_CACHE_MAX_SIZE, 0,
+					  RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (b->pool == NULL)
+		return -rte_errno;
+	memcpy(b->folder, template, sizeof(template));
+	if (mkdtemp(b->folder) == NULL) {
+		rte_mempool_free(b->pool);
+		return -errno;
+	}
+	return 0;
+}
+
+void
+bench_stop(struct bench *b)
+{
+	uint16_t id;
+
+	RTE_ETH_FOREACH_DEV(id)
+	{
+		rte_eth_dev_stop(id);
+		rte_eth_dev_close(id);
+	}
+	rmdir(b->folder);
+	rte_mempool_free(b->pool);
+}
+
+static int
+port_start(struct bench *b, uint16_t id)
+{
+	struct rte_eth_dev_info info;
+	struct rte_eth_conf conf = { 0 };
+	int ret = rte_eth_dev_info_get(id, &info);
+
+	if (ret != 0)
+		return ret;
+	/* whatever a port can leave to the application it shall: no sums in software */
+	conf.rxmode.offloads = info.rx_offload_capa &
+			       (RTE_ETH_RX_OFFLOAD_CHECKSUM | RTE_ETH_RX_OFFLOAD_TCP_LRO |
+				RTE_ETH_RX_OFFLOAD_SCATTER);
+	conf.txmode.offloads = info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_TCP_TSO |
+						       RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+	if ((conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0)
+		conf.rxmode.max_lro_pkt_size = info.max_lro_pkt_size;
+	ret = rte_eth_dev_configure(id, 1, 1, &conf);
+	if (ret == 0)
+		ret = rte_eth_rx_queue_setup(id, 0, RING_SIZE, SOCKET_ID_ANY, NULL,
+					     b->pool);
+	if (ret == 0)
+		ret = rte_eth_tx_queue_setup(id, 0, RING_SIZE, SOCKET_ID_ANY, NULL);
+	return ret == 0 ? rte_eth_dev_start(id) : ret;
+}
+
+/* A port's name, and the path of its socket. */
+struct port_name {
+	char name[32], path[64];
+};
+
+static struct port_name
+port_name(const struct bench *b, enum bench_side side, unsigned int i)
+{
+	struct port_name n;
+
+	/* those that offer TSO are ports of their own */
+	snprintf(n.name, sizeof(n.name), "%s%u", side_name(b, side),
+		 i + (b->conf.tso ? BENCH_MAX_PORTS : 0));
+	snprintf(n.path, sizeof(n.path), "%s/%s", b->folder, n.name);
+	return n;
+}
+
+/* Find the port, or make it. */
+static int
+port_make(struct bench *b, enum bench_side side, unsigned int i)
+{
+	struct bench_port *p = &b->port[side][i];
+	struct port_name n = port_name(b, side, i);
+	char args[128];
+	int ret;
+
+	if (rte_eth_dev_get_port_by_name(n.name, &p->id) == 0)
+		return 0;
+	snprintf(args, sizeof(args), "iface=%s,queues=1,tso=%d", n.path, b->conf.tso);
+	ret = rte_eal_hotplug_add("vdev", n.name, args);
+	if (ret == 0)
+		ret = rte_eth_dev_get_port_by_name(n.name, &p->id);
+	return ret == 0 ? port_start(b, p->id) : ret;
+}
+
+static int
+link_wait(const struct bench_port *p, uint16_t status)
+{
+	const uint64_t end = rte_get_timer_cycles() + WAIT_S * rte_get_timer_hz();
+	struct rte_eth_link link;
+	int ret;
+
+	do {
+		ret = rte_eth_link_get_nowait(p->id, &link);
+		if (ret != 0 || link.link_status == status)
+			return ret;
+		usleep(1000);
+	} while (rte_get_timer_cycles() < end);
+	return -ETIMEDOUT;
+}
+
+static int
+port_open(struct bench *b, enum bench_side side, unsigned int i)
+{
+	struct bench_port *p = &b->port[side][i];
+	struct port_name n = port_name(b, side, i);
+	const struct guest_conf conf = {
+		.path = n.path,
+		.want = b->conf.features,
+		.size = b->conf.tso ? RING_SIZE_TSO : RING_SIZE,
+		.pieces = b->conf.tso ? PIECES_TSO : 1,
+		.tx_piece = b->conf.tso ? TX_PIECE_TSO : TX_PIECE,
+		.huge = b->conf.huge,
+	};
+	int ret = port_make(b, side, i);
+
+	if (ret != 0) {
+		fprintf(stderr, "%s: no port: %s\n", n.name, rte_strerror(-ret));
+		return ret;
+	}
+	ret = guest_open(&p->guest, &conf);
+	if (ret == -ENOTSUP)
+		printf("%s does not offer what these rings need (features %#llx)\n",
+		       side_name(b, side), (unsigned long long)conf.want);
+	else if (ret != 0)
+		fprintf(stderr, "%s: no guest: %s\n", n.name, strerror(-ret));
+	if (ret != 0)
+		return ret;
+	p->copied = 0;
+	ret = link_wait(p, RTE_ETH_LINK_UP);
+	if (ret != 0) {
+		fprintf(stderr, "%s: the link does not come up\n", n.name);
+		guest_close(&p->guest);
+	}
+	return ret;
+}
+
+/* Close so many guests, which were opened side by side. */
+static void
+guests_close(struct bench *b, unsigned int nr)
+{
+	while (nr-- != 0) {
+		struct bench_port *p = &b->port[nr % BENCH_NR_SIDES][nr / BENCH_NR_SIDES];
+
+		guest_close(&p->guest);
+		/* whoever comes next on this port shall not meet this one */
+		if (link_wait(p, RTE_ETH_LINK_DOWN) != 0)
+			fprintf(stderr, "port %u does not notice that its guest left\n",
+				p->id);
+	}
+}
+
+int
+bench_open(struct bench *b, const struct bench_conf *conf)
+{
+	int ret;
+
+	b->conf = *conf;
+	for (unsigned int i = 0; i < BENCH_NR_SIDES * conf->nr_ports; i++) {
+		ret = port_open(b, i % BENCH_NR_SIDES, i / BENCH_NR_SIDES);
+		if (ret != 0) {
+			guests_close(b, i);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+void
+bench_close(struct bench *b)
+{
+	guests_close(b, BENCH_NR_SIDES * b->conf.nr_ports);
+}
+
+/* A frame of TCP over IPv4 whose other bytes depend on the seed. */
+static void
+frame_make(const struct bench_job *j, uint32_t seed)
+{
+	struct rte_ipv4_hdr ip = {
+		.version_ihl = RTE_IPV4_VHL_DEF,
+		.total_length = rte_cpu_to_be_16((uint16_t)(j->len - L2_LEN)),
+		.time_to_live = 64,
+		.next_proto_id = IPPROTO_TCP,
+		.src_addr = RTE_BE32(RTE_IPV4(198, 18, 0, 1)),
+		.dst_addr = RTE_BE32(RTE_IPV4(198, 18, 0, 2)),
+	};
+	struct rte_ether_hdr eth = { .ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4) };
+	struct rte_tcp_hdr tcp = { .data_off = L4_LEN / 4 << 4 };
+
+	for (uint32_t i = 0; i < j->len; i++)
+		frame[i] = (uint8_t)(seed * 29 + i * 7 + (i >> 8));
+	ip.hdr_checksum = rte_ipv4_cksum(&ip);
+	memcpy(frame, &eth, sizeof(eth));
+	memcpy(frame + L2_LEN, &ip, sizeof(ip));
+	if (j->mss != 0)
+		memcpy(frame + L2_LEN + L3_LEN, &tcp, sizeof(tcp));
+}
+
+/* Does what came equal the frame? The checksum of one that is still to be
+ * segmented is the sum of a pseudo-header, of which there are two kinds. */
+static bool
+frame_equal(const struct bench_job *j, const uint8_t *what)
+{
+	const size_t sum = L2_LEN + L3_LEN + offsetof(struct rte_tcp_hdr, cksum);
+	const size_t skip = j->mss != 0 ? 2 : 0;
+
+	return memcmp(what, frame, sum) == 0 &&
+	       memcmp(what + sum + skip, frame + sum + skip, j->len - sum - skip) == 0;
+}
+
+/* The mbuf of a frame; with what is in `frame`, if it has to be so. */
+static struct rte_mbuf *
+mbuf_make(struct bench *b, const struct bench_job *j, bool fill)
+{
+	struct rte_mbuf *first = rte_pktmbuf_alloc(b->pool), *m = first;
+	uint32_t done = 0;
+
+	if (first == NULL)
+		return NULL;
+	first->pkt_len = j->len;
+	for (;;) {
+		m->data_len = (uint16_t)RTE_MIN(j->len - done, RTE_MBUF_DEFAULT_DATAROOM);
+		if (fill)
+			memcpy(rte_pktmbuf_mtod(m, void *), frame + done, m->data_len);
+		done += m->data_len;
+		if (done == j->len)
+			break;
+		m->next = rte_pktmbuf_alloc(b->pool);
+		if (m->next == NULL) {
+			rte_pktmbuf_free(first);
+			return NULL;
+		}
+		m = m->next;
+		first->nb_segs++;
+	}
+	if (j->mss != 0) {
+		first->ol_flags = RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV4;
+		first->l2_len = L2_LEN;
+		first->l3_len = L3_LEN;
+		first->l4_len = L4_LEN;
+		first->tso_segsz = j->mss;
+	}
+	return first;
+}
+
+/* Fill every buffer of the guest's transmit ring. */
+static void
+tx_fill(struct bench_port *p, const struct bench_job *j)
+{
+	const unsigned int chains = guest_ring_chains(&p->guest.ring[1]);
+	struct virtio_net_hdr_mrg_rxbuf h = { 0 };
+
+	if (j->mss != 0)
+		h.hdr = (struct virtio_net_hdr){
+			.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+			.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+			.hdr_len = L2_LEN + L3_LEN + L4_LEN,
+			.gso_size = j->mss,
+			.csum_start = L2_LEN + L3_LEN,
+			.csum_offset = offsetof(struct rte_tcp_hdr, cksum),
+		};
+	for (unsigned int i = 0; i < chains; i++) {
+		frame_make(j, (p->guest.ring[1].posted + i) % chains);
+		guest_tx_write(&p->guest, i, &h, frame, j->len);
+	}
+}
+
+static inline __attribute__((always_inline)) void
+measured(struct bench_port *p, const struct bench_job *j)
+{
+	switch (j->op) {
+	case BENCH_ENQUEUE:
+		for (unsigned int i = 0; i < j->nr_ports; i++)
+			p[i].done = rte_eth_tx_burst(p[i].id, 0, p[i].pkts, j->burst);
+		break;
+	case BENCH_DEQUEUE:
+		for (unsigned int i = 0; i < j->nr_ports; i++)
+			p[i].done = rte_eth_rx_burst(p[i].id, 0, p[i].pkts, j->burst);
+		break;
+	case BENCH_POLL:
+		for (unsigned int i = 0; i < POLLS; i++)
+			p->done = rte_eth_rx_burst(p->id, 0, p->pkts, j->burst);
+		break;
+	case BENCH_COPY:
+		for (unsigned int i = 0; i < j->burst; i++)
+			rte_memcpy(rte_pktmbuf_mtod(p->pkts[i], void *),
+				   guest_frame(&p->guest.ring[1], p->copied++), j->len);
+		p->done = j->burst;
+		break;
+	}
+}
+
+__attribute__((noinline)) void
+bench_measured_weir(struct bench *b, const struct bench_job *j)
+{
+	measured(b->port[BENCH_WEIR], j);
+}
+
+__attribute__((noinline)) void
+bench_measured_peer(struct bench *b, const struct bench_job *j)
+{
+	measured(b->port[BENCH_PEER], j);
+}
+
+/* What the guest, or the application, does ahead of a burst. */
+static int
+before(struct bench *b, struct bench_port *p, const struct bench_job *j)
+{
+	if (j->op == BENCH_POLL)
+		return 0;
+	if (j->op == BENCH_DEQUEUE) {
+		guest_tx_post(&p->guest, j->burst, j->len);
+		return 0;
+	}
+	for (unsigned int i = 0; i < j->burst; i++) {
+		p->pkts[i] = mbuf_make(b, j, false);
+		if (p->pkts[i] == NULL) {
+			rte_pktmbuf_free_bulk(p->pkts, i);
+			return -ENOMEM;
+		}
+	}
+	if (j->op == BENCH_ENQUEUE)
+		guest_rx_post(&p->guest);
+	return 0;
+}
+
+/* ... and behind it. */
+static int
+after(struct bench_port *p, const struct bench_job *j)
+{
+	if (j->op == BENCH_ENQUEUE) {
+		rte_pktmbuf_free_bulk(&p->pkts[p->done], j->burst - p->done);
+		return guest_rx_drop(&p->guest) >= j->burst ? 0 : -EIO;
+	}
+	rte_pktmbuf_free_bulk(p->pkts, p->done);
+	if (j->op == BENCH_POLL)
+		return p->done == 0 ? 0 : -EIO;
+	if (j->op == BENCH_DEQUEUE && guest_tx_take(&p->guest) != j->burst)
+		return -EIO;
+	return p->done == j->burst ? 0 : -EIO;
+}
+
+int
+bench_burst(struct bench *b, const struct bench_job *j, enum bench_side side,
+	    uint64_t *cycles)
+{
+	struct bench_port *p = b->port[side];
+	int ret = 0, one;
+	uint64_t began;
+
+	for (unsigned int i = 0; i < j->nr_ports; i++) {
+		ret = before(b, &p[i], j);
+		if (ret != 0)
+			return ret;
+	}
+	began = perf_cycles();
+	if (side == BENCH_WEIR)
+		bench_measured_weir(b, j);
+	else
+		bench_measured_peer(b, j);
+	*cycles = perf_cycles() - began;
+	for (unsigned int i = 0; i < j->nr_ports; i++) {
+		one = after(&p[i], j);
+		if (one != 0)
+			ret = one;
+	}
+	if (j->op == BENCH_POLL)
+		*cycles /= POLLS;
+	return ret;
+}
+
+/* A packet to the guest, looked at there. The first may have to wait for the
+ * ring, which the backend's thread has yet to start. */
+static int
+verify_enqueue(struct bench *b, struct bench_port *p, const struct bench_job *j,
+	       uint32_t seed)
+{
+	const uint64_t end = rte_get_timer_cycles() + WAIT_S * rte_get_timer_hz();
+	uint8_t hdr[GUEST_HDR];
+	struct rte_mbuf *m;
+	int len;
+
+	guest_rx_post(&p->guest);
+	frame_make(j, seed);
+	m = mbuf_make(b, j, true);
+	if (m == NULL)
+		return -ENOMEM;
+	while (rte_eth_tx_burst(p->id, 0, &m, 1) == 0) {
+		if (rte_get_timer_cycles() > end) {
+			rte_pktmbuf_free(m);
+			return -ETIMEDOUT;
+		}
+	}
+	len = guest_rx_frame(&p->guest, hdr, got, sizeof(got));
+	if (len < 0)
+		return len;
+	if ((uint32_t)len != j->len || !frame_equal(j, got))
+		return -EBADMSG;
+	return (hdr[1] != VIRTIO_NET_HDR_GSO_NONE) == (j->mss != 0) ? 0 : -EBADMSG;
+}
+
+static int
+verify_dequeue(struct bench_port *p, const struct bench_job *j)
+{
+	const uint64_t end = rte_get_timer_cycles() + WAIT_S * rte_get_timer_hz();
+	const struct guest_ring *r = &p->guest.ring[1];
+	const void *data;
+	struct rte_mbuf *m;
+	bool equal;
+
+	frame_make(j, r->posted % guest_ring_chains(r));
+	guest_tx_post(&p->guest, 1, j->len);
+	while (rte_eth_rx_burst(p->id, 0, &m, 1) == 0)
+		if (rte_get_timer_cycles() > end)
+			return -ETIMEDOUT;
+	data = rte_pktmbuf_read(m, 0, m->pkt_len, got);
+	equal = m->pkt_len == j->len && data != NULL && frame_equal(j, data);
+	rte_pktmbuf_free(m);
+	if (guest_tx_take(&p->guest) != 1)
+		return -EPROTO;
+	return equal ? 0 : -EBADMSG;
+}
+
+static int
+verify_port(struct bench *b, struct bench_port *p, const struct bench_job *j)
+{
+	const unsigned int rounds = 2u * p->guest.ring[0].size;
+	int ret = 0;
+
+	tx_fill(p, j);
+	for (unsigned int i = 0; i < rounds && ret == 0; i++) {
+		if (j->op == BENCH_ENQUEUE)
+			ret = verify_enqueue(b, p, j, i);
+		else
+			ret = verify_dequeue(p, j);
+	}
+	return ret;
+}
+
+int
+bench_verify(struct bench *b, const struct bench_job *j)
+{
+	for (unsigned int side = 0; side < BENCH_NR_SIDES; side++) {
+		for (unsigned int i = 0; i < j->nr_ports; i++) {
+			int ret = verify_port(b, &b->port[side][i], j);
+
+			if (ret != 0) {
+				fprintf(stderr, "%s: frames do not come through: %s\n",
+					side_name(b, side), strerror(-ret));
+				return ret;
+			}
+		}
+	}
+	return 0;
+}

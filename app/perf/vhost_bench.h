@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef WEIR_PERF_VHOST_BENCH_H
+#define WEIR_PERF_VHOST_BENCH_H
+/*
+ * Both backends, net_weir and DPDK's net_vhost, as ethdev ports of this process,
+ * each port with a guest of its own; and bursts over them, one at a time.
+ *
+ * A burst is one step of the backend, measured, between two of the guest, not
+ * measured: the guest offers what the burst needs, the backend has its turn, and
+ * the guest takes back what the backend has done. Guest and backend are one
+ * thread, so the guest's writes are in this core's cache.
+ */
+#include <rte_mbuf.h>
+
+#include "guest.h"
+
+#define BENCH_MAX_PORTS 8u
+#define BENCH_MAX_BURST 32u
+#define BENCH_MAX_FRAME (65536u + 64u)
+
+enum bench_side { BENCH_WEIR, BENCH_PEER, BENCH_NR_SIDES };
+
+enum bench_op {
+	BENCH_ENQUEUE, /* tx burst: mbufs to the guest */
+	BENCH_DEQUEUE, /* rx burst: the guest's frames to mbufs */
+	BENCH_POLL,    /* rx burst on an empty queue */
+	BENCH_COPY,    /* the copies of a dequeue, and nothing else */
+};
+
+/* What the guests of a few rows have in common. */
+struct bench_conf {
+	uint64_t features;     /* of the guests */
+	unsigned int nr_ports; /* of each side */
+	bool tso;	       /* ports that offer it, and rings for long frames */
+	bool huge;	       /* memory in huge pages */
+};
+
+/* What a burst does. */
+struct bench_job {
+	enum bench_op op;
+	unsigned int nr_ports; /* which take their turns inside of the burst */
+	uint16_t burst;	       /* frames for each */
+	uint32_t len;	       /* of a frame, without virtio's header */
+	uint16_t mss;	       /* 0: an ordinary frame; else one to be segmented */
+};
+
+struct bench_port {
+	uint16_t id;
+	uint16_t done;	 /* what the burst function said */
+	uint32_t copied; /* frames, BENCH_COPY */
+	struct guest guest;
+	struct rte_mbuf *pkts[BENCH_MAX_BURST];
+};
+
+struct bench {
+	struct rte_mempool *pool;
+	struct bench_conf conf;
+	struct bench_port port[BENCH_NR_SIDES][BENCH_MAX_PORTS];
+	bool control;	 /* net_vhost on both sides */
+	char folder[32]; /* of the sockets */
+};
+
+/* Mbufs, and a folder. EAL runs. @p control: see struct bench. 0; -errno. */
+int bench_start(struct bench *b, bool control);
+void bench_stop(struct bench *b);
+
+/* Make the ports there are not yet, and connect a guest to each. 0; -ENOTSUP: a
+ * backend does not offer a feature, which was printed; -errno. */
+int bench_open(struct bench *b, const struct bench_conf *conf);
+void bench_close(struct bench *b);
+
+/* Prepare for a job: fill the guests' buffers, see frames go through whole, on
+ * every place of the ring. 0; -EBADMSG: they do not, which was printed; -errno. */
+int bench_verify(struct bench *b, const struct bench_job *j);
+
+/* One burst of one side. @p cycles: what the backend took. 0; -EIO: it did not
+ * do all of it; -ENOMEM. */
+int bench_burst(struct bench *b, const struct bench_job *j, enum bench_side side,
+		uint64_t *cycles);
+
+/* All that is measured; names of their own, for profilers that collect by name. */
+void bench_measured_weir(struct bench *b, const struct bench_job *j);
+void bench_measured_peer(struct bench *b, const struct bench_job *j);
+
+#endif /* WEIR_PERF_VHOST_BENCH_H */
