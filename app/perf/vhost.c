@@ -4,7 +4,8 @@
  *
  * What is measured of a burst is the backend's function alone; see vhost_bench.h.
  * Rounds have a number of bursts of each side, in alternating order. A burst that
- * took twice as long as the round's median was interrupted and is left out.
+ * took twice as long as the round's median was interrupted and is left out. The
+ * rounds of a row are spread over guests in several places.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -23,6 +24,7 @@
 
 #define ROUNDS 200u
 #define BURSTS 64u /* of a side in a round */
+#define PLACES 8u  /* rounds permitting */
 
 #define BIT(nr) (UINT64_C(1) << (nr))
 #define FEATURES                                                 \
@@ -105,6 +107,10 @@ static const struct group {
 	{ "bare copy", FEATURES, copy_rows, RTE_DIM(copy_rows) },
 };
 
+#define MAX_ROWS RTE_DIM(plain_rows)
+_Static_assert(RTE_DIM(copy_rows) <= MAX_ROWS && RTE_DIM(tso_rows) <= MAX_ROWS,
+	       "rows of a group");
+
 static struct bench bench;
 
 static void
@@ -179,25 +185,50 @@ row_count(const struct bench_job *j, unsigned long count, const char *name)
 	return ret;
 }
 
-static int
-row_run(const struct options *o, unsigned int rounds, const struct group *g,
-	const struct row *row, struct perf_report *report)
-{
-	struct perf_row *out;
-	char name[64];
-	int ret = bench_verify(&bench, &row->job);
+/* Rows and rounds of a group that are still to be done. */
+struct plan {
+	const struct options *o;
+	const struct group *g;
+	struct perf_report *report;
+	unsigned int rounds; /* in each place */
+	struct perf_row *out[MAX_ROWS];
+};
 
-	row_name(g, row, name, sizeof(name));
-	if (ret == 0 && o->count != 0)
-		return row_count(&row->job, o->count, name);
-	if (ret == 0) {
-		out = perf_row(report, name,
-			       row->job.op == BENCH_POLL ? "cycles/poll"
-							 : "cycles/packet");
-		ret = out == NULL ? -ENOMEM : row_measure(&row->job, rounds, out);
+static int
+row_run(struct plan *p, unsigned int i)
+{
+	const struct bench_job *j = &p->g->rows[i].job;
+	char name[64];
+	int ret = bench_verify(&bench, j);
+
+	row_name(p->g, &p->g->rows[i], name, sizeof(name));
+	if (ret == 0 && p->o->count != 0)
+		return row_count(j, p->o->count, name);
+	if (ret == 0 && p->out[i] == NULL) {
+		p->out[i] =
+			perf_row(p->report, name,
+				 j->op == BENCH_POLL ? "cycles/poll" : "cycles/packet");
+		ret = p->out[i] == NULL ? -ENOMEM : 0;
 	}
+	if (ret == 0)
+		ret = row_measure(j, p->rounds, p->out[i]);
 	if (ret != 0)
 		fprintf(stderr, "%s: a burst failed: %s\n", name, strerror(-ret));
+	return ret;
+}
+
+/* All rows of a group that are wanted, with its guests in one place. */
+static int
+place_run(struct plan *p, const struct bench_conf *conf)
+{
+	int ret = bench_open(&bench, conf);
+
+	if (ret != 0)
+		return ret;
+	for (unsigned int i = 0; i < p->g->nr_rows && ret == 0; i++)
+		if (row_wanted(p->o, p->g, &p->g->rows[i]))
+			ret = row_run(p, i);
+	bench_close(&bench);
 	return ret;
 }
 
@@ -205,12 +236,19 @@ static int
 group_run(const struct options *o, unsigned int rounds, const struct group *g,
 	  struct perf_report *report)
 {
+	const unsigned int places = o->count != 0 ? 1 : RTE_MIN(rounds, PLACES);
+	struct plan plan = {
+		.o = o,
+		.g = g,
+		.report = report,
+		.rounds = rounds / places,
+	};
 	struct bench_conf conf = {
 		.features = g->features,
 		.tso = (g->features & FEATURES_TSO) != 0,
 		.huge = o->huge,
 	};
-	int ret;
+	int ret = 0;
 
 	for (unsigned int i = 0; i < g->nr_rows; i++)
 		if (row_wanted(o, g, &g->rows[i]) &&
@@ -218,18 +256,12 @@ group_run(const struct options *o, unsigned int rounds, const struct group *g,
 			conf.nr_ports = g->rows[i].job.nr_ports;
 	if (conf.nr_ports == 0)
 		return 0;
-	ret = bench_open(&bench, &conf);
-	if (ret == -ENOTSUP) {
-		printf("rows \"%s ...\"%s are left out\n", g->name,
-		       conf.tso ? " with TSO" : "");
-		return 0;
-	}
-	for (unsigned int i = 0; i < g->nr_rows && ret == 0; i++)
-		if (row_wanted(o, g, &g->rows[i]))
-			ret = row_run(o, rounds, g, &g->rows[i], report);
-	if (ret == 0)
-		bench_close(&bench);
-	return ret;
+	for (unsigned int i = 0; i < places && ret == 0; i++)
+		ret = place_run(&plan, &conf);
+	if (ret != -ENOTSUP)
+		return ret;
+	printf("rows \"%s ...\"%s are left out\n", g->name, conf.tso ? " with TSO" : "");
+	return 0;
 }
 
 static bool
