@@ -52,7 +52,7 @@ run(const struct perf_command *c, const struct perf_args *args, const char *json
 		perf_report_print(report);
 	if (ret == 0 && json != NULL)
 		ret = perf_report_json(report, json);
-	if (ret != 0 && ret != -ENOTSUP)
+	if (ret < 0 && ret != -ENOTSUP)
 		fprintf(stderr, "weir-perf %s: %s\n", c->name, strerror(-ret));
 	if (report != NULL)
 		perf_report_free(report);

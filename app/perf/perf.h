@@ -30,7 +30,8 @@ struct perf_args {
 struct perf_command {
 	const char *name;
 	const char *summary; /**< a line for the list of commands */
-	/** @return 0; -ENOTSUP: cannot run here, the reason was printed; -errno. */
+	/** @return 0; 1: it ran, and what it says is not good, which it has printed;
+	 * -ENOTSUP: cannot run here, the reason was printed; -errno. */
 	int (*run)(const struct perf_args *args, struct perf_report *report);
 	struct perf_command *next;
 };

@@ -159,6 +159,8 @@ row_figures(const struct perf_row *row, struct figures *f)
 void
 perf_report_print(const struct perf_report *r)
 {
+	if (r->rows == NULL)
+		return;
 	printf("%-44s %10s %10s  %-14s %s\n", r->command, "weir", "peer", "unit",
 	       "weir/peer (quartiles)");
 	for (const struct perf_row *row = r->rows; row != NULL; row = row->next) {
