@@ -349,6 +349,14 @@ guest_tx_post(struct guest *g, unsigned int n, size_t len)
 		guest_ring_post(&g->ring[1], (uint32_t)(len + GUEST_HDR));
 }
 
+void
+guest_flush(const struct guest_ring *r, uint32_t first, unsigned int n, size_t len)
+{
+	for (uint32_t i = 0; i < n; i++)
+		guest_lines_flush(guest_frame(r, first + i) - GUEST_HDR, GUEST_HDR + len);
+	guest_ring_flush(r, first, n);
+}
+
 int
 guest_tx_take(struct guest *g)
 {

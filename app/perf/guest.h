@@ -100,6 +100,10 @@ void guest_tx_write(struct guest *g, unsigned int nr, const void *hdr, const uin
  * without header. The ring has room for them. */
 void guest_tx_post(struct guest *g, unsigned int n, size_t len);
 
+/* Throw @p n chains from the @p first on, their frames of @p len bytes and what the
+ * ring holds about them, out of all caches. */
+void guest_flush(const struct guest_ring *r, uint32_t first, unsigned int n, size_t len);
+
 /* Take back what was sent. @return how many chains; -EPROTO as above. */
 int guest_tx_take(struct guest *g);
 

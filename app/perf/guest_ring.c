@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <emmintrin.h>
 #include <linux/virtio_ring.h>
 
 #include "guest_ring.h"
@@ -144,4 +145,43 @@ guest_ring_take(struct guest_ring *r, uint32_t *at, uint32_t *len)
 	r->taken++;
 	/* backends that copy at once use chains in order */
 	return id == *at ? 1 : -EPROTO;
+}
+
+void
+guest_lines_flush(const void *p, size_t len)
+{
+	const uintptr_t line = 64, first = (uintptr_t)p & ~(line - 1);
+
+	for (uintptr_t at = first; at < (uintptr_t)p + len; at += line)
+		_mm_clflush((const void *)at);
+}
+
+static void
+split_flush(const struct guest_ring *r, uint32_t entry, uint32_t at)
+{
+	const struct vring_avail *avail = r->driver;
+	const struct vring_used *used = r->device;
+
+	guest_lines_flush((const struct vring_desc *)r->desc + at,
+			  r->pieces * sizeof(struct vring_desc));
+	guest_lines_flush(&avail->ring[entry], sizeof(avail->ring[0]));
+	guest_lines_flush(&used->ring[entry], sizeof(used->ring[0]));
+}
+
+void
+guest_ring_flush(const struct guest_ring *r, uint32_t first, unsigned int n)
+{
+	for (uint32_t nr = first; nr != first + n; nr++) {
+		uint32_t at = nr * r->pieces & (r->size - 1u);
+
+		if (r->packed)
+			guest_lines_flush((const struct vring_packed_desc *)r->desc + at,
+					  r->pieces * sizeof(struct vring_packed_desc));
+		else
+			split_flush(r, nr & (r->size - 1u), at);
+	}
+	/* the indices, or the event suppression structures */
+	guest_lines_flush(r->driver, 4);
+	guest_lines_flush(r->device, 4);
+	_mm_mfence();
 }

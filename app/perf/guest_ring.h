@@ -24,4 +24,11 @@ void guest_ring_post(struct guest_ring *r, uint32_t len);
  */
 int guest_ring_take(struct guest_ring *r, uint32_t *at, uint32_t *len);
 
+/* Throw what the ring holds about @p n chains from the @p first on out of all caches:
+ * descriptors and entries, not buffers. */
+void guest_ring_flush(const struct guest_ring *r, uint32_t first, unsigned int n);
+
+/* The same for a stretch of memory. */
+void guest_lines_flush(const void *p, size_t len);
+
 #endif /* WEIR_PERF_GUEST_RING_H */

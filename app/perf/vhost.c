@@ -42,6 +42,7 @@ struct options {
 	unsigned int cpu;
 	bool huge;
 	bool control; /* net_vhost beside itself */
+	bool cold;
 };
 
 /* A row without its rings. */
@@ -116,7 +117,7 @@ static struct bench bench;
 static void
 row_name(const struct group *g, const struct row *row, char *name, size_t len)
 {
-	snprintf(name, len, "%s %s", g->name, row->name);
+	snprintf(name, len, "%s %s%s", g->name, row->name, bench.cold ? " cold" : "");
 }
 
 static bool
@@ -314,6 +315,7 @@ usage(FILE *out)
 	      "  --no-huge    no huge pages\n"
 	      "  --control    net_vhost on both sides: how far from 1 a ratio is by "
 	      "chance\n"
+	      "  --cold       with nothing the guest wrote in the caches\n"
 	      "  --count N    N bursts a side and no timing, for a profiler that "
 	      "collects\n"
 	      "               inside of bench_measured_weir() and "
@@ -343,6 +345,7 @@ options_read(struct options *o, const struct perf_args *args)
 		{ "count", required_argument, NULL, 'c' },
 		{ "cpu", required_argument, NULL, 'p' },
 		{ "no-huge", no_argument, NULL, 'n' },
+		{ "cold", no_argument, NULL, 'd' },
 		{ "control", no_argument, NULL, 'a' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -359,6 +362,8 @@ options_read(struct options *o, const struct perf_args *args)
 			o->cpu = (unsigned int)strtoul(optarg, NULL, 10);
 		else if (opt == 'n')
 			o->huge = false;
+		else if (opt == 'd')
+			o->cold = true;
 		else if (opt == 'a')
 			o->control = true;
 		else
@@ -380,7 +385,7 @@ run(const struct perf_args *args, struct perf_report *report)
 	ret = eal_start(&o);
 	if (ret != 0)
 		return ret;
-	ret = bench_start(&bench, o.control);
+	ret = bench_start(&bench, o.control, o.cold);
 	if (ret != 0)
 		goto err_eal;
 	for (unsigned int i = 0; i < RTE_DIM(groups) && ret == 0; i++)

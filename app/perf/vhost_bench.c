@@ -48,11 +48,11 @@ side_name(const struct bench *b, enum bench_side side)
 }
 
 int
-bench_start(struct bench *b, bool control)
+bench_start(struct bench *b, bool control, bool cold)
 {
 	static const char template[] = "/tmp/weir-perf-XXXXXX";
 
-	*b = (struct bench){ .control = control };
+	*b = (struct bench){ .control = control, .cold = cold };
 	b->pool = rte_pktmbuf_pool_create("bench", 4095, RTE_MEMPOOL_CACHE_MAX_SIZE, 0,
 					  RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (b->pool == NULL)
@@ -407,6 +407,19 @@ after(struct bench_port *p, const struct bench_job *j)
 	return p->done == j->burst ? 0 : -EIO;
 }
 
+/* As if the guest had been at work on another CPU, but worse: what it wrote would
+ * be in that one's cache, here it is in memory. */
+static void
+chill(const struct bench_port *p, const struct bench_job *j)
+{
+	const struct guest_ring *r = &p->guest.ring[j->op == BENCH_ENQUEUE ? 0 : 1];
+	/* a long frame has so many buffers of a receive ring */
+	const uint32_t chains = r->rx ? j->len / RTE_MBUF_DEFAULT_DATAROOM + 1 : 1;
+
+	guest_flush(r, j->op == BENCH_COPY ? p->copied : r->taken, j->burst * chains,
+		    j->len / chains);
+}
+
 int
 bench_burst(struct bench *b, const struct bench_job *j, enum bench_side side,
 	    uint64_t *cycles)
@@ -419,6 +432,8 @@ bench_burst(struct bench *b, const struct bench_job *j, enum bench_side side,
 		ret = before(b, &p[i], j);
 		if (ret != 0)
 			return ret;
+		if (b->cold)
+			chill(&p[i], j);
 	}
 	began = perf_cycles();
 	if (side == BENCH_WEIR)

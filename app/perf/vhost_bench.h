@@ -64,11 +64,12 @@ struct bench {
 	struct bench_conf conf;
 	struct bench_port port[BENCH_NR_SIDES][BENCH_MAX_PORTS];
 	bool control;	 /* net_vhost on both sides */
+	bool cold;	 /* a burst finds nothing of the guest's in the caches */
 	char folder[32]; /* of the sockets */
 };
 
-/* Mbufs, and a folder. EAL runs. @p control: see struct bench. 0; -errno. */
-int bench_start(struct bench *b, bool control);
+/* Mbufs, and a folder. EAL runs. @p control, @p cold: see struct bench. 0; -errno. */
+int bench_start(struct bench *b, bool control, bool cold);
 void bench_stop(struct bench *b);
 
 /* Make the ports there are not yet, and connect a guest to each. 0; -ENOTSUP: a
