@@ -14,7 +14,7 @@ import time
 
 from harness import Failed, check, check_equal, main, wait_for
 from netweir import BOTH_BY_DMA, Guest, Switch, exchange, settle
-from vhost_user import (ADD_MEM_REG, F_PROTOCOL, GET_FEATURES, GET_INFLIGHT_FD, GET_VRING_BASE,
+from vhost_user import (ADD_MEM_REG, F_PROTOCOL, GET_FEATURES, GET_VRING_BASE,
                         GPA, HDR_LEN, INDIRECT, LAST_REQUEST, MEM_LEN, NEED_REPLY, NEXT,
                         REM_MEM_REG, REPLY, RING_SIZE, RX, SET_FEATURES, SET_LOG_BASE,
                         SET_MEM_TABLE, SET_MTU, SET_PROTOCOL_FEATURES, SET_VRING_ADDR,
@@ -89,7 +89,8 @@ NOT_MESSAGES = {
                          "longer than any message"),
     "request 0": (lambda f: f.send(0), "0 is not known"),
     "request 9999": (lambda f: f.send(9999), "9999 is not known"),
-    "unsupported request": (lambda f: f.send(GET_INFLIGHT_FD), "GET_INFLIGHT_FD: not supported"),
+    "unsupported request": (lambda f: f.send(SET_VRING_ENDIAN),
+                            "SET_VRING_ENDIAN: not supported"),
 }
 
 # Messages whose size, descriptors or place in the conversation are wrong.

@@ -18,14 +18,15 @@ GET_FEATURES, SET_FEATURES, SET_OWNER, RESET_OWNER, SET_MEM_TABLE = 1, 2, 3, 4, 
 SET_VRING_NUM, SET_VRING_ADDR, SET_VRING_BASE, GET_VRING_BASE = 8, 9, 10, 11
 SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ERR = 12, 13, 14
 GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM, SET_VRING_ENABLE = 15, 16, 17, 18
-SET_LOG_BASE, SET_MTU, GET_INFLIGHT_FD, ADD_MEM_REG, REM_MEM_REG = 6, 20, 31, 37, 38
+SET_LOG_BASE, SET_MTU, ADD_MEM_REG, REM_MEM_REG = 6, 20, 37, 38
+SET_VRING_ENDIAN, GET_INFLIGHT_FD, SET_INFLIGHT_FD = 23, 31, 32
 LAST_REQUEST = 44
 VERSION, REPLY, NEED_REPLY = 1, 4, 8
 
 F_MRG_RXBUF, F_INDIRECT, F_EVENT_IDX = 1 << 15, 1 << 28, 1 << 29
 F_PROTOCOL, F_VERSION_1 = 1 << 30, 1 << 32
 FEATURES = F_MRG_RXBUF | F_INDIRECT | F_PROTOCOL | F_VERSION_1
-PF_REPLY_ACK, PF_CONFIGURE_MEM_SLOTS = 1 << 3, 1 << 15
+PF_REPLY_ACK, PF_INFLIGHT, PF_CONFIGURE_MEM_SLOTS = 1 << 3, 1 << 12, 1 << 15
 
 NEXT, WRITE, INDIRECT = 1, 2, 4  # flags of a descriptor
 RX, TX = 0, 1                    # rings, as the guest calls them
@@ -142,17 +143,30 @@ class Frontend:
         except socket.timeout:
             check(False, "the port did not close the connection")
 
-    def negotiate(self, features=FEATURES):
+    def negotiate(self, features=FEATURES, pf=PF_REPLY_ACK | PF_CONFIGURE_MEM_SLOTS):
         offered = self.ask(GET_FEATURES)
         check_equal(features & ~offered, 0, "features that are not offered")
         self.send(SET_OWNER)
-        self.send(SET_PROTOCOL_FEATURES, u64(PF_REPLY_ACK | PF_CONFIGURE_MEM_SLOTS))
+        self.send(SET_PROTOCOL_FEATURES, u64(pf))
         self.send(SET_FEATURES, u64(features))
 
     def share(self, memory):
         """Give the port the memory; with the answer it is mapped."""
         check_equal(self.ask(SET_MEM_TABLE, table(region()), [memory.fd],
                              flags=VERSION | NEED_REPLY), 0, "SET_MEM_TABLE's result")
+
+    def inflight_get(self, rings, size):
+        """Ask for an area to recover from; its description and its descriptor."""
+        self.send(GET_INFLIGHT_FD, struct.pack("=QQHHI", 0, 0, rings, size, 0))
+        answer, fds, _, _ = socket.recv_fds(self.sock, 12 + 24, 1)
+        check_equal(len(answer), 12 + 24, "the length of GET_INFLIGHT_FD's answer")
+        check_equal(len(fds), 1, "the number of its descriptors")
+        return answer[12:], fds[0]
+
+    def inflight_set(self, area, fd):
+        """Give an area back."""
+        check_equal(self.ask(SET_INFLIGHT_FD, area, [fd], flags=VERSION | NEED_REPLY), 0,
+                    "SET_INFLIGHT_FD's result")
 
     def start(self, ring, **wrong):
         """Start a ring; `wrong` replaces addresses."""
@@ -174,7 +188,9 @@ class GuestMemory:
         self.bytes = mmap.mmap(self.fd, length)
 
     def put(self, offset, fmt, *values):
-        struct.pack_into("=" + fmt, self.bytes, offset, *values)
+        # not pack_into(), which writes zeroes first: the other side is looking
+        data = struct.pack("=" + fmt, *values)
+        self.bytes[offset:offset + len(data)] = data
 
     def get(self, offset, fmt):
         return struct.unpack_from("=" + fmt, self.bytes, offset)[0]
