@@ -331,6 +331,21 @@ fe_mem_del(struct fe *f, const struct fe_mem *m)
 	return mem_reg(f, m, WEIR_VHOST_REM_MEM_REG, 0);
 }
 
+struct vhost_vring_addr
+fe_ring_addr(const struct fe *f, unsigned int i)
+{
+	const uint8_t *area = f->mem + i * RING_LEN;
+
+	return (struct vhost_vring_addr){
+		.index = i,
+		.flags = f->log_used ? 1u << VHOST_VRING_F_LOG : 0,
+		.log_guest_addr = f->log_used ? fe_gpa(f, area + USED_OFF) : 0,
+		.desc_user_addr = (uintptr_t)area,
+		.avail_user_addr = (uintptr_t)(area + AVAIL_OFF),
+		.used_user_addr = (uintptr_t)(area + USED_OFF),
+	};
+}
+
 int
 fe_ring_start(struct fe *f, unsigned int i, uint32_t base)
 {
@@ -338,13 +353,7 @@ fe_ring_start(struct fe *f, unsigned int i, uint32_t base)
 	uint32_t first = r->packed != NULL ? POS_WRAP : 0;
 	const struct vhost_vring_state num = { i, FE_RING }, on = { i, 1 },
 				       at = { i, base == FE_BASE_NEW ? first : base };
-	uint8_t *area = f->mem + i * RING_LEN;
-	const struct vhost_vring_addr addr = {
-		.index = i,
-		.desc_user_addr = (uintptr_t)area,
-		.avail_user_addr = (uintptr_t)(area + AVAIL_OFF),
-		.used_user_addr = (uintptr_t)(area + USED_OFF),
-	};
+	const struct vhost_vring_addr addr = fe_ring_addr(f, i);
 	const uint64_t idx = i;
 	int64_t ret;
 

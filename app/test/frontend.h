@@ -58,6 +58,7 @@ struct fe {
 	size_t mem_len;
 	uint64_t features;
 	unsigned int nr_pairs;
+	bool log_used; /* fe_ring_start() asks for what is written to be logged */
 	struct fe_ring ring[2 * FE_MAX_PAIRS];
 };
 
@@ -94,6 +95,9 @@ int fe_share(struct fe *f);
 /* Start a ring where @p base says; FE_BASE_NEW: at its beginning. */
 #define FE_BASE_NEW UINT32_MAX
 int fe_ring_start(struct fe *f, unsigned int i, uint32_t base);
+
+/* What fe_ring_start() says of a ring's addresses. */
+struct vhost_vring_addr fe_ring_addr(const struct fe *f, unsigned int i);
 
 /* Make memory, of which the backend is told with fe_mem_add(), at @p gpa; name: as
  * /proc/self/maps has it. */

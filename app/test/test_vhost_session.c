@@ -244,6 +244,8 @@ static const struct bad bad[] = {
 	BAD(AGREED, -EINVAL, "size is 0", SET_LOG_BASE, LOG(0, 0), FILES(1)),
 	BAD(AGREED, -ERANGE, "file has only", SET_LOG_BASE, LOG(TALK_MEM_LEN, 1),
 	    FILES(1)),
+	BAD(RUNNING, -ERANGE, "size 0x1ff does not reach guest address 0xffffff",
+	    SET_LOG_BASE, LOG(511, 0), FILES(1)),
 	BAD(AGREED, -EOVERFLOW, "no file", SET_LOG_BASE, LOG(UINT64_MAX, 2), FILES(1)),
 	BAD(AGREED, -EINVAL, "67 is not 68 to 65535", NET_SET_MTU, U64(67)),
 	BAD(AGREED, -EINVAL, "65536 is not", NET_SET_MTU, U64(65536)),

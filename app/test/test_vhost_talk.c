@@ -228,13 +228,13 @@ static const struct talk qemu_start[] = {
 
 /* ... while it migrates: the log, then each ring's, then all of it ... */
 static const struct talk qemu_migrate[] = {
-	SAY(SET_LOG_BASE, LOG, DATA(struct weir_vhost_wire_log, 0x10000, 0), FILES(1)),
+	SAY(SET_LOG_BASE, LOG, DATA(struct weir_vhost_wire_log, 0x20100, 0), FILES(1)),
 	SAY(SET_LOG_FD, LOG, EVENT),
 	SAY(SET_VRING_ADDR, RING, ADDR(0, 1)),
 	SAY(SET_VRING_ADDR, RING, ADDR(1, 1)),
 	SAY(SET_FEATURES, FEATURES, U64(FEATURES_SPLIT | BIT(VHOST_F_LOG_ALL))),
 	READY(0x7),
-	SAY(SET_LOG_BASE, LOG, DATA(struct weir_vhost_wire_log, 0x20000, 0), FILES(1)),
+	SAY(SET_LOG_BASE, LOG, DATA(struct weir_vhost_wire_log, 0x30000, 0), FILES(1)),
 	SAY(SEND_RARP, RARP, U64(0x665544332211)),
 	SAY(SET_FEATURES, FEATURES, U64(FEATURES_SPLIT)),
 	READY(0x7),

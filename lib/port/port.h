@@ -74,10 +74,11 @@ struct weir_port {
 	struct port_table *out;	      /* to be put away when nobody is at them */
 	struct weir_epoch epoch;      /* of the queues that copy by CPU */
 	struct port_inflight inflight;
-	uint64_t connections; /* peers so far */
-	uint64_t resets;      /* peers disconnected for what they did */
-	char last_error[256]; /* why the last one was */
-	_Atomic bool link;    /* any thread reads it */
+	struct weir_gmem_file log; /* SET_LOG_BASE's */
+	uint64_t connections;	   /* peers so far */
+	uint64_t resets;	   /* peers disconnected for what they did */
+	char last_error[256];	   /* why the last one was */
+	_Atomic bool link;	   /* any thread reads it */
 	_Atomic uint16_t peer_mtu;
 	struct weir_port *next; /* of all ports; control thread */
 	uint32_t nr_rings;
@@ -197,6 +198,18 @@ void port_inflight_end(struct weir_port *p, uint32_t i);
 
 /* The timer's function. */
 void port_resubmit_expired(struct ctl_timer *t);
+
+/* port_log.c: the dirty log. */
+
+/* Put the session's log in force. Rings are stopped on success. 0; -errno: the old
+ * one is. */
+int port_log_set(struct weir_port *p);
+
+/* Forget it. Rings are stopped. */
+void port_log_clear(struct weir_port *p);
+
+/* Ring i is about to run: it logs what the session says. 0; -ENOMEM. */
+int port_log_begin(struct weir_port *p, uint32_t i);
 
 /* port_conn.c: sockets and messages. */
 

@@ -39,7 +39,7 @@ offered_features(const struct weir_port *p)
 		     BIT(VIRTIO_NET_F_CTRL_RX) | BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) |
 		     BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_MTU) |
 		     BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |
-		     BIT(WEIR_VHOST_F_PROTOCOL_FEATURES);
+		     BIT(VHOST_F_LOG_ALL) | BIT(WEIR_VHOST_F_PROTOCOL_FEATURES);
 
 	if (!p->conf.split_only)
 		f |= BIT(VIRTIO_F_RING_PACKED);
@@ -56,7 +56,7 @@ session_open(struct weir_port *p)
 		.protocol_features =
 			BIT(WEIR_VHOST_PF_MQ) | BIT(WEIR_VHOST_PF_REPLY_ACK) |
 			BIT(WEIR_VHOST_PF_NET_MTU) | BIT(WEIR_VHOST_PF_STATUS) |
-			BIT(WEIR_VHOST_PF_INFLIGHT_SHMFD) |
+			BIT(WEIR_VHOST_PF_LOG_SHMFD) | BIT(WEIR_VHOST_PF_INFLIGHT_SHMFD) |
 			BIT(WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT) |
 			BIT(WEIR_VHOST_PF_RESET_DEVICE) |
 			BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS),
@@ -86,6 +86,7 @@ settle(struct weir_port *p, uint64_t timeout_us)
 	p->session = NULL;
 	weir_vhost_msg_reset(&p->rx);
 	port_inflight_clear(p);
+	port_log_clear(p);
 	port_mem_clear(p);
 	atomic_store(&p->peer_mtu, 0);
 	p->state = PORT_WAITING;
@@ -149,6 +150,9 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		ret = port_ring_stop(p, ev->ring, PORT_DRAIN_US);
 		if (ret == 0 && p->ring[ev->ring].own_base)
 			ev->base = p->ring[ev->ring].base;
+		break;
+	case WEIR_VHOST_EV_LOG:
+		ret = port_log_set(p);
 		break;
 	case WEIR_VHOST_EV_GET_INFLIGHT:
 		ret = port_inflight_make(ev);
@@ -366,6 +370,10 @@ port_fault_ready(struct ctl_fd *f)
 	}
 	if (weir_gmem_file_lost(&p->inflight.file)) {
 		port_conn_close(p, "the in-flight area is gone: its file was cut short");
+		return;
+	}
+	if (weir_gmem_file_lost(&p->log)) {
+		port_conn_close(p, "the dirty log is gone: its file was cut short");
 		return;
 	}
 	for (uint32_t i = 0; i < p->nr_rings; i++) {

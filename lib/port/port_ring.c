@@ -57,6 +57,7 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 	call_fd_close(r);
 	port_wake_stop(r);
 	r->running = false;
+	queue_log_stop(&r->q);
 	port_inflight_end(p, i);
 	r->base = ring_base(&r->q.vr);
 	r->own_base = true;
@@ -156,6 +157,42 @@ ring_place(uint32_t base, bool packed)
 	return b.used_idx | (b.used_wrap ? WEIR_VRING_POS_WRAP : 0);
 }
 
+/* Find the ring and all that its queue works with. Nothing is kept on failure. */
+static int
+ring_find(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want,
+	  struct weir_vring_addr *addr)
+{
+	struct port_ring *r = &p->ring[i];
+	int ret;
+
+	ret = queue_alloc(&r->q, want->num, addr->packed);
+	addr->shadow = r->q.shadow;
+	if (ret == 0)
+		ret = weir_vring_init(&r->q.vr, p->gmem, addr);
+	if (ret == 0)
+		ret = call_fd_take(r, want->call_fd);
+	if (ret != 0)
+		return ret;
+	ret = port_wake_start(r, want->kick_fd);
+	if (ret != 0)
+		goto err_call;
+	ret = port_inflight_begin(p, i);
+	if (ret != 0)
+		goto err_wake;
+	ret = port_log_begin(p, i);
+	if (ret != 0)
+		goto err_inflight;
+	return 0;
+
+err_inflight:
+	port_inflight_end(p, i);
+err_wake:
+	port_wake_stop(r);
+err_call:
+	call_fd_close(r);
+	return ret;
+}
+
 static int
 ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 {
@@ -171,26 +208,8 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 		.packed = packed,
 		.event_idx = (features & UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX) != 0,
 	};
-	int ret;
+	int ret = ring_find(p, i, want, &addr);
 
-	ret = queue_alloc(&r->q, want->num, packed);
-	addr.shadow = r->q.shadow;
-	if (ret == 0)
-		ret = weir_vring_init(&r->q.vr, p->gmem, &addr);
-	if (ret == 0)
-		ret = call_fd_take(r, want->call_fd);
-	if (ret == 0) {
-		ret = port_wake_start(r, want->kick_fd);
-		if (ret != 0)
-			call_fd_close(r);
-	}
-	if (ret == 0) {
-		ret = port_inflight_begin(p, i);
-		if (ret != 0) {
-			port_wake_stop(r);
-			call_fd_close(r);
-		}
-	}
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: ring %u does not start: %s", p->name, i,
 			 weir_strerror(ret));

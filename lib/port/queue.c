@@ -15,6 +15,8 @@
 void
 queue_call(struct weir_queue *q)
 {
+	if (__builtin_expect(q->log != NULL, 0))
+		queue_log_published(q);
 	if (q->call_fd < 0 || !weir_vring_want_call(&q->vr, q->vr.packed))
 		return;
 	stat_add(&q->stats.calls, 1);
@@ -88,6 +90,7 @@ queue_mode(const struct weir_queue *q)
 	return (q->vr.packed ? QUEUE_PACKED : 0) | (q->chan != NULL ? QUEUE_CHAN : 0) |
 	       (rx && q->rx_offload ? QUEUE_OFFLOAD : 0) |
 	       (!rx && q->mergeable ? QUEUE_MERGE : 0) |
+	       (!rx && q->log != NULL ? QUEUE_LOG : 0) |
 	       (q->hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf) ? QUEUE_HDR12 : 0);
 }
 

@@ -28,6 +28,7 @@
 #include <rte_mbuf.h>
 #include <rte_spinlock.h>
 
+#include "queue_log.h"
 #include "weir_copy.h"
 #include "weir_epoch.h"
 #include "weir_vring_ops.h"
@@ -38,14 +39,16 @@
 /*
  * What a burst function is made for: what was negotiated and how the queue
  * copies, fixed while a ring runs. There is one function for each mode with
- * QUEUE_HDR12 and one for all others, all of one source; see rx.c and tx.c.
+ * QUEUE_HDR12 and without QUEUE_LOG, and one for all others, all of one source; see rx.c
+ * and tx.c.
  */
 #define QUEUE_PACKED 1u	  /* VIRTIO_F_RING_PACKED */
 #define QUEUE_CHAN 2u	  /* with a DMA channel */
 #define QUEUE_MERGE 4u	  /* tx: VIRTIO_NET_F_MRG_RXBUF */
 #define QUEUE_OFFLOAD 4u  /* rx: frames may come with offloads */
 #define QUEUE_HDR12 8u	  /* virtio_net_hdr with num_buffers, all but old guests' */
-#define QUEUE_NR_MODES 8u /* with QUEUE_HDR12 */
+#define QUEUE_LOG 16u	  /* tx: what is written is logged, the guest migrates */
+#define QUEUE_NR_MODES 8u /* with QUEUE_HDR12 and without QUEUE_LOG */
 
 struct weir_queue;
 typedef uint16_t (*queue_burst_t)(struct weir_queue *q, struct rte_mbuf **pkts,
@@ -102,6 +105,7 @@ struct weir_queue {
 	struct weir_iov *iov;	  /* scratch: the pieces of one packet */
 	uint32_t max_iov;
 	struct weir_vring_used *shadow; /* packed: for the ring */
+	struct queue_log *log;		/* NULL: nobody migrates */
 
 	/* with a channel only */
 	struct weir_copy_chan *chan;
@@ -164,7 +168,7 @@ queue_leave(struct weir_queue *q)
 		weir_epoch_leave(&q->reader);
 }
 
-/* Interrupt the guest if it wants it. */
+/* Used entries were published: log them, and interrupt the guest if it wants it. */
 void queue_call(struct weir_queue *q);
 
 /* A guest broke the ring: nothing more of it is touched; the control thread

@@ -216,6 +216,8 @@ tx_burst_cpu(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, ui
 	for (i = 0; i < n; i++) {
 		if (tx_one(q, mode, pkts[i], at, &seq, &room) == 0)
 			break;
+		if ((mode & QUEUE_LOG) != 0 && room.nr_heads != 0)
+			queue_log_packet(q, (uint64_t)pkts[i]->pkt_len + q->hdr_len, 0);
 	}
 	weir_vring_close(&q->vr, at);
 	used = weir_vring_unpublished(&q->vr);
@@ -240,8 +242,13 @@ tx_burst_dma(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, ui
 		n = (uint16_t)room_win;
 	weir_copy_lock(q->chan);
 	for (i = 0; i < n; i++) {
+		if ((mode & QUEUE_LOG) != 0 && !queue_log_room(q))
+			break;
 		if (tx_one(q, mode, pkts[i], at, &seq, &room) == 0)
 			break;
+		if ((mode & QUEUE_LOG) != 0 && room.nr_heads != 0)
+			queue_log_packet(q, (uint64_t)pkts[i]->pkt_len + q->hdr_len,
+					 head);
 		q->win[head++ & q->win_mask] = (struct queue_pkt){
 			.m = pkts[i],
 			.seq = seq,
@@ -356,7 +363,9 @@ queue_tx_select(unsigned int mode)
 		[QUEUE_MERGE | QUEUE_PACKED | QUEUE_CHAN] = tx_packed_dma_merge,
 	};
 
-	return (mode & QUEUE_HDR12) != 0 ? made[mode % QUEUE_NR_MODES] : queue_tx_any;
+	if ((mode & (QUEUE_HDR12 | QUEUE_LOG)) != QUEUE_HDR12)
+		return queue_tx_any;
+	return made[mode % QUEUE_NR_MODES];
 }
 
 uint16_t

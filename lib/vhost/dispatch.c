@@ -48,6 +48,8 @@ set_features(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 				 "%#" PRIx64 " would change while rings run", changed);
 	if (!s->has_features || want != s->features)
 		ev->type = WEIR_VHOST_EV_FEATURES;
+	if (((s->features ^ want) & WEIR_VHOST_BIT(VHOST_F_LOG_ALL)) != 0)
+		vhost_rings_touch(s);
 	s->features = want;
 	s->has_features = true;
 	if ((want & protocol) == 0 && vhost_rings_enable(s, true))
@@ -164,6 +166,8 @@ set_log_base(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 	if (log->len == 0)
 		return vhost_why(&s->why, -EINVAL, "size is 0");
 	ret = vhost_check_file(msg->fds[0], log->mmap_offset, log->len, &st, &s->why);
+	if (ret == 0)
+		ret = vhost_check_log(s, log->len);
 	if (ret != 0)
 		return ret;
 	vhost_retire(s, s->log.fd);
@@ -178,6 +182,10 @@ static int
 set_log_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 	   struct weir_vhost_event *ev)
 {
+	int ret = vhost_check_event(msg, &s->why);
+
+	if (ret != 0)
+		return ret;
 	vhost_retire(s, s->log.event_fd);
 	s->log.event_fd = vhost_take_fd(msg);
 	ev->type = WEIR_VHOST_EV_LOG;

@@ -278,6 +278,21 @@ vhost_mem_settle(struct weir_vhost_session *s, bool keep)
 	s->undo = (struct vhost_undo){ .kind = VHOST_UNDO_NONE, .fd = -1 };
 }
 
+int
+vhost_check_log(struct weir_vhost_session *s, uint64_t len)
+{
+	const uint64_t last = s->mem != NULL && s->mem->nr != 0
+				      ? s->mem->region[s->mem->nr - 1].gpa.last
+				      : 0;
+
+	/* a bit a page, eight pages a byte */
+	if (last / WEIR_VHOST_LOG_PAGE / 8 < len)
+		return 0;
+	return vhost_why(&s->why, -ERANGE,
+			 "size %#" PRIx64 " does not reach guest address %#" PRIx64, len,
+			 last);
+}
+
 static const struct weir_vhost_region *
 mem_find_user(const struct weir_vhost_session *s, struct weir_range user)
 {

@@ -61,6 +61,26 @@ vhost_rings_enable(struct weir_vhost_session *s, bool enable)
 	return changed;
 }
 
+void
+vhost_rings_touch(struct weir_vhost_session *s)
+{
+	for (uint32_t i = 0; i < s->nr_rings; i++)
+		s->ring[i].gen++;
+}
+
+int
+vhost_check_event(const struct weir_vhost_msg *msg, struct vhost_why *why)
+{
+	int flags;
+
+	if (msg->nr_fds == 0)
+		return 0;
+	flags = fcntl(msg->fds[0], F_GETFL);
+	if (flags < 0 || fcntl(msg->fds[0], F_SETFL, flags | O_NONBLOCK) != 0)
+		return vhost_why(why, -EBADF, "descriptor cannot be made non-blocking");
+	return 0;
+}
+
 static void
 ring_changed(struct weir_vhost_session *s, struct weir_vhost_event *ev)
 {
@@ -177,27 +197,18 @@ vhost_get_vring_base(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 	return 0;
 }
 
-/*
- * Put the message's descriptor in place of another. Not blocking, since whoever
- * writes to it may be a polling lcore, and a peer could fill an eventfd.
- */
+/* Put the message's descriptor in place of another. */
 static int
 ring_replace_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		struct weir_vhost_event *ev, int *slot)
 {
-	int flags, ret;
+	int ret;
 
 	ret = vhost_check_ring_fd(msg, &s->why);
+	if (ret == 0)
+		ret = vhost_check_event(msg, &s->why);
 	if (ret != 0)
 		return ret;
-	if (msg->nr_fds != 0) {
-		flags = fcntl(msg->fds[0], F_GETFL);
-		if (flags < 0 || fcntl(msg->fds[0], F_SETFL, flags | O_NONBLOCK) != 0)
-			return vhost_why(&s->why, -EBADF,
-					 "ring %" PRIu32
-					 ": descriptor cannot be made non-blocking",
-					 ev->ring);
-	}
 	vhost_retire(s, *slot);
 	*slot = vhost_take_fd(msg);
 	ring_changed(s, ev);

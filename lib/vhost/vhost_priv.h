@@ -168,6 +168,9 @@ void vhost_mem_settle(struct weir_vhost_session *s, bool keep);
 /** Close all files and free the table. */
 void vhost_mem_free(struct vhost_table *t);
 
+/** A log of @p len bytes: it reaches to the last of the memory there is. */
+int vhost_check_log(struct weir_vhost_session *s, uint64_t len);
+
 /** True if one region has all of @p user. */
 bool vhost_mem_has_user(const struct weir_vhost_session *s, struct weir_range user);
 
@@ -198,6 +201,15 @@ bool vhost_ring_runs(const struct weir_vhost_ring *r);
 /** Stop and forget a ring. @param keep_call Keep its call and error descriptors. */
 void vhost_ring_reset(struct weir_vhost_session *s, struct weir_vhost_ring *r,
 		      bool keep_call);
+
+/** What all rings work with has changed: they start anew. */
+void vhost_rings_touch(struct weir_vhost_session *s);
+
+/**
+ * Make the message's descriptor, if it has one, non-blocking: whoever writes to it
+ * may be a polling lcore, and a peer could fill an eventfd.
+ */
+int vhost_check_event(const struct weir_vhost_msg *msg, struct vhost_why *why);
 
 /** Enable or disable all rings. @return true: at least one was not so before. */
 bool vhost_rings_enable(struct weir_vhost_session *s, bool enable);

@@ -127,6 +127,9 @@ enum weir_vhost_request {
 /** Bytes of device configuration that one message carries. */
 #define WEIR_VHOST_CONFIG_MAX 256u
 
+/** Guest memory that a bit of the dirty log stands for. */
+#define WEIR_VHOST_LOG_PAGE UINT64_C(4096)
+
 /** SET_CONFIG's flags: by a guest's write, or by migration. */
 #define WEIR_VHOST_CONFIG_WRITABLE 0u
 #define WEIR_VHOST_CONFIG_MIGRATION 1u

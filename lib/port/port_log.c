@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The dirty log, from the frontend's file to each ring's queue. Rings begin to log,
+ * and leave off, by starting anew: no lcore sees it come or go.
+ */
+#include <linux/vhost_types.h>
+
+#include "port.h"
+
+int
+port_log_set(struct weir_port *p)
+{
+	const struct weir_vhost_log *want = weir_vhost_log(p->session);
+	struct weir_gmem_file new = { 0 };
+	int ret;
+
+	ret = port_rings_stop(p, PORT_DRAIN_US);
+	if (ret == 0 && want->fd >= 0)
+		ret = weir_gmem_file_map(&new, want->fd, want->mmap_offset, want->len);
+	if (ret != 0)
+		return ret;
+	weir_gmem_file_watch(&new, p->fault.fd);
+	port_log_clear(p);
+	p->log = new;
+	return 0;
+}
+
+void
+port_log_clear(struct weir_port *p)
+{
+	weir_gmem_file_unmap(&p->log);
+}
+
+int
+port_log_begin(struct weir_port *p, uint32_t i)
+{
+	const struct weir_vhost_ring *want = weir_vhost_ring(p->session, i);
+	const uint64_t features = weir_vhost_features(p->session);
+	const struct queue_log_conf conf = {
+		.bits = p->log.addr,
+		.len = p->log.len,
+		.data = (features & WEIR_VHOST_BIT(VHOST_F_LOG_ALL)) != 0,
+		.used = want->log_used,
+		.used_gpa = want->log_gpa,
+		.event_fd = weir_vhost_log(p->session)->event_fd,
+	};
+
+	if (p->log.addr == NULL || (!conf.data && !conf.used))
+		return 0;
+	return queue_log_start(&p->ring[i].q, &conf);
+}
