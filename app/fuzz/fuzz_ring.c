@@ -6,6 +6,8 @@
  *     memory   conf.memory * 16 bytes, from guest address 0: descriptors first
  *     steps    8 bytes each, see struct step, at most 128
  *
+ * With a packed ring an offer is that of the next descriptor, as it stands.
+ *
  * Between two steps nothing runs, so that a step which changes memory is the
  * guest that changes it between two bursts. What a burst reads twice it reads
  * from the same memory: a double fetch is for the review to find.
@@ -41,7 +43,14 @@
 		}                                              \
 	} while (0)
 
-enum { CONF_TX = 1, CONF_DMA = 2, CONF_MERGEABLE = 4, CONF_CSUM = 8, CONF_TSO = 16 };
+enum {
+	CONF_TX = 1,
+	CONF_DMA = 2,
+	CONF_MERGEABLE = 4,
+	CONF_CSUM = 8,
+	CONF_TSO = 16,
+	CONF_PACKED = 32
+};
 enum {
 	CONF_LINEAR = 1,
 	CONF_EXT_BUF = 2,
@@ -49,7 +58,8 @@ enum {
 	CONF_EVENT_IDX = 8,
 	CONF_SHORT_HDR = 16,
 	CONF_SMALL_MBUFS = 32,
-	CONF_FAILS = 64
+	CONF_FAILS = 64,
+	CONF_ANY_MODE = 128 /* the burst function that looks the mode up */
 };
 
 struct conf {
@@ -65,7 +75,7 @@ enum op {
 	OP_OFFER,   /* head b; each of those up to b + a too, modulo size */
 	OP_POKE,    /* b: address; c and d are written there */
 	OP_DESC,    /* a: which; b: address; c: length; d: flags, next in its high byte */
-	OP_IDX,	    /* avail.idx += b */
+	OP_IDX,	    /* avail.idx += b; packed: flags of descriptor b */
 	OP_RESTART, /* stop and start; c: base if a is odd */
 	OP_CREDIT,  /* the engine has b more; all if a is 0xff */
 	OP_COLLECT, /* as a thread that is not the owner */
@@ -128,10 +138,20 @@ take(struct input *in, void *to, size_t len)
 	return true;
 }
 
-/* How far used entries are behind the heads that were taken. */
+/* How far used entries are behind the heads that were taken; packed: behind the
+ * descriptors that are not given back. */
 static uint16_t
 backlog(const struct weir_queue *q)
 {
+	const struct weir_vring *vr = &q->vr;
+	uint16_t n;
+
+	if (vr->packed) {
+		n = vring_packed_distance(vr, vr->used_pos, vr->last_avail);
+		for (uint16_t i = vr->used_idx; i != vr->used_next; i++)
+			n = (uint16_t)(n - vr->shadow[i & vr->mask].chain.nr);
+		return n;
+	}
 	return (uint16_t)(q->vr.last_avail - q->vr.used_next);
 }
 
@@ -251,8 +271,17 @@ burst(struct rig *r, const struct step *s)
 		FUZZ_CHECK(memory_same(r), "a broken queue touched memory");
 }
 
+/* Start, with what the input wants of the burst function. */
 static void
-restart(struct rig *r, const struct step *s, bool event_idx)
+start(struct rig *r, bool any_mode)
+{
+	queue_start(&r->q);
+	if (any_mode)
+		r->q.burst = r->q.pool != NULL ? queue_rx_any : queue_tx_any;
+}
+
+static void
+restart(struct rig *r, const struct step *s, bool event_idx, bool any_mode)
 {
 	uint16_t base;
 
@@ -266,14 +295,26 @@ restart(struct rig *r, const struct step *s, bool event_idx)
 	FUZZ_CHECK(r->q.vr.used_next == r->q.vr.used_idx, "used entries not given back");
 	base = (s->a & 1) != 0 ? s->c : r->q.vr.last_avail;
 	FUZZ_CHECK(rig_ring(r, base, event_idx) == 0, "the ring was there");
-	queue_start(&r->q);
+	r->offer_pos = r->q.vr.last_avail;
+	start(r, any_mode);
 }
 
+/* The guest moves its index; packed: says of a descriptor that it is offered, or
+ * used. */
 static void
-step_run(struct rig *r, const struct step *s, bool event_idx)
+shift(struct rig *r, uint16_t by)
 {
 	struct weir_vring *vr = &r->q.vr;
 
+	if (r->packed)
+		vr->packed_desc[by % r->size].flags ^= (uint16_t)(by & 0x8080);
+	else
+		vr->avail->idx = (uint16_t)(vr->avail->idx + by);
+}
+
+static void
+step_run(struct rig *r, const struct step *s, bool event_idx, bool any_mode)
+{
 	switch ((enum op)(s->op % OP_NR)) {
 	case OP_BURST:
 		burst(r, s);
@@ -289,10 +330,10 @@ step_run(struct rig *r, const struct step *s, bool event_idx)
 		rig_desc(r, s->a % r->size, s->b, s->c, s->d & 0xff, s->d >> 8);
 		break;
 	case OP_IDX:
-		vr->avail->idx = (uint16_t)(vr->avail->idx + s->b);
+		shift(r, s->b);
 		break;
 	case OP_RESTART:
-		restart(r, s, event_idx);
+		restart(r, s, event_idx, any_mode);
 		break;
 	case OP_CREDIT:
 		r->engine.credit = s->a == 0xff ? RIG_DMA_ALL : s->b % 64u;
@@ -326,13 +367,13 @@ queue_conf(struct weir_queue *q, const struct conf *c)
 }
 
 static void
-play(struct rig *r, struct input *in, bool event_idx)
+play(struct rig *r, struct input *in, bool event_idx, bool any_mode)
 {
 	uint16_t behind = backlog(&r->q);
 	struct step s;
 
 	for (unsigned int i = 0; i < STEPS_MAX && take(in, &s, sizeof(s)); i++) {
-		step_run(r, &s, event_idx);
+		step_run(r, &s, event_idx, any_mode);
 		if (s.op % OP_NR == OP_RESTART)
 			behind = backlog(&r->q);
 		FUZZ_CHECK(backlog(&r->q) == behind,
@@ -355,12 +396,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	queue_conf(&r.q, &c);
 	const struct rig_conf conf = {
 		.size = (uint16_t)(1u << c.size_log2 % 7),
+		.packed = (c.flags & CONF_PACKED) != 0,
 		.dma = (c.flags & CONF_DMA) != 0,
 		.threshold = c.threshold * 16u,
 		.pool = (c.flags & CONF_TX) != 0	     ? NULL
 			: (c.flags2 & CONF_SMALL_MBUFS) != 0 ? pool_small
 							     : pool,
 	};
+	bool any_mode = (c.flags2 & CONF_ANY_MODE) != 0;
 	bool event_idx = (c.flags2 & CONF_EVENT_IDX) != 0;
 
 	if (rig_start(&r, &conf) != 0)
@@ -371,10 +414,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in.at += len;
 	in.left -= len;
 	/* the ring may begin anywhere */
-	r.q.vr.used->idx = c.base;
-	r.q.vr.avail->idx = c.base;
+	if (!r.packed) {
+		r.q.vr.used->idx = c.base;
+		r.q.vr.avail->idx = c.base;
+	}
 	FUZZ_CHECK(rig_ring(&r, c.base, event_idx) == 0, "the ring was there");
-	play(&r, &in, event_idx);
+	r.offer_pos = r.q.vr.last_avail;
+	start(&r, any_mode);
+	play(&r, &in, event_idx, any_mode);
 	rig_stop(&r);
 	FUZZ_CHECK(rte_mempool_in_use_count(pool) == 0 &&
 			   rte_mempool_in_use_count(pool_small) == 0,

@@ -11,8 +11,8 @@ import struct
 import sys
 
 BURST, OFFER, POKE, DESC, IDX, RESTART, CREDIT, COLLECT = range(8)
-TX, DMA, MERGEABLE, CSUM, TSO = 1, 2, 4, 8, 16
-LINEAR, EXT_BUF, LEGACY, EVENT_IDX, SHORT_HDR, SMALL, FAILS = 1, 2, 4, 8, 16, 32, 64
+TX, DMA, MERGEABLE, CSUM, TSO, PACKED = 1, 2, 4, 8, 16, 32
+LINEAR, EXT_BUF, LEGACY, EVENT_IDX, SHORT_HDR, SMALL, FAILS, ANY = 1, 2, 4, 8, 16, 32, 64, 128
 NEXT, WRITE, INDIRECT = 1, 2, 4
 SLOT, DATA = 0x4000, 0x400
 SIZE_LOG2 = 4
@@ -52,6 +52,37 @@ def table_rx(flags=0):
             desc(DATA, 12, flags | NEXT, 1) + desc(DATA, 7000, flags))
 
 
+def packed(addr, length, flags=0, number=0):
+    return struct.pack('<QIHH', addr, length, number, flags)
+
+
+def table_packed(flags=0):
+    """Chains of one, of three, and of an indirect table of two, and their last one."""
+    return (packed(DATA, 200, flags, 7) +
+            packed(DATA, 12, flags | NEXT) + packed(DATA + 12, 90, flags | NEXT) +
+            packed(SLOT - 20, 40, flags, 1) +
+            packed(6 * 16, 2 * 16, INDIRECT, 2) + packed(DATA, 1500, flags, 3) +
+            packed(DATA, 12, flags) + packed(DATA, 7000, flags))
+
+
+def seeds_packed():
+    hdr = struct.pack('<BBHHHHH', 1, 1, 54, 40, 34, 16, 0)
+    image = memory(table_packed(), hdr + ipv4_tcp(200))
+    room = memory(table_packed(WRITE))
+    # any function that is made for a mode, and the one for all of them
+    for name, flags, flags2 in (('plain', 0, 0), ('csum', CSUM, EVENT_IDX),
+                                ('dma', DMA, SMALL), ('any', DMA, ANY)):
+        rx = step(OFFER, 5) + step(CREDIT, 0, 1) + step(BURST, 32) + step(BURST, 32)
+        rx += step(IDX, 0, 0x8080) + step(CREDIT, 0xff) + step(BURST, 32) + step(RESTART)
+        yield 'rx_packed_' + name, conf(PACKED | flags, flags2, 2, 0x8000, image) + rx
+    for name, flags, flags2 in (('plain', 0, 0), ('merge', MERGEABLE, EVENT_IDX),
+                                ('dma', DMA | MERGEABLE, 0), ('any', MERGEABLE, ANY)):
+        tx = step(OFFER, 5) + step(CREDIT, 0, 1) + step(BURST, 3, 0, 100)
+        tx += step(COLLECT) + step(CREDIT, 0xff) + step(BURST, 2, 0, 1001)
+        tx += step(OFFER, 9) + step(BURST, 9, 0, 700) + step(RESTART)
+        yield 'tx_packed_' + name, conf(PACKED | flags | TX, flags2, 2, 0x800e, room) + tx
+
+
 def seeds():
     hdr = struct.pack('<BBHHHHH', 1, 1, 54, 40, 34, 16, 0)
     image = memory(table_rx(), hdr + ipv4_tcp(200))
@@ -78,7 +109,7 @@ def seeds():
 
 def main(folder):
     os.makedirs(folder, exist_ok=True)
-    for name, data in seeds():
+    for name, data in (*seeds(), *seeds_packed()):
         with open(os.path.join(folder, name), 'wb') as out:
             out.write(data)
 

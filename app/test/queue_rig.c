@@ -76,14 +76,35 @@ void
 rig_desc(const struct rig *r, uint16_t i, uint64_t gpa, uint32_t len, uint16_t flags,
 	 uint16_t next)
 {
-	r->q.vr.desc[i] = (struct vring_desc){ gpa, len, flags, next };
+	if (r->packed)
+		r->q.vr.packed_desc[i] =
+			(struct vring_packed_desc){ gpa, len, next, flags };
+	else
+		r->q.vr.desc[i] = (struct vring_desc){ gpa, len, flags, next };
+}
+
+static void
+offer_packed(struct rig *r)
+{
+	const uint16_t owner = VRING_PACKED_AVAIL | VRING_PACKED_USED;
+	uint16_t i = r->offer_pos & WEIR_VRING_POS_IDX;
+	uint16_t *flags = &r->q.vr.packed_desc[i].flags;
+
+	*flags &= (uint16_t)~owner;
+	*flags |= (r->offer_pos & WEIR_VRING_POS_WRAP) != 0 ? VRING_PACKED_AVAIL
+							    : VRING_PACKED_USED;
+	r->offer_pos = vring_packed_pos(&r->q.vr, r->offer_pos, 1);
 }
 
 void
-rig_offer(const struct rig *r, uint16_t head)
+rig_offer(struct rig *r, uint16_t head)
 {
 	struct vring_avail *a = r->q.vr.avail;
 
+	if (r->packed) {
+		offer_packed(r);
+		return;
+	}
 	a->ring[a->idx % r->size] = head;
 	a->idx++;
 }
@@ -205,14 +226,18 @@ engine_open(struct rig *r)
 int
 rig_ring(struct rig *r, uint16_t base, bool event_idx)
 {
-	const uint32_t avail_len = sizeof(uint16_t) * (3u + r->size);
-	const uint32_t used_len = sizeof(uint16_t) * 3u + 8u * r->size;
+	const uint32_t avail_len = r->packed ? 4 : sizeof(uint16_t) * (3u + r->size);
+	const uint32_t used_len = r->packed ? 4 : sizeof(uint16_t) * 3u + 8u * r->size;
+	const uint16_t pos =
+		((base & WEIR_VRING_POS_IDX) % r->size) | (base & WEIR_VRING_POS_WRAP);
 	const struct weir_vring_addr addr = {
 		.desc_uva = RIG_UVA,
 		.avail_uva = RIG_UVA + RIG_SLOT - avail_len,
 		.used_uva = RIG_UVA + ((RIG_MEM - used_len) & ~3u),
 		.size = r->size,
-		.base = base,
+		.base = r->packed ? pos : base,
+		.packed = r->packed,
+		.shadow = r->q.shadow,
 		.event_idx = event_idx,
 	};
 
@@ -227,6 +252,8 @@ rig_start(struct rig *r, const struct rig_conf *conf)
 	if (ret != 0)
 		return ret;
 	r->size = conf->size;
+	r->packed = conf->packed;
+	r->offer_pos = WEIR_VRING_POS_WRAP;
 	memcpy(r->slot, slots, sizeof(slots));
 	for (int i = 0; i < 2; i++)
 		memset(slots[i], 0, RIG_SLOT);
@@ -237,9 +264,9 @@ rig_start(struct rig *r, const struct rig_conf *conf)
 	rte_spinlock_init(&r->q.lock);
 	if (conf->dma)
 		engine_open(r);
-	ret = queue_alloc(&r->q, conf->size, false);
+	ret = queue_alloc(&r->q, conf->size, conf->packed);
 	if (ret == 0)
-		ret = rig_ring(r, 0, false);
+		ret = rig_ring(r, conf->packed ? WEIR_VRING_POS_WRAP : 0, false);
 	if (ret == 0)
 		queue_start(&r->q);
 	else

@@ -13,6 +13,8 @@
  *     gpa RIG_SLOT  the available ring ends here, with slot 0
  *     2 * RIG_SLOT  the used ring ends here, with slot 1
  *
+ * or, packed, the driver's and the device's event structures do.
+ *
  * The engine takes the place of dmadev number 0 for rte_dma_copy() and its
  * like. It translates DMA addresses as an IOMMU does and aborts on one that
  * leads nowhere. It does as many copies as it has credit for, when it is asked
@@ -49,6 +51,7 @@ struct rig_engine {
 
 struct rig_conf {
 	uint16_t size; /* of the ring, up to RIG_SIZE_MAX */
+	bool packed;
 	bool dma;
 	uint32_t threshold;
 	struct rte_mempool *pool; /* NULL: a tx queue */
@@ -61,6 +64,8 @@ struct rig {
 	struct rig_engine engine;
 	uint8_t *slot[2];
 	uint16_t size;
+	bool packed;
+	uint16_t offer_pos; /* packed: the next descriptor to be offered */
 };
 
 /* Make the queue and start it. The caller sets the rest of r->q before. 0; -errno. */
@@ -69,7 +74,8 @@ int rig_start(struct rig *r, const struct rig_conf *conf);
 /* Stop the queue, with all the credit it needs, and free what it has. */
 void rig_stop(struct rig *r);
 
-/* Zero guest memory and find the ring again, the queue being stopped. 0; -errno. */
+/* Find the ring again, the queue being stopped. @p base: packed, modulo the size.
+ * 0; -errno. */
 int rig_ring(struct rig *r, uint16_t base, bool event_idx);
 
 /* Guest memory at @p gpa, @p len bytes of which are in one slot; NULL: it is not. */
@@ -78,11 +84,11 @@ void *rig_mem(const struct rig *r, uint64_t gpa, uint64_t len);
 /* Write to guest memory, wherever the bytes lie; those outside are left out. */
 void rig_poke(const struct rig *r, uint64_t gpa, const void *bytes, size_t len);
 
-/* Set a descriptor of the ring. */
+/* Set a descriptor of the ring; @p next is a packed one's id. */
 void rig_desc(const struct rig *r, uint16_t i, uint64_t gpa, uint32_t len, uint16_t flags,
 	      uint16_t next);
 
-/* Make a head available. */
-void rig_offer(const struct rig *r, uint16_t head);
+/* Make a head available; packed: the next descriptor, as it stands. */
+void rig_offer(struct rig *r, uint16_t head);
 
 #endif /* WEIR_TEST_QUEUE_RIG_H */
