@@ -68,7 +68,7 @@ queue_log_room(const struct weir_queue *q)
 }
 
 void
-queue_log_packet(struct weir_queue *q, uint64_t len, uint32_t pkt)
+queue_log_written(struct weir_queue *q, uint64_t len)
 {
 	struct queue_log *l = q->log;
 
@@ -77,13 +77,24 @@ queue_log_packet(struct weir_queue *q, uint64_t len, uint32_t pkt)
 	for (const struct weir_iov *v = q->iov; len != 0; v++) {
 		/* at most QUEUE_MAX_FRAME and a header */
 		uint32_t n = (uint32_t)RTE_MIN(len, v->len);
-		/* a piece lies in one slot */
-		uint64_t gpa = find_gpa(q, l, v->hva);
 
-		if (q->chan != NULL)
-			span_add(l, gpa, n, pkt);
-		else
-			mark(l, gpa, n);
+		/* a piece lies in one slot */
+		mark(l, find_gpa(q, l, v->hva), n);
+		len -= n;
+	}
+}
+
+void
+queue_log_packet(struct weir_queue *q, uint64_t len, uint32_t pkt)
+{
+	struct queue_log *l = q->log;
+
+	if (!l->conf.data)
+		return;
+	for (const struct weir_iov *v = q->iov; len != 0; v++) {
+		uint32_t n = (uint32_t)RTE_MIN(len, v->len);
+
+		span_add(l, find_gpa(q, l, v->hva), n, pkt);
 		len -= n;
 	}
 }

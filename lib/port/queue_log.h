@@ -59,8 +59,11 @@ void queue_log_stop(struct weir_queue *q);
 /* From inside, with a channel: there is room for one packet more. */
 bool queue_log_room(const struct weir_queue *q);
 
-/* From inside: the first len bytes of q->iov were written, or are to be by the
- * copies of packet number pkt of the window. */
+/* From inside: the first len bytes of q->iov were written. */
+void queue_log_written(struct weir_queue *q, uint64_t len);
+
+/* From inside: the first len bytes of q->iov are written by the copies of packet
+ * number pkt of the window. */
 void queue_log_packet(struct weir_queue *q, uint64_t len, uint32_t pkt);
 
 /* From inside: packets have left the window, used entries were published. */

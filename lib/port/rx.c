@@ -105,23 +105,17 @@ enum rx_result {
 	RX_BROKEN,  /* the ring */
 };
 
-static __rte_always_inline enum rx_result
-rx_one(struct weir_queue *q, unsigned int mode, const struct weir_vring_at *at,
-       struct rte_mbuf *m, struct virtio_net_hdr *hdr, struct weir_chain *chain,
-       uint64_t *seq)
+/* A chain that was taken, whatever its shape and the frame's length. Not inlined:
+ * one for all modes. */
+static __rte_noinline enum rx_result
+rx_shape(struct weir_queue *q, struct rte_mbuf *m, uint64_t len,
+	 struct virtio_net_hdr *hdr, uint64_t *seq)
 {
-	const uint32_t hdr_len = queue_hdr_len(q, mode);
+	const unsigned int mode = q->mode;
+	const uint32_t hdr_len = q->hdr_len;
 	struct cursor c = { .v = q->iov };
-	uint64_t len;
 	int ret;
 
-	*seq = 0;
-	ret = weir_vring_take(&q->vr, mode & QUEUE_PACKED, at, 0, q->iov, q->max_iov,
-			      chain, &len);
-	if (__builtin_expect(ret < 0, 0)) {
-		queue_break(q, -ret);
-		return RX_BROKEN;
-	}
 	if (len < hdr_len + (uint64_t)RTE_ETHER_HDR_LEN || len > QUEUE_MAX_FRAME)
 		return RX_DROPPED;
 	get_header(q, mode, &c, hdr);
@@ -129,6 +123,36 @@ rx_one(struct weir_queue *q, unsigned int mode, const struct weir_vring_at *at,
 	if (ret != 0)
 		return ret == -ENOMEM ? RX_LATER : RX_DROPPED;
 	*seq = copy_packet(q, mode, &c, m, false);
+	return RX_TAKEN;
+}
+
+static __rte_always_inline enum rx_result
+rx_one(struct weir_queue *q, unsigned int mode, const struct weir_vring_at *at,
+       struct rte_mbuf *m, struct virtio_net_hdr *hdr, struct weir_chain *chain,
+       uint64_t *seq)
+{
+	const uint32_t hdr_len = queue_hdr_len(q, mode);
+	struct cursor c = { .v = q->iov, .off = hdr_len };
+	uint64_t len;
+	int nr;
+
+	*seq = 0;
+	nr = weir_vring_take(&q->vr, mode & QUEUE_PACKED, at, 0, q->iov, q->max_iov,
+			     chain, &len);
+	if (__builtin_expect(nr < 0, 0)) {
+		queue_break(q, -nr);
+		return RX_BROKEN;
+	}
+	/* one piece into one segment, the usual case */
+	if (__builtin_expect(nr != 1 || len < hdr_len + (uint64_t)RTE_ETHER_HDR_LEN ||
+				     len - hdr_len > rte_pktmbuf_tailroom(m),
+			     0))
+		return rx_shape(q, m, len, hdr, seq);
+	if ((mode & QUEUE_OFFLOAD) != 0)
+		memcpy(hdr, c.v->hva, sizeof(*hdr));
+	m->pkt_len = (uint32_t)len - hdr_len;
+	m->data_len = (uint16_t)m->pkt_len;
+	*seq = copy_piece(q, mode, &c, m, 0, m->pkt_len, false);
 	return RX_TAKEN;
 }
 
@@ -141,8 +165,6 @@ rx_finish(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
 	if ((mode & QUEUE_OFFLOAD) != 0 &&
 	    __builtin_expect((hdr->flags | hdr->gso_type) != 0, 0))
 		offload_rx(m, hdr, q->sw_csum, q->legacy_flags);
-	stat_add(&q->stats.packets, 1);
-	stat_add(&q->stats.bytes, m->pkt_len);
 }
 
 static __rte_always_inline uint16_t
@@ -151,8 +173,8 @@ rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 {
 	struct virtio_net_hdr hdr;
 	struct weir_chain chain;
+	uint64_t seq, bytes = 0;
 	uint16_t got = 0, taken;
-	uint64_t seq;
 
 	n = weir_vring_count(&q->vr, mode & QUEUE_PACKED, at, n);
 	if (n == 0)
@@ -173,12 +195,16 @@ rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 		}
 		weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
 		weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, 0);
-		if (r == RX_DROPPED)
+		if (__builtin_expect(r == RX_DROPPED, 0)) {
 			stat_add(&q->stats.dropped, 1);
-		else
-			rx_finish(q, mode, pkts[got++], &hdr);
+			continue;
+		}
+		rx_finish(q, mode, pkts[got], &hdr);
+		bytes += pkts[got++]->pkt_len;
 	}
 	weir_vring_close(&q->vr, at);
+	stat_add(&q->stats.packets, got);
+	stat_add(&q->stats.bytes, bytes);
 	if (taken != 0) {
 		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, taken);
 		queue_call(q);
@@ -233,6 +259,7 @@ rx_collect(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint
 {
 	uint32_t tail = q->win_tail, head = q->win_head;
 	uint16_t got = 0, used = 0;
+	uint64_t bytes = 0;
 
 	if (tail == head || n == 0)
 		return 0;
@@ -246,12 +273,15 @@ rx_collect(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint
 			break;
 		if (p->m != NULL) {
 			rx_finish(q, mode, p->m, &p->hdr);
+			bytes += p->m->pkt_len;
 			pkts[got++] = p->m;
 		}
 		used++;
 		tail++;
 	}
 	atomic_store_explicit(&q->win_tail, tail, memory_order_relaxed);
+	stat_add(&q->stats.packets, got);
+	stat_add(&q->stats.bytes, bytes);
 	if (used != 0) {
 		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, used);
 		queue_call(q);

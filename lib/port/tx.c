@@ -148,6 +148,8 @@ tx_segments(struct weir_queue *q, struct rte_mbuf *m, uint64_t guest,
 		if (ret != 0)
 			goto err_untake;
 		put_segment(q, &s, room.nr_heads);
+		if (q->log != NULL)
+			queue_log_written(q, (uint64_t)q->hdr_len + s.hdr_len + s.len);
 		total->nr_heads = (uint16_t)(total->nr_heads + room.nr_heads);
 		bytes += s.hdr_len + s.len;
 	}
@@ -165,30 +167,31 @@ err_untake:
 	return ret;
 }
 
-/* 1: taken; 0: no room now, or the ring broke. */
-static __rte_always_inline int
-tx_one(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
-       struct weir_vring_at *at, uint64_t *seq, struct room *room)
+/* A frame that is not of the usual kind. Not inlined: one for all modes. As
+ * tx_one(). */
+static __rte_noinline int
+tx_shape(struct weir_queue *q, struct rte_mbuf *m, struct weir_vring_at *at,
+	 uint64_t *seq, struct room *room)
 {
+	const unsigned int mode = q->mode;
 	struct cursor c = { .v = q->iov };
 	enum offload_way way = OFFLOAD_AS_IS;
 	uint64_t guest = 0;
 	int ret;
 
 	*seq = 0;
-	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0, 0)) {
+	if ((m->ol_flags & OFFLOAD_TX_FLAGS) != 0) {
 		guest = atomic_load_explicit(&q->guest_offloads, memory_order_relaxed);
 		way = offload_tx_way(m, guest);
 	}
-	if (__builtin_expect(way == OFFLOAD_SEGMENT, 0)) {
+	if (way == OFFLOAD_SEGMENT) {
 		ret = tx_segments(q, m, guest, at, room);
 		if (ret == 0)
 			return 1;
 	} else if (way == OFFLOAD_COMPLETE && offload_tx_software(m) != 0) {
 		ret = -EMSGSIZE;
 	} else {
-		ret = room_take(q, mode, (uint64_t)m->pkt_len + queue_hdr_len(q, mode),
-				at, room);
+		ret = room_take(q, mode, (uint64_t)m->pkt_len + q->hdr_len, at, room);
 	}
 	if (ret == -EMSGSIZE) {
 		*room = (struct room){ 0 };
@@ -204,22 +207,78 @@ tx_one(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
 	return 1;
 }
 
+/*
+ * One segment into a chain of one piece that holds it, the usual case. False: it
+ * is not that, and nothing has happened.
+ */
+static __rte_always_inline bool
+tx_plain(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
+	 struct weir_vring_at *at, uint64_t *seq)
+{
+	const struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = 1 };
+	const uint32_t hdr_len = queue_hdr_len(q, mode);
+	struct cursor c = { .v = q->iov, .off = hdr_len };
+	struct weir_chain chain;
+	uint64_t len;
+
+	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0 || m->nb_segs != 1, 0))
+		return false;
+	if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
+		return false;
+	if (weir_vring_take(&q->vr, mode & QUEUE_PACKED, at, VRING_DESC_F_WRITE, q->iov,
+			    q->max_iov, &chain, &len) != 1 ||
+	    len < (uint64_t)m->data_len + hdr_len || m->data_len == 0)
+		return false;
+	weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, m->data_len + hdr_len);
+	weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
+	memcpy(c.v->hva, &h, hdr_len);
+	*seq = copy_piece(q, mode, &c, m, 0, m->data_len, true);
+	return true;
+}
+
+/* What a burst has sent so far by tx_plain(). */
+struct tally {
+	uint64_t packets, bytes;
+};
+
+/* 1: taken; 0: no room now, or the ring broke. */
+static __rte_always_inline int
+tx_one(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
+       struct weir_vring_at *at, uint64_t *seq, struct room *room, struct tally *tally)
+{
+	if (__builtin_expect(!tx_plain(q, mode, m, at, seq), 0))
+		return tx_shape(q, m, at, seq, room);
+	*room = (struct room){ .nr_iov = 1, .nr_heads = 1 };
+	tally->packets++;
+	tally->bytes += m->pkt_len;
+	return 1;
+}
+
+static __rte_always_inline void
+tally_add(struct weir_queue *q, const struct tally *tally)
+{
+	stat_add(&q->stats.packets, tally->packets);
+	stat_add(&q->stats.bytes, tally->bytes);
+}
+
 /* All bytes by CPU: what was taken is over when the burst is. */
 static __rte_always_inline uint16_t
 tx_burst_cpu(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
 	     struct weir_vring_at *at)
 {
+	struct tally tally = { 0 };
 	struct room room;
 	uint64_t seq;
 	uint16_t i, used;
 
 	for (i = 0; i < n; i++) {
-		if (tx_one(q, mode, pkts[i], at, &seq, &room) == 0)
+		if (tx_one(q, mode, pkts[i], at, &seq, &room, &tally) == 0)
 			break;
-		if ((mode & QUEUE_LOG) != 0 && room.nr_heads != 0)
-			queue_log_packet(q, (uint64_t)pkts[i]->pkt_len + q->hdr_len, 0);
+		if ((mode & QUEUE_LOG) != 0 && room.nr_iov != 0)
+			queue_log_written(q, (uint64_t)pkts[i]->pkt_len + q->hdr_len);
 	}
 	weir_vring_close(&q->vr, at);
+	tally_add(q, &tally);
 	used = weir_vring_unpublished(&q->vr);
 	if (used != 0) {
 		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, used);
@@ -234,6 +293,7 @@ tx_burst_dma(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, ui
 	     struct weir_vring_at *at)
 {
 	uint32_t head = q->win_head, room_win = q->win_mask + 1 - queue_in_flight(q);
+	struct tally tally = { 0 };
 	struct room room;
 	uint64_t seq;
 	uint16_t i;
@@ -244,9 +304,9 @@ tx_burst_dma(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, ui
 	for (i = 0; i < n; i++) {
 		if ((mode & QUEUE_LOG) != 0 && !queue_log_room(q))
 			break;
-		if (tx_one(q, mode, pkts[i], at, &seq, &room) == 0)
+		if (tx_one(q, mode, pkts[i], at, &seq, &room, &tally) == 0)
 			break;
-		if ((mode & QUEUE_LOG) != 0 && room.nr_heads != 0)
+		if ((mode & QUEUE_LOG) != 0 && room.nr_iov != 0)
 			queue_log_packet(q, (uint64_t)pkts[i]->pkt_len + q->hdr_len,
 					 head);
 		q->win[head++ & q->win_mask] = (struct queue_pkt){
@@ -258,6 +318,7 @@ tx_burst_dma(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, ui
 	weir_copy_kick(q->chan);
 	weir_copy_unlock(q->chan);
 	weir_vring_close(&q->vr, at);
+	tally_add(q, &tally);
 	atomic_store_explicit(&q->win_head, head, memory_order_relaxed);
 	return i;
 }
