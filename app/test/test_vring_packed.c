@@ -95,6 +95,16 @@ table_set(unsigned int i, uint64_t addr, uint32_t n, uint16_t flags)
 	t[i] = (struct vring_packed_desc){ addr, n, 0xdead, flags };
 }
 
+/* As a queue does: the usual case first. */
+static int
+take_at(struct weir_vring_at *at, uint16_t dir, unsigned int max)
+{
+	if (!weir_vring_plain(&vr, true, at, dir, iov, &chain))
+		return weir_vring_take(&vr, true, at, dir, iov, max, &chain, &len);
+	len = iov[0].len;
+	return 1;
+}
+
 /* Take the chain at the ring's place, to be read or written. */
 static int
 take(uint16_t dir, unsigned int max)
@@ -103,7 +113,7 @@ take(uint16_t dir, unsigned int max)
 
 	if (weir_vring_open(&vr, true, &at) != 0 || !weir_vring_has(&vr, true, &at))
 		return -WEIR_VRING_NR_FAULTS;
-	return weir_vring_take(&vr, true, &at, dir, iov, max, &chain, &len);
+	return take_at(&at, dir, max);
 }
 
 /* Take a chain and keep it. */
@@ -115,7 +125,7 @@ take_on(uint16_t dir, uint32_t written)
 
 	if (weir_vring_open(&vr, true, &at) != 0 || !weir_vring_has(&vr, true, &at))
 		return -WEIR_VRING_NR_FAULTS;
-	ret = weir_vring_take(&vr, true, &at, dir, iov, MAX_IOV, &chain, &len);
+	ret = take_at(&at, dir, MAX_IOV);
 	if (ret < 0)
 		return ret;
 	weir_vring_use(&vr, true, chain, written);

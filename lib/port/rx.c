@@ -105,17 +105,24 @@ enum rx_result {
 	RX_BROKEN,  /* the ring */
 };
 
-/* A chain that was taken, whatever its shape and the frame's length. Not inlined:
- * one for all modes. */
+/* A frame that is not of the usual kind. Not inlined: one for all modes. As
+ * rx_one(). */
 static __rte_noinline enum rx_result
-rx_shape(struct weir_queue *q, struct rte_mbuf *m, uint64_t len,
-	 struct virtio_net_hdr *hdr, uint64_t *seq)
+rx_shape(struct weir_queue *q, const struct weir_vring_at *at, struct rte_mbuf *m,
+	 struct virtio_net_hdr *hdr, struct weir_chain *chain, uint64_t *seq)
 {
 	const unsigned int mode = q->mode;
 	const uint32_t hdr_len = q->hdr_len;
 	struct cursor c = { .v = q->iov };
+	uint64_t len;
 	int ret;
 
+	ret = weir_vring_take(&q->vr, mode & QUEUE_PACKED, at, 0, q->iov, q->max_iov,
+			      chain, &len);
+	if (ret < 0) {
+		queue_break(q, -ret);
+		return RX_BROKEN;
+	}
 	if (len < hdr_len + (uint64_t)RTE_ETHER_HDR_LEN || len > QUEUE_MAX_FRAME)
 		return RX_DROPPED;
 	get_header(q, mode, &c, hdr);
@@ -129,30 +136,24 @@ rx_shape(struct weir_queue *q, struct rte_mbuf *m, uint64_t len,
 static __rte_always_inline enum rx_result
 rx_one(struct weir_queue *q, unsigned int mode, const struct weir_vring_at *at,
        struct rte_mbuf *m, struct virtio_net_hdr *hdr, struct weir_chain *chain,
-       uint64_t *seq)
+       uint64_t *seq, struct tally *t)
 {
 	const uint32_t hdr_len = queue_hdr_len(q, mode);
-	struct cursor c = { .v = q->iov, .off = hdr_len };
-	uint64_t len;
-	int nr;
+	struct weir_iov v;
 
 	*seq = 0;
-	nr = weir_vring_take(&q->vr, mode & QUEUE_PACKED, at, 0, q->iov, q->max_iov,
-			     chain, &len);
-	if (__builtin_expect(nr < 0, 0)) {
-		queue_break(q, -nr);
-		return RX_BROKEN;
-	}
 	/* one piece into one segment, the usual case */
-	if (__builtin_expect(nr != 1 || len < hdr_len + (uint64_t)RTE_ETHER_HDR_LEN ||
-				     len - hdr_len > rte_pktmbuf_tailroom(m),
-			     0))
-		return rx_shape(q, m, len, hdr, seq);
+	if (__builtin_expect(
+		    !weir_vring_plain(&q->vr, mode & QUEUE_PACKED, at, 0, &v, chain) ||
+			    v.len < hdr_len + (uint64_t)RTE_ETHER_HDR_LEN ||
+			    v.len - hdr_len > rte_pktmbuf_tailroom(m),
+		    0))
+		return rx_shape(q, at, m, hdr, chain, seq);
 	if ((mode & QUEUE_OFFLOAD) != 0)
-		memcpy(hdr, c.v->hva, sizeof(*hdr));
-	m->pkt_len = (uint32_t)len - hdr_len;
+		memcpy(hdr, v.hva, sizeof(*hdr));
+	m->pkt_len = (uint32_t)v.len - hdr_len;
 	m->data_len = (uint16_t)m->pkt_len;
-	*seq = copy_piece(q, mode, &c, m, 0, m->pkt_len, false);
+	*seq = copy_plain(q, mode, &v, m, false, t);
 	return RX_TAKEN;
 }
 
@@ -173,8 +174,9 @@ rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 {
 	struct virtio_net_hdr hdr;
 	struct weir_chain chain;
-	uint64_t seq, bytes = 0;
+	struct tally t = { 0 };
 	uint16_t got = 0, taken;
+	uint64_t seq;
 
 	n = weir_vring_count(&q->vr, mode & QUEUE_PACKED, at, n);
 	if (n == 0)
@@ -185,7 +187,7 @@ rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	}
 	for (taken = 0; taken < n && weir_vring_has(&q->vr, mode & QUEUE_PACKED, at);
 	     taken++) {
-		enum rx_result r = rx_one(q, mode, at, pkts[got], &hdr, &chain, &seq);
+		enum rx_result r = rx_one(q, mode, at, pkts[got], &hdr, &chain, &seq, &t);
 
 		if (r == RX_BROKEN)
 			break;
@@ -200,11 +202,11 @@ rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 			continue;
 		}
 		rx_finish(q, mode, pkts[got], &hdr);
-		bytes += pkts[got++]->pkt_len;
+		t.bytes += pkts[got++]->pkt_len;
 	}
 	weir_vring_close(&q->vr, at);
-	stat_add(&q->stats.packets, got);
-	stat_add(&q->stats.bytes, bytes);
+	t.packets = got;
+	tally_add(q, mode, &t);
 	if (taken != 0) {
 		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, taken);
 		queue_call(q);
@@ -218,6 +220,7 @@ static __rte_always_inline void
 rx_submit(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at, uint16_t n)
 {
 	uint32_t head = q->win_head, room = q->win_mask + 1 - queue_in_flight(q);
+	struct tally t = { 0 };
 	uint16_t taken;
 
 	if (n > room)
@@ -230,8 +233,9 @@ rx_submit(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at, uin
 		enum rx_result r;
 
 		p->m = rte_pktmbuf_alloc(q->pool);
-		r = p->m == NULL ? RX_LATER
-				 : rx_one(q, mode, at, p->m, &p->hdr, &chain, &p->seq);
+		r = p->m == NULL
+			    ? RX_LATER
+			    : rx_one(q, mode, at, p->m, &p->hdr, &chain, &p->seq, &t);
 		if (r != RX_TAKEN) {
 			rte_pktmbuf_free(p->m);
 			p->m = NULL;
@@ -259,7 +263,7 @@ rx_collect(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint
 {
 	uint32_t tail = q->win_tail, head = q->win_head;
 	uint16_t got = 0, used = 0;
-	uint64_t bytes = 0;
+	struct tally t = { 0 };
 
 	if (tail == head || n == 0)
 		return 0;
@@ -273,15 +277,15 @@ rx_collect(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint
 			break;
 		if (p->m != NULL) {
 			rx_finish(q, mode, p->m, &p->hdr);
-			bytes += p->m->pkt_len;
+			t.bytes += p->m->pkt_len;
 			pkts[got++] = p->m;
 		}
 		used++;
 		tail++;
 	}
 	atomic_store_explicit(&q->win_tail, tail, memory_order_relaxed);
-	stat_add(&q->stats.packets, got);
-	stat_add(&q->stats.bytes, bytes);
+	t.packets = got;
+	tally_add(q, mode, &t);
 	if (used != 0) {
 		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, used);
 		queue_call(q);

@@ -213,52 +213,44 @@ tx_shape(struct weir_queue *q, struct rte_mbuf *m, struct weir_vring_at *at,
  */
 static __rte_always_inline bool
 tx_plain(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
-	 struct weir_vring_at *at, uint64_t *seq)
+	 struct weir_vring_at *at, uint64_t *seq, struct tally *t)
 {
 	const struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = 1 };
 	const uint32_t hdr_len = queue_hdr_len(q, mode);
-	struct cursor c = { .v = q->iov, .off = hdr_len };
+	const uint32_t need = m->data_len + hdr_len;
 	struct weir_chain chain;
-	uint64_t len;
+	struct weir_iov v;
 
-	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0 || m->nb_segs != 1, 0))
+	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0 || m->nb_segs != 1 ||
+				     m->data_len == 0 ||
+				     !weir_vring_has(&q->vr, mode & QUEUE_PACKED, at),
+			     0))
 		return false;
-	if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
+	if (__builtin_expect(!weir_vring_plain(&q->vr, mode & QUEUE_PACKED, at,
+					       VRING_DESC_F_WRITE, &v, &chain) ||
+				     v.len < need,
+			     0))
 		return false;
-	if (weir_vring_take(&q->vr, mode & QUEUE_PACKED, at, VRING_DESC_F_WRITE, q->iov,
-			    q->max_iov, &chain, &len) != 1 ||
-	    len < (uint64_t)m->data_len + hdr_len || m->data_len == 0)
-		return false;
-	weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, m->data_len + hdr_len);
+	weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, need);
 	weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
-	memcpy(c.v->hva, &h, hdr_len);
-	*seq = copy_piece(q, mode, &c, m, 0, m->data_len, true);
+	memcpy(v.hva, &h, hdr_len);
+	if ((mode & QUEUE_LOG) != 0)
+		q->iov[0] = v;
+	*seq = copy_plain(q, mode, &v, m, true, t);
+	t->packets++;
+	t->bytes += m->pkt_len;
 	return true;
 }
-
-/* What a burst has sent so far by tx_plain(). */
-struct tally {
-	uint64_t packets, bytes;
-};
 
 /* 1: taken; 0: no room now, or the ring broke. */
 static __rte_always_inline int
 tx_one(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
-       struct weir_vring_at *at, uint64_t *seq, struct room *room, struct tally *tally)
+       struct weir_vring_at *at, uint64_t *seq, struct room *room, struct tally *t)
 {
-	if (__builtin_expect(!tx_plain(q, mode, m, at, seq), 0))
+	if (__builtin_expect(!tx_plain(q, mode, m, at, seq, t), 0))
 		return tx_shape(q, m, at, seq, room);
 	*room = (struct room){ .nr_iov = 1, .nr_heads = 1 };
-	tally->packets++;
-	tally->bytes += m->pkt_len;
 	return 1;
-}
-
-static __rte_always_inline void
-tally_add(struct weir_queue *q, const struct tally *tally)
-{
-	stat_add(&q->stats.packets, tally->packets);
-	stat_add(&q->stats.bytes, tally->bytes);
 }
 
 /* All bytes by CPU: what was taken is over when the burst is. */
@@ -266,19 +258,19 @@ static __rte_always_inline uint16_t
 tx_burst_cpu(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
 	     struct weir_vring_at *at)
 {
-	struct tally tally = { 0 };
+	struct tally t = { 0 };
 	struct room room;
 	uint64_t seq;
 	uint16_t i, used;
 
 	for (i = 0; i < n; i++) {
-		if (tx_one(q, mode, pkts[i], at, &seq, &room, &tally) == 0)
+		if (tx_one(q, mode, pkts[i], at, &seq, &room, &t) == 0)
 			break;
 		if ((mode & QUEUE_LOG) != 0 && room.nr_iov != 0)
 			queue_log_written(q, (uint64_t)pkts[i]->pkt_len + q->hdr_len);
 	}
 	weir_vring_close(&q->vr, at);
-	tally_add(q, &tally);
+	tally_add(q, mode, &t);
 	used = weir_vring_unpublished(&q->vr);
 	if (used != 0) {
 		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, used);
@@ -293,7 +285,7 @@ tx_burst_dma(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, ui
 	     struct weir_vring_at *at)
 {
 	uint32_t head = q->win_head, room_win = q->win_mask + 1 - queue_in_flight(q);
-	struct tally tally = { 0 };
+	struct tally t = { 0 };
 	struct room room;
 	uint64_t seq;
 	uint16_t i;
@@ -304,7 +296,7 @@ tx_burst_dma(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, ui
 	for (i = 0; i < n; i++) {
 		if ((mode & QUEUE_LOG) != 0 && !queue_log_room(q))
 			break;
-		if (tx_one(q, mode, pkts[i], at, &seq, &room, &tally) == 0)
+		if (tx_one(q, mode, pkts[i], at, &seq, &room, &t) == 0)
 			break;
 		if ((mode & QUEUE_LOG) != 0 && room.nr_iov != 0)
 			queue_log_packet(q, (uint64_t)pkts[i]->pkt_len + q->hdr_len,
@@ -318,7 +310,7 @@ tx_burst_dma(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, ui
 	weir_copy_kick(q->chan);
 	weir_copy_unlock(q->chan);
 	weir_vring_close(&q->vr, at);
-	tally_add(q, &tally);
+	tally_add(q, mode, &t);
 	atomic_store_explicit(&q->win_head, head, memory_order_relaxed);
 	return i;
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
 #include "vring_packed.h"
 #include "vring_walk.h"
 
@@ -30,7 +32,7 @@ gather_table(struct weir_vring *vr, struct vring_walk *w, uint64_t gpa, uint32_t
 	return ret;
 }
 
-/* The next descriptor in the ring; the flags of the chain's first were read. */
+/* The next descriptor in the ring; the second half of the chain's first was read. */
 static struct vring_packed_desc
 desc_read(const struct weir_vring *vr, const struct weir_vring_at *at, uint16_t nr)
 {
@@ -40,7 +42,7 @@ desc_read(const struct weir_vring *vr, const struct weir_vring_at *at, uint16_t 
 	d = *(volatile struct vring_packed_desc *)&vr
 		     ->packed_desc[pos & WEIR_VRING_POS_IDX];
 	if (nr == 0)
-		d.flags = at->flags;
+		memcpy(&d.len, &at->word, sizeof(at->word));
 	return d;
 }
 

@@ -43,65 +43,74 @@ vring_packed_open(const struct weir_vring *vr, struct weir_vring_at *at)
 	return 0;
 }
 
-/* Read a descriptor's flags. @return true: it is offered. */
-WEIR_VRING_OP bool
-vring_packed_offered(const struct weir_vring *vr, uint16_t pos, uint16_t *flags)
+/* A descriptor's second half: length, id and flags. */
+WEIR_VRING_OP uint64_t *
+vring_packed_half(const struct weir_vring *vr, uint16_t pos)
 {
-	const struct vring_packed_desc *d = &vr->packed_desc[pos & WEIR_VRING_POS_IDX];
-	uint16_t want =
-		(pos & WEIR_VRING_POS_WRAP) != 0 ? VRING_PACKED_AVAIL : VRING_PACKED_USED;
+	return (uint64_t *)(void *)&vr->packed_desc[pos & WEIR_VRING_POS_IDX] + 1;
+}
 
-	*flags = __atomic_load_n(&d->flags, __ATOMIC_ACQUIRE);
-	return (*flags & (VRING_PACKED_AVAIL | VRING_PACKED_USED)) == want;
+/* The flags that say of a descriptor at a place that it is offered. */
+WEIR_VRING_OP uint16_t
+vring_packed_offer(uint16_t pos)
+{
+	return (pos & WEIR_VRING_POS_WRAP) != 0 ? VRING_PACKED_AVAIL : VRING_PACKED_USED;
 }
 
 WEIR_VRING_OP bool
 vring_packed_has(const struct weir_vring *vr, struct weir_vring_at *at)
 {
-	return vring_packed_offered(vr, at->pos, &at->flags);
+	const uint16_t owner = VRING_PACKED_AVAIL | VRING_PACKED_USED;
+
+	at->word = __atomic_load_n(vring_packed_half(vr, at->pos), __ATOMIC_ACQUIRE);
+	return ((uint16_t)(at->word >> 48) & owner) == vring_packed_offer(at->pos);
 }
 
 WEIR_VRING_OP uint16_t
 vring_packed_count(const struct weir_vring *vr, const struct weir_vring_at *at,
 		   uint16_t max)
 {
-	uint16_t n = 0, pos = at->pos, flags;
+	const uint16_t owner = VRING_PACKED_AVAIL | VRING_PACKED_USED;
+	uint16_t want = vring_packed_offer(at->pos), n;
+	uint32_t idx = at->pos & WEIR_VRING_POS_IDX;
 
-	while (n < max && n < at->left && vring_packed_offered(vr, pos, &flags)) {
-		pos = vring_packed_pos(vr, pos, 1);
-		n++;
+	if (max > at->left)
+		max = at->left;
+	for (n = 0; n < max; n++, idx++) {
+		if (__builtin_expect(idx == vr->size, 0)) {
+			idx = 0;
+			want ^= owner;
+		}
+		if ((__atomic_load_n(&vr->packed_desc[idx].flags, __ATOMIC_RELAXED) &
+		     owner) != want)
+			break;
 	}
 	return n;
 }
 
-/* The slow half of vring_packed_take(), for chains of every shape. */
+/* Gather a chain of any shape. */
 int vring_packed_gather(struct weir_vring *vr, const struct weir_vring_at *at,
 			uint16_t dir, struct weir_iov *iov, unsigned int max,
 			struct weir_chain *chain, uint64_t *len);
 
-WEIR_VRING_OP int
-vring_packed_take(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
-		  struct weir_iov *iov, unsigned int max, struct weir_chain *chain,
-		  uint64_t *len)
+/* Length, id and flags were read by vring_packed_has(). */
+WEIR_VRING_OP bool
+vring_packed_plain(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
+		   struct weir_iov *iov, struct weir_chain *chain)
 {
 	const uint16_t owner = VRING_PACKED_AVAIL | VRING_PACKED_USED;
-	struct vring_packed_desc d;
+	uint64_t gpa, len = (uint32_t)at->word;
 
-	if (__builtin_expect((at->flags & ~owner) == dir && at->left != 0 && max != 0,
-			     1)) {
-		d = *(volatile struct vring_packed_desc *)&vr
-			     ->packed_desc[at->pos & WEIR_VRING_POS_IDX];
-		*chain = (struct weir_chain){ d.id, 1 };
-		*len = d.len;
-		iov->len = d.len;
-		iov->hva = d.len == 0 ? NULL
-				      : weir_gmem_translate(
-						vr->gmem, (struct weir_gpa){ d.addr },
-						&iov->len, &iov->iova, &vr->hint);
-		if (__builtin_expect(iov->hva != NULL && iov->len == d.len, 1))
-			return 1;
-	}
-	return vring_packed_gather(vr, at, dir, iov, max, chain, len);
+	if (__builtin_expect(((uint16_t)(at->word >> 48) & ~owner) != dir || len == 0 ||
+				     at->left == 0,
+			     0))
+		return false;
+	gpa = __atomic_load_n(vring_packed_half(vr, at->pos) - 1, __ATOMIC_RELAXED);
+	*chain = (struct weir_chain){ (uint16_t)(at->word >> 32), 1 };
+	iov->len = len;
+	iov->hva = weir_gmem_translate(vr->gmem, (struct weir_gpa){ gpa }, &iov->len,
+				       &iov->iova, &vr->hint);
+	return __builtin_expect(iov->hva != NULL && iov->len == len, 1);
 }
 
 WEIR_VRING_OP void
@@ -119,43 +128,41 @@ vring_packed_use(struct weir_vring *vr, struct weir_chain chain, uint32_t len)
 		(struct weir_vring_used){ .chain = chain, .len = len };
 }
 
-/* Write a used entry but for its flags. @return those. */
-WEIR_VRING_OP uint16_t
-vring_packed_write(struct vring_packed_desc *d, const struct weir_vring_used *u,
-		   uint16_t pos)
+/* A used entry as a descriptor's second half. The length means something only
+ * with the WRITE flag (2.8.4). */
+WEIR_VRING_OP uint64_t
+vring_packed_word(const struct weir_vring_used *u, uint16_t pos)
 {
 	const uint16_t owner = VRING_PACKED_AVAIL | VRING_PACKED_USED;
 	uint16_t flags = (pos & WEIR_VRING_POS_WRAP) != 0 ? owner : 0;
 
-	d->id = u->chain.id;
-	d->len = u->len;
-	/* the length means something only with this flag (2.8.4) */
-	return u->len != 0 ? flags | VRING_DESC_F_WRITE : flags;
+	flags |= u->len != 0 ? VRING_DESC_F_WRITE : 0;
+	return u->len | (uint64_t)u->chain.id << 32 | (uint64_t)flags << 48;
 }
 
 WEIR_VRING_OP void
 vring_packed_publish(struct weir_vring *vr, uint16_t n)
 {
-	uint16_t pos = vr->used_pos, first_flags = 0, flags;
-	struct vring_packed_desc *first, *d;
+	const uint16_t from = vr->used_pos;
+	const struct weir_vring_used *u = &vr->shadow[vr->used_idx & vr->mask];
+	uint64_t first;
+	uint16_t pos;
 
-	first = &vr->packed_desc[pos & WEIR_VRING_POS_IDX];
-	for (uint16_t i = 0; i < n; i++) {
-		const struct weir_vring_used *u = &vr->shadow[vr->used_idx++ & vr->mask];
-
-		d = &vr->packed_desc[pos & WEIR_VRING_POS_IDX];
-		flags = vring_packed_write(d, u, pos);
-		if (i == 0)
-			first_flags = flags;
-		else
-			__atomic_store_n(&d->flags, flags, __ATOMIC_RELAXED);
+	if (n == 0)
+		return;
+	first = vring_packed_word(u, from);
+	pos = vring_packed_pos(vr, from, u->chain.nr);
+	for (uint16_t i = 1; i < n; i++) {
+		u = &vr->shadow[(uint16_t)(vr->used_idx + i) & vr->mask];
+		__atomic_store_n(vring_packed_half(vr, pos), vring_packed_word(u, pos),
+				 __ATOMIC_RELAXED);
 		pos = vring_packed_pos(vr, pos, u->chain.nr);
-		vr->call_idx = (uint16_t)(vr->call_idx + u->chain.nr);
 	}
+	vr->used_idx = (uint16_t)(vr->used_idx + n);
 	vr->used_pos = pos;
+	vr->call_idx = (uint16_t)(vr->call_idx + vring_packed_distance(vr, from, pos));
 	/* the guest looks here first, and nowhere else before it has found this */
-	if (n != 0)
-		__atomic_store_n(&first->flags, first_flags, __ATOMIC_RELEASE);
+	__atomic_store_n(vring_packed_half(vr, from), first, __ATOMIC_RELEASE);
 }
 
 /* VIRTIO 1.3, 2.8.10. */

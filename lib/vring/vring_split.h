@@ -29,31 +29,47 @@ vring_split_count(const struct weir_vring_at *at, uint16_t max)
 	return at->left < max ? at->left : max;
 }
 
-/* The slow half of vring_split_take(), for chains of every shape. */
+/* Gather a chain of any shape. */
 int vring_split_gather(struct weir_vring *vr, uint16_t head, uint16_t dir,
 		       struct weir_iov *iov, unsigned int max, uint64_t *len);
 
-WEIR_VRING_OP int
-vring_split_take(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
-		 struct weir_iov *iov, unsigned int max, struct weir_chain *chain,
-		 uint64_t *len)
+/* Read a descriptor once, by halves; flags and next are in the second one. */
+WEIR_VRING_OP bool
+vring_split_plain(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
+		  struct weir_iov *iov, struct weir_chain *chain)
 {
 	uint16_t head =
 		__atomic_load_n(&vr->avail->ring[at->pos & vr->mask], __ATOMIC_RELAXED);
-	struct vring_desc d;
+	const uint64_t *half;
+	uint64_t gpa, word, len;
+
+	if (__builtin_expect(head > vr->mask, 0))
+		return false;
+	half = (const uint64_t *)(const void *)&vr->desc[head];
+	gpa = __atomic_load_n(&half[0], __ATOMIC_RELAXED);
+	word = __atomic_load_n(&half[1], __ATOMIC_RELAXED);
+	len = (uint32_t)word;
+	if (__builtin_expect((uint16_t)(word >> 32) != dir || len == 0, 0))
+		return false;
+	*chain = (struct weir_chain){ head, 1 };
+	iov->len = len;
+	iov->hva = weir_gmem_translate(vr->gmem, (struct weir_gpa){ gpa }, &iov->len,
+				       &iov->iova, &vr->hint);
+	return __builtin_expect(iov->hva != NULL && iov->len == len, 1);
+}
+
+/* All but plain chains. */
+WEIR_VRING_OP int
+vring_split_any(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
+		struct weir_iov *iov, unsigned int max, struct weir_chain *chain,
+		uint64_t *len)
+{
+	uint16_t head =
+		__atomic_load_n(&vr->avail->ring[at->pos & vr->mask], __ATOMIC_RELAXED);
 
 	*chain = (struct weir_chain){ head, 1 };
 	if (__builtin_expect(head > vr->mask, 0))
 		return -WEIR_VRING_HEAD;
-	d = *(volatile struct vring_desc *)&vr->desc[head];
-	if (__builtin_expect(d.flags == dir && d.len != 0 && max != 0, 1)) {
-		iov->len = d.len;
-		iov->hva = weir_gmem_translate(vr->gmem, (struct weir_gpa){ d.addr },
-					       &iov->len, &iov->iova, &vr->hint);
-		*len = d.len;
-		if (__builtin_expect(iov->hva != NULL && iov->len == d.len, 1))
-			return 1;
-	}
 	return vring_split_gather(vr, head, dir, iov, max, len);
 }
 

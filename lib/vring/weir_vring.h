@@ -103,15 +103,16 @@ struct weir_chain {
 
 /** Where a burst is in the ring, ahead of the ring's own last_avail. */
 struct weir_vring_at {
-	uint16_t pos;	/**< the next chain's place */
-	uint16_t left;	/**< places from there on that the guest may have filled */
-	uint16_t flags; /**< packed: of the descriptor at pos, read once */
+	uint16_t pos;  /**< the next chain's place */
+	uint16_t left; /**< places from there on that the guest may have filled */
+	uint64_t word; /**< packed: length, id, flags of the descriptor at pos */
 };
 
-/** A used entry of a packed ring that the guest has not been shown. */
+/** A used entry of a packed ring that the guest has not been shown. In the order
+ * of a descriptor's second half, with the places where the flags are. */
 struct weir_vring_used {
-	struct weir_chain chain;
 	uint32_t len; /**< bytes written */
+	struct weir_chain chain;
 };
 
 /** Where the three parts are, and the device's place in them. */

@@ -62,11 +62,26 @@ weir_vring_count(const struct weir_vring *vr, bool packed, const struct weir_vri
 }
 
 /**
- * Take the chain at @p at, of which weir_vring_has() has just been true.
+ * Take the chain at @p at if it is one direct buffer in one piece, the usual case.
  *
- * Neither @p at nor the ring move: see weir_vring_next().
+ * weir_vring_has() has just been true. Neither @p at nor the ring move: see
+ * weir_vring_next().
  *
  * @param dir    VRING_DESC_F_WRITE: the device writes it; 0: reads it.
+ * @param iov    The piece, written if the call returns true, as is @p chain.
+ * @return false: it is something else, see weir_vring_take().
+ */
+WEIR_VRING_OP bool
+weir_vring_plain(struct weir_vring *vr, bool packed, const struct weir_vring_at *at,
+		 uint16_t dir, struct weir_iov *iov, struct weir_chain *chain)
+{
+	return packed ? vring_packed_plain(vr, at, dir, iov, chain)
+		      : vring_split_plain(vr, at, dir, iov, chain);
+}
+
+/**
+ * Take the chain at @p at, whatever its shape. As weir_vring_plain(), but for:
+ *
  * @param iov    Room for @p max pieces.
  * @param chain  Written on success.
  * @param len    Bytes of the whole chain, written on success.
@@ -78,8 +93,8 @@ weir_vring_take(struct weir_vring *vr, bool packed, const struct weir_vring_at *
 		uint16_t dir, struct weir_iov *iov, unsigned int max,
 		struct weir_chain *chain, uint64_t *len)
 {
-	return packed ? vring_packed_take(vr, at, dir, iov, max, chain, len)
-		      : vring_split_take(vr, at, dir, iov, max, chain, len);
+	return packed ? vring_packed_gather(vr, at, dir, iov, max, chain, len)
+		      : vring_split_any(vr, at, dir, iov, max, chain, len);
 }
 
 /** Go on behind a chain. */
