@@ -11,7 +11,8 @@
 struct vring_walk {
 	struct weir_iov *iov;
 	unsigned int nr, max; /* pieces there are, and fit */
-	uint16_t dir;	      /* VRING_DESC_F_WRITE or 0 */
+	uint16_t dir;	      /* VRING_DESC_F_WRITE, 0 or WEIR_VRING_BOTH */
+	bool writes;	      /* BOTH: a buffer to be written was seen */
 	bool empty;	      /* a buffer without bytes was seen */
 	uint64_t len;
 };

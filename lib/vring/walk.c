@@ -13,10 +13,14 @@ int
 vring_walk_add(struct weir_vring *vr, struct vring_walk *w, uint64_t gpa, uint32_t len,
 	       uint16_t flags)
 {
+	const bool write = (flags & VRING_DESC_F_WRITE) != 0;
 	uint64_t left = len, end;
 
-	if ((flags & VRING_DESC_F_WRITE) != w->dir)
+	/* what is read comes before what is written (VIRTIO 1.3, 2.7.4.2) */
+	if (w->dir == WEIR_VRING_BOTH ? w->writes && !write
+				      : write != (w->dir == VRING_DESC_F_WRITE))
 		return -WEIR_VRING_DIRECTION;
+	w->writes = write;
 	if (__builtin_add_overflow(gpa, left, &end))
 		return -WEIR_VRING_ADDRESS;
 	while (left != 0) {
@@ -33,7 +37,8 @@ vring_walk_add(struct weir_vring *vr, struct vring_walk *w, uint64_t gpa, uint32
 		left -= v->len;
 		w->nr++;
 	}
-	w->len += len;
+	if (w->dir != WEIR_VRING_BOTH || !write)
+		w->len += len;
 	w->empty |= len == 0;
 	return 0;
 }
@@ -72,7 +77,7 @@ vring_walk_read(struct weir_vring *vr, uint64_t gpa, void *desc)
 int
 vring_walk_end(const struct vring_walk *w, uint64_t *len)
 {
-	if (w->empty && w->dir != 0)
+	if (w->empty && w->dir == VRING_DESC_F_WRITE)
 		return -WEIR_VRING_EMPTY;
 	*len = w->len;
 	return (int)w->nr;

@@ -70,6 +70,9 @@ extern "C" {
 #define WEIR_VRING_POS_IDX 0x7fffu
 #define WEIR_VRING_POS_WRAP 0x8000u
 
+/** A chain of which the device reads the first part and writes the second. */
+#define WEIR_VRING_BOTH 0xffffu
+
 /** What a guest did that no driver does. 0: nothing. */
 enum weir_vring_fault {
 	WEIR_VRING_OK,

@@ -82,9 +82,11 @@ weir_vring_plain(struct weir_vring *vr, bool packed, const struct weir_vring_at 
 /**
  * Take the chain at @p at, whatever its shape. As weir_vring_plain(), but for:
  *
+ * @param dir    Also WEIR_VRING_BOTH: pieces to read first, then those to write.
  * @param iov    Room for @p max pieces.
  * @param chain  Written on success.
- * @param len    Bytes of the whole chain, written on success.
+ * @param len    Bytes of the whole chain, of WEIR_VRING_BOTH those to read,
+ *               which end where a piece does. Written on success.
  * @return pieces, none of length 0, up to @p max; 0: an empty chain, which only
  *         one to be read can be; or a negated enum weir_vring_fault.
  */
