@@ -55,7 +55,8 @@ session_settle(struct weir_vhost_session *s, bool keep)
 static int
 config_check(const struct weir_vhost_config *c)
 {
-	if (c->nr_queue_pairs == 0 || c->nr_queue_pairs > QUEUE_PAIRS_MAX)
+	if (c->nr_queue_pairs == 0 ||
+	    c->nr_queue_pairs > QUEUE_PAIRS_MAX - (c->ctrl_queue ? 1 : 0))
 		return -EINVAL;
 	if (c->nr_mem_slots != 0 && (c->nr_mem_slots < WEIR_VHOST_REGIONS_BASE ||
 				     c->nr_mem_slots > MEM_SLOTS_MAX))
@@ -75,7 +76,8 @@ int
 weir_vhost_session_create(const struct weir_vhost_config *config,
 			  struct weir_vhost_session **out)
 {
-	const uint32_t nr_rings = 2 * (uint32_t)config->nr_queue_pairs;
+	const uint32_t nr_rings =
+		2 * (uint32_t)config->nr_queue_pairs + (config->ctrl_queue ? 1 : 0);
 	struct weir_vhost_session *s;
 	int ret;
 

@@ -107,6 +107,7 @@ struct weir_vhost_config {
 	uint64_t features;	    /**< virtio's, and WEIR_VHOST_F_PROTOCOL_FEATURES */
 	uint64_t protocol_features; /**< within WEIR_VHOST_PF_SUPPORTED */
 	uint16_t nr_queue_pairs;    /**< 1 to 128: the protocol counts rings in a byte */
+	bool ctrl_queue;	    /**< one ring more, then up to 127 pairs */
 	uint16_t nr_mem_slots;	    /**< 8 to 32764; 0: WEIR_VHOST_MEM_SLOTS */
 	uint32_t config_len;	    /**< bytes of configuration space, up to 256 */
 };
