@@ -65,6 +65,12 @@ set_client(const char *value, void *ctx)
 }
 
 static int
+set_ctrl_vq(const char *value, void *ctx)
+{
+	return set_bool(value, &((struct net_weir_args *)ctx)->ctrl_vq);
+}
+
+static int
 set_tso(const char *value, void *ctx)
 {
 	return set_bool(value, &((struct net_weir_args *)ctx)->tso);
@@ -167,6 +173,7 @@ static const struct weir_arg arg_table[] = {
 	{ "queues", "a number of queue pairs from 1 to 128", set_queues },
 	{ "mac", "the address of a station, such as 02:00:00:00:00:01", set_mac },
 	{ "client", "0 or 1", set_client },
+	{ "ctrl-vq", "0 or 1", set_ctrl_vq },
 	{ "tso", "0 or 1", set_tso },
 	{ "packed", "0 or 1", set_packed },
 	{ "linear-buffer", "0 or 1", set_linear },
@@ -201,6 +208,13 @@ net_weir_args_parse(const char *name, const char *str, struct net_weir_args *a)
 	ret = weir_args_parse(str, arg_table, RTE_DIM(arg_table), a, why, sizeof(why));
 	if (ret == 0 && a->iface == NULL) {
 		snprintf(why, sizeof(why), "argument 'iface' is missing");
+		ret = -EINVAL;
+	}
+	if (ret == 0 && a->ctrl_vq && a->queues == WEIR_PORT_MAX_PAIRS) {
+		snprintf(why, sizeof(why),
+			 "argument 'ctrl-vq=1': the protocol has no ring for it beside "
+			 "queues=%u",
+			 a->queues);
 		ret = -EINVAL;
 	}
 	if (ret == 0 && dma_without_queue(a) != NULL) {

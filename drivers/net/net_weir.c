@@ -43,7 +43,7 @@ notify(void *arg, enum weir_port_event event)
 		rte_eth_dev_callback_process(w->dev, RTE_ETH_EVENT_INTR_LSC, NULL);
 		return;
 	}
-	while (weir_port_queue_event(w->port, &ev))
+	while (event == WEIR_PORT_EV_QUEUE && weir_port_queue_event(w->port, &ev))
 		rte_eth_dev_callback_process(w->dev, RTE_ETH_EVENT_QUEUE_STATE, &ev);
 }
 
@@ -214,6 +214,7 @@ port_create(struct net_weir *w)
 		.nr_pairs = w->args.queues,
 		.mbuf_port = w->dev->data->port_id,
 		.split_only = w->args.split_only,
+		.ctrl_vq = w->args.ctrl_vq,
 		.tso = w->args.tso,
 		.linear = w->args.linear,
 		.ext_buf = w->args.ext_buf,
@@ -322,6 +323,7 @@ RTE_PMD_REGISTER_PARAM_STRING(net_weir, "iface=<path> "
 					"queues=<1-128> "
 					"mac=<xx:xx:xx:xx:xx:xx> "
 					"client=<0|1> "
+					"ctrl-vq=<0|1> "
 					"tso=<0|1> "
 					"packed=<0|1> "
 					"linear-buffer=<0|1> "

@@ -24,6 +24,7 @@ struct net_weir_args {
 	uint16_t queues;
 	bool client;
 	bool split_only;
+	bool ctrl_vq;
 	bool tso;
 	bool linear;
 	bool ext_buf;

@@ -47,11 +47,15 @@ told_expired(struct ctl_timer *t)
 	struct weir_port *p =
 		(struct weir_port *)((char *)t - offsetof(struct weir_port, told));
 	bool link = p->link_changed, queue = p->queue_changed;
+	bool filter = p->filter_changed;
 
 	p->link_changed = false;
 	p->queue_changed = false;
+	p->filter_changed = false;
 	if (queue)
 		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_QUEUE);
+	if (filter)
+		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_FILTER);
 	if (link)
 		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_LINK);
 }
@@ -63,6 +67,7 @@ port_notify(struct weir_port *p, enum weir_port_event event)
 		return;
 	p->link_changed |= event == WEIR_PORT_EV_LINK;
 	p->queue_changed |= event == WEIR_PORT_EV_QUEUE;
+	p->filter_changed |= event == WEIR_PORT_EV_FILTER;
 	ctl_timer_set(&p->told, 0);
 }
 
@@ -72,7 +77,8 @@ conf_check(const struct weir_port_conf *conf)
 	if (conf->name == NULL || conf->name[0] == '\0' || conf->path == NULL ||
 	    conf->path[0] == '\0')
 		return -EINVAL;
-	if (conf->nr_pairs == 0 || conf->nr_pairs > WEIR_PORT_MAX_PAIRS)
+	if (conf->nr_pairs == 0 ||
+	    conf->nr_pairs > WEIR_PORT_MAX_PAIRS - (conf->ctrl_vq ? 1 : 0))
 		return -EINVAL;
 	if (strlen(conf->name) >= sizeof(((struct weir_port *)0)->name) ||
 	    strlen(conf->path) >= sizeof(((struct weir_port *)0)->path))
@@ -97,6 +103,7 @@ port_alloc(const struct weir_port_conf *conf)
 	p->nr_rings = nr_rings;
 	p->listen.fd = -1;
 	p->conn.fd = -1;
+	p->ctrl.kick.fd = -1;
 	p->fault.ready = port_fault_ready;
 	p->told.expired = told_expired;
 	p->reap.expired = port_reap_expired;

@@ -16,6 +16,7 @@
  *            stays mapped, a timer looks again. New peers wait in the backlog.
  */
 #include "ctl.h"
+#include "ctrlq.h"
 #include "queue.h"
 #include "weir_gmem_file.h"
 #include "weir_port.h"
@@ -52,6 +53,20 @@ struct port_inflight {
 	bool packed;
 };
 
+/* The control queue, if its frontend hands it over. */
+struct port_ctrl {
+	struct ctrlq q; /* what the driver has asked for */
+	struct weir_vring vr;
+	struct weir_vring_used *shadow; /* packed: for the ring */
+	struct ctl_fd kick;		/* epoll(7) of the guest's */
+	struct ctl_timer again;		/* there is more */
+	int kick_fd, call_fd;
+	bool running;
+	bool own_base; /* base says where to go on, not the session's */
+	uint32_t base;
+	uint64_t gen; /* of the session's ring when it was started */
+};
+
 struct weir_port {
 	char name[64];
 	char path[108];
@@ -65,15 +80,16 @@ struct weir_port {
 	struct ctl_timer retry; /* CLOSING: look again; WAITING: connect, accept again */
 	struct ctl_timer idle;	/* collect for tx queues that nobody calls */
 	struct ctl_timer reap;	/* look again at `out` */
-	struct ctl_timer resubmit;	  /* chains of another backend's are under way */
-	struct ctl_timer told;		  /* call conf.notify, with nothing half done */
-	bool link_changed, queue_changed; /* what of */
+	struct ctl_timer resubmit; /* chains of another backend's are under way */
+	struct ctl_timer told;	   /* call conf.notify, with nothing half done */
+	bool link_changed, queue_changed, filter_changed; /* what of */
 	struct weir_vhost_session *session;
 	struct weir_vhost_msg rx, tx;
 	const struct weir_gmem *gmem; /* in force */
 	struct port_table *out;	      /* to be put away when nobody is at them */
 	struct weir_epoch epoch;      /* of the queues that copy by CPU */
 	struct port_inflight inflight;
+	struct port_ctrl ctrl;
 	struct weir_gmem_file log; /* SET_LOG_BASE's */
 	uint64_t connections;	   /* peers so far */
 	uint64_t resets;	   /* peers disconnected for what they did */
@@ -156,6 +172,15 @@ int port_rings_stop(struct weir_port *p, uint64_t timeout_us);
 int port_rings_leave(struct weir_port *p, const struct weir_gmem *old,
 		     const struct weir_gmem *new);
 
+/* The base of a ring at rest, as a frontend is told: what was taken has been
+ * given back. */
+uint32_t port_ring_base(const struct weir_vring *vr);
+
+/* Where a ring goes on that has this base. What lies between the two halves of a
+ * packed one was taken and not given back, and is taken again: weir gives back in
+ * ring order. */
+uint16_t port_ring_place(uint32_t base, bool packed);
+
 /* Stop, start and restart rings until they are as the session has them.
  * 0; -EBUSY: one cannot be stopped, and neither runs nor is at rest; -errno: why
  * one does not start. */
@@ -163,6 +188,25 @@ int port_rings_sync(struct weir_port *p);
 
 /* Tell of the link if it has changed. */
 void port_link_sync(struct weir_port *p);
+
+/* port_ctrl.c: the control queue. */
+
+/* Number of its ring; UINT32_MAX: it is not ours to serve. */
+uint32_t port_ctrl_index(const struct weir_port *p);
+
+/* True if the driver uses ring i for packets, for all the control queue says. */
+bool port_ctrl_wants(const struct weir_port *p, uint32_t i);
+
+/* What the driver takes now: OFFLOAD_GUEST bits. */
+uint64_t port_ctrl_offloads(const struct weir_port *p);
+
+/* There is a new session, or its features have changed: forget what a driver has
+ * asked for, unless it is still there. */
+void port_ctrl_reset(struct weir_port *p);
+
+/* Start, stop or restart it as the session has it. 0; -errno: it does not start. */
+int port_ctrl_sync(struct weir_port *p);
+void port_ctrl_stop(struct weir_port *p);
 
 /* port_wake.c: sleep until a guest has sent something. */
 

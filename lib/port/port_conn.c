@@ -43,6 +43,10 @@ offered_features(const struct weir_port *p)
 
 	if (!p->conf.split_only)
 		f |= BIT(VIRTIO_F_RING_PACKED);
+	if (p->conf.ctrl_vq)
+		f |= BIT(VIRTIO_NET_F_CTRL_RX_EXTRA) | BIT(VIRTIO_NET_F_CTRL_VLAN) |
+		     BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) |
+		     BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
 	if (p->conf.tso)
 		f |= OFFLOAD_HOST_SEGMENT | OFFLOAD_GUEST;
 	return f;
@@ -61,6 +65,7 @@ session_open(struct weir_port *p)
 			BIT(WEIR_VHOST_PF_RESET_DEVICE) |
 			BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS),
 		.nr_queue_pairs = p->conf.nr_pairs,
+		.ctrl_queue = p->conf.ctrl_vq,
 	};
 
 	return weir_vhost_session_create(&conf, &p->session);
@@ -130,6 +135,27 @@ port_conn_close(struct weir_port *p, const char *fmt, ...)
 	conn_lost(p);
 }
 
+/* Stop the ring of the event and say where it stopped. 0; -EBUSY. */
+static int
+ring_stop(struct weir_port *p, struct weir_vhost_event *ev)
+{
+	int ret;
+
+	if (ev->ring == port_ctrl_index(p)) {
+		port_ctrl_stop(p);
+		if (p->ctrl.own_base)
+			ev->base = p->ctrl.base;
+		return 0;
+	}
+	/* a control queue that was not negotiated has never run */
+	if (ev->ring >= p->nr_rings)
+		return 0;
+	ret = port_ring_stop(p, ev->ring, PORT_DRAIN_US);
+	if (ret == 0 && p->ring[ev->ring].own_base)
+		ev->base = p->ring[ev->ring].base;
+	return ret;
+}
+
 /* The port acts on what a message changed. 0; -errno, for the answer. */
 static int
 act(struct weir_port *p, struct weir_vhost_event *ev)
@@ -147,9 +173,12 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		ret = port_mem_del(p, &ev->region);
 		break;
 	case WEIR_VHOST_EV_RING_STOP:
-		ret = port_ring_stop(p, ev->ring, PORT_DRAIN_US);
-		if (ret == 0 && p->ring[ev->ring].own_base)
-			ev->base = p->ring[ev->ring].base;
+		ret = ring_stop(p, ev);
+		break;
+	case WEIR_VHOST_EV_FEATURES:
+	case WEIR_VHOST_EV_RESET:
+		port_ctrl_reset(p);
+		ret = 0;
 		break;
 	case WEIR_VHOST_EV_LOG:
 		ret = port_log_set(p);
@@ -256,6 +285,7 @@ conn_begin(struct weir_port *p, int fd)
 			retry_later(p, RETRY_US);
 		return;
 	}
+	port_ctrl_reset(p);
 	weir_vhost_msg_init(&p->rx);
 	p->state = PORT_CONNECTED;
 	p->connections++;

@@ -36,6 +36,7 @@ port_publish(struct weir_port *p, const struct weir_gmem *g)
 	for (uint32_t i = 0; i < p->nr_rings; i++)
 		if (p->ring[i].running)
 			atomic_store(&p->ring[i].q.gmem, g);
+	p->ctrl.vr.gmem = g;
 }
 
 int

@@ -24,9 +24,8 @@ call_fd_close(struct port_ring *r)
 	r->q.call_fd = -1;
 }
 
-/* The base of a ring at rest: what was taken has been given back. */
-static uint32_t
-ring_base(const struct weir_vring *vr)
+uint32_t
+port_ring_base(const struct weir_vring *vr)
 {
 	const bool wrap = (vr->last_avail & WEIR_VRING_POS_WRAP) != 0;
 	const uint16_t idx =
@@ -59,7 +58,7 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 	r->running = false;
 	queue_log_stop(&r->q);
 	port_inflight_end(p, i);
-	r->base = ring_base(&r->q.vr);
+	r->base = port_ring_base(&r->q.vr);
 	r->own_base = true;
 	port_notify(p, WEIR_PORT_EV_QUEUE);
 	return 0;
@@ -70,6 +69,7 @@ port_rings_stop(struct weir_port *p, uint64_t timeout_us)
 {
 	int ret = 0;
 
+	port_ctrl_stop(p);
 	/* keep all lcores out first: what can end then ends at the same time */
 	for (uint32_t i = 0; i < p->nr_rings; i++)
 		if (p->ring[i].running)
@@ -99,6 +99,8 @@ int
 port_rings_leave(struct weir_port *p, const struct weir_gmem *old,
 		 const struct weir_gmem *new)
 {
+	/* costs nothing to find again */
+	port_ctrl_stop(p);
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		struct port_ring *r = &p->ring[i];
 		int ret;
@@ -129,7 +131,6 @@ queue_features(struct port_ring *r, uint64_t features)
 	r->q.rx_offload = (features & (UINT64_C(1) << VIRTIO_NET_F_CSUM |
 				       UINT64_C(1) << VIRTIO_NET_F_HOST_TSO4 |
 				       UINT64_C(1) << VIRTIO_NET_F_HOST_TSO6)) != 0;
-	atomic_store(&r->q.guest_offloads, features & OFFLOAD_GUEST);
 }
 
 /*
@@ -143,12 +144,8 @@ call_fd_take(struct port_ring *r, int fd)
 	return fd < 0 || r->q.call_fd >= 0 ? 0 : -errno;
 }
 
-/*
- * Where a ring goes on. What lies between the two halves of a packed base was
- * taken and not given back, and is taken again: weir gives back in ring order.
- */
-static uint16_t
-ring_place(uint32_t base, bool packed)
+uint16_t
+port_ring_place(uint32_t base, bool packed)
 {
 	struct weir_vhost_base b = weir_vhost_base_split(base, packed);
 
@@ -204,7 +201,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 		.avail_uva = want->avail,
 		.used_uva = want->used,
 		.size = want->num,
-		.base = ring_place(r->own_base ? r->base : want->base, packed),
+		.base = port_ring_place(r->own_base ? r->base : want->base, packed),
 		.packed = packed,
 		.event_idx = (features & UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX) != 0,
 	};
@@ -216,6 +213,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 		return ret;
 	}
 	queue_features(r, features);
+	atomic_store(&r->q.guest_offloads, port_ctrl_offloads(p));
 	r->gen = want->gen;
 	r->uva[0] = want->desc;
 	r->uva[1] = want->avail;
@@ -235,7 +233,7 @@ static bool
 ring_wanted(const struct weir_port *p, uint32_t i)
 {
 	return p->state == PORT_CONNECTED && p->started && p->ring[i].set_up &&
-	       weir_vhost_ring_ready(p->session, i);
+	       port_ctrl_wants(p, i) && weir_vhost_ring_ready(p->session, i);
 }
 
 static int
@@ -286,7 +284,8 @@ idle_sync(struct weir_port *p)
 int
 port_rings_sync(struct weir_port *p)
 {
-	int ret = 0;
+	/* first: it says which of the others are wanted */
+	int ret = port_ctrl_sync(p);
 
 	for (uint32_t i = 0; i < p->nr_rings && p->session != NULL; i++) {
 		int one = ring_sync(p, i, ret == 0 ? PORT_DRAIN_US : 0);

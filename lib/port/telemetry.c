@@ -58,6 +58,13 @@ add_port(struct rte_tel_data *d, const struct weir_port *p)
 	tel_add_u64(d, "peers_disconnected", p->resets);
 	rte_tel_data_add_dict_string(d, "last_error", p->last_error);
 	add_memory(d, p->gmem);
+	if (!p->conf.ctrl_vq)
+		return;
+	rte_tel_data_add_dict_string(d, "control_queue",
+				     p->ctrl.running ? "running" : "stopped");
+	tel_add_u64(d, "control_commands", p->ctrl.q.commands);
+	tel_add_u64(d, "control_refused", p->ctrl.q.refused);
+	tel_add_u64(d, "control_pairs", p->ctrl.q.nr_pairs);
 }
 
 static void

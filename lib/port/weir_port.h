@@ -79,8 +79,9 @@ struct weir_queue;
 
 /** What happened to a port. */
 enum weir_port_event {
-	WEIR_PORT_EV_LINK,  /**< weir_port_link() has changed */
-	WEIR_PORT_EV_QUEUE, /**< a queue has started or stopped */
+	WEIR_PORT_EV_LINK,   /**< weir_port_link() has changed */
+	WEIR_PORT_EV_QUEUE,  /**< a queue has started or stopped */
+	WEIR_PORT_EV_FILTER, /**< weir_port_guest_filter() has changed */
 };
 
 /**
@@ -92,16 +93,18 @@ typedef void (*weir_port_notify_t)(void *arg, enum weir_port_event event);
 
 /** What a port is made of. Strings are copied. */
 struct weir_port_conf {
-	const char *name;	/**< for messages and telemetry, up to 63 characters */
-	const char *path;	/**< of the socket, up to 107 bytes */
-	bool client;		/**< connect to the path instead of listening there */
-	uint16_t nr_pairs;	/**< queue pairs offered, 1 to WEIR_PORT_MAX_PAIRS */
-	uint16_t mbuf_port;	/**< rte_mbuf.port of received frames */
-	bool split_only;	/**< do not offer packed rings */
-	bool tso;		/**< offer segmentation of TCP and UDP, both ways */
-	bool linear;		/**< receive only frames that fit one mbuf */
-	bool ext_buf;		/**< ... or give a long one an external buffer */
-	bool legacy_flags;	/**< mark received frames with RTE_MBUF_F_TX_* flags */
+	const char *name;   /**< for messages and telemetry, up to 63 characters */
+	const char *path;   /**< of the socket, up to 107 bytes */
+	bool client;	    /**< connect to the path instead of listening there */
+	uint16_t nr_pairs;  /**< queue pairs offered, 1 to WEIR_PORT_MAX_PAIRS; one less
+			       with ctrl_vq */
+	uint16_t mbuf_port; /**< rte_mbuf.port of received frames */
+	bool split_only;    /**< do not offer packed rings */
+	bool ctrl_vq;	    /**< serve the control queue, if the frontend hands it over */
+	bool tso;	    /**< offer segmentation of TCP and UDP, both ways */
+	bool linear;	    /**< receive only frames that fit one mbuf */
+	bool ext_buf;	    /**< ... or give a long one an external buffer */
+	bool legacy_flags;  /**< mark received frames with RTE_MBUF_F_TX_* flags */
 	uint32_t dma_threshold; /**< pieces of fewer bytes are copied by CPU */
 	struct weir_mirror
 		*mirror; /**< where guest memory is mapped for DMA; NULL: nowhere */
@@ -238,6 +241,32 @@ uint32_t weir_queue_pending(struct weir_queue *rxq);
  * @return frames freed; without a dmadev always 0.
  */
 uint32_t weir_queue_tx_cleanup(struct weir_queue *txq);
+
+/** Stations' addresses that a guest has asked for. */
+struct weir_guest_macs {
+	uint16_t nr;   /**< of mac */
+	bool overflow; /**< they were too many: all such frames are wanted */
+	uint8_t mac[64][6];
+};
+
+/**
+ * What a guest has asked for over its control queue (VIRTIO 1.3, 5.1.6.5.1 to
+ * 5.1.6.5.3). weir sends it what it is given to send; a switch may spare it the
+ * rest. Without a control queue of ours: promiscuous, and nothing else.
+ */
+struct weir_guest_filter {
+	bool promiscuous;
+	bool all_unicast, all_multicast;
+	bool no_unicast, no_multicast, no_broadcast;
+	bool has_mac;	/**< mac was set */
+	bool all_vlans; /**< vlan does not count */
+	uint8_t mac[6]; /**< its own address */
+	struct weir_guest_macs unicast, multicast;
+	uint64_t vlan[64]; /**< a bit each VLAN, 0 to 4095 */
+};
+
+/** What the guest has asked for. Any thread; not an lcore. */
+void weir_port_guest_filter(struct weir_port *p, struct weir_guest_filter *out);
 
 /** Largest MTU that the frontend announced; 0: it did not. Any thread. */
 uint16_t weir_port_peer_mtu(const struct weir_port *p);

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The control queue: its commands one by one, then behind a port whose frontend
+ * hands it over.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+#include <rte_mbuf.h>
+
+#include "ctrlq.h"
+#include "frontend.h"
+#include "offload.h"
+#include "test.h"
+#include "weir_log.h"
+#include "weir_port.h"
+
+#define ALL UINT64_MAX
+#define F(name) OFFLOAD_BIT(name)
+
+struct command {
+	const char *what;
+	uint8_t bytes[24];
+	uint8_t len;
+	uint64_t features;
+	uint8_t answer;
+	unsigned int changed;
+};
+
+#define OK(f, c) f, VIRTIO_NET_OK, c
+#define ERR(f) f, VIRTIO_NET_ERR, 0
+
+static const struct command commands[] = {
+	{ "nothing", { 0 }, 0, ERR(ALL) },
+	{ "a class only", { 0 }, 1, ERR(ALL) },
+	{ "promisc", { 0, 0, 1 }, 3, OK(F(CTRL_RX), CTRLQ_FILTER) },
+	{ "promisc, not negotiated", { 0, 0, 1 }, 3, ERR(~F(CTRL_RX)) },
+	{ "promisc 2", { 0, 0, 2 }, 3, ERR(ALL) },
+	{ "promisc, short", { 0, 0 }, 2, ERR(ALL) },
+	{ "promisc, long", { 0, 0, 1, 0 }, 4, ERR(ALL) },
+	{ "no broadcast", { 0, 5, 1 }, 3, OK(F(CTRL_RX_EXTRA), CTRLQ_FILTER) },
+	{ "no broadcast, only CTRL_RX", { 0, 5, 1 }, 3, ERR(F(CTRL_RX)) },
+	{ "rx command 6", { 0, 6, 1 }, 3, ERR(ALL) },
+	{ "two empty tables", { 1, 0 }, 10, OK(F(CTRL_RX), CTRLQ_FILTER) },
+	{ "one table", { 1, 0 }, 6, ERR(ALL) },
+	{ "a table and bytes", { 1, 0 }, 11, ERR(ALL) },
+	{ "a table of one, cut", { 1, 0, 1, 0, 0, 0, 2, 2, 2, 2, 2 }, 11, ERR(ALL) },
+	{ "a table of 2^32 - 1", { 1, 0, 255, 255, 255, 255 }, 20, ERR(ALL) },
+	{ "an address",
+	  { 1, 1, 2, 0, 0, 0, 0, 9 },
+	  8,
+	  OK(F(CTRL_MAC_ADDR), CTRLQ_FILTER) },
+	{ "an address, short", { 1, 1, 2, 0, 0, 0, 0 }, 7, ERR(ALL) },
+	{ "an address of a group", { 1, 1, 3, 0, 0, 0, 0, 9 }, 8, ERR(ALL) },
+	{ "an address, not negotiated", { 1, 1, 2, 0, 0, 0, 0, 9 }, 8, ERR(F(CTRL_RX)) },
+	{ "VLAN 4095", { 2, 0, 0xff, 0x0f }, 4, OK(F(CTRL_VLAN), CTRLQ_FILTER) },
+	{ "VLAN 4096", { 2, 0, 0, 0x10 }, 4, ERR(ALL) },
+	{ "VLAN command 2", { 2, 2, 1, 0 }, 4, ERR(ALL) },
+	{ "announced", { 3, 0 }, 2, OK(F(GUEST_ANNOUNCE), 0) },
+	{ "announced, long", { 3, 0, 0 }, 3, ERR(ALL) },
+	{ "4 pairs", { 4, 0, 4, 0 }, 4, OK(F(MQ), CTRLQ_PAIRS) },
+	{ "4 pairs, not negotiated", { 4, 0, 4, 0 }, 4, ERR(~F(MQ)) },
+	{ "5 pairs", { 4, 0, 5, 0 }, 4, ERR(ALL) },
+	{ "no pairs", { 4, 0, 0, 0 }, 4, ERR(ALL) },
+	{ "RSS", { 4, 1, 0, 0 }, 4, ERR(ALL) },
+	{ "checksums",
+	  { 5, 0, 2 },
+	  10,
+	  OK(F(CTRL_GUEST_OFFLOADS) | F(GUEST_CSUM), CTRLQ_OFFLOADS) },
+	{ "checksums, not negotiated", { 5, 0, 2 }, 10, ERR(F(CTRL_GUEST_OFFLOADS)) },
+	{ "what is no offload", { 5, 0, 0, 0, 2 }, 10, ERR(ALL) },
+	{ "offloads, short", { 5, 0, 2 }, 9, ERR(ALL) },
+	{ "a class there is not", { 99, 0, 1 }, 3, ERR(ALL) },
+};
+
+static enum test_result
+commands_checked_whole(void)
+{
+	for (size_t i = 0; i < RTE_DIM(commands); i++) {
+		const struct command *cmd = &commands[i];
+		struct ctrlq c, before;
+		unsigned int changed = 77;
+		uint8_t answer;
+
+		ctrlq_reset(&c, cmd->features);
+		before = c;
+		answer = ctrlq_command(&c, cmd->features, 4, cmd->bytes, cmd->len,
+				       &changed);
+		if (answer != cmd->answer || changed != cmd->changed) {
+			printf("    %s: %u, changed %u\n", cmd->what, answer, changed);
+			return TEST_FAILED;
+		}
+		TEST_EQ(c.commands, 1);
+		TEST_EQ(c.refused, answer == VIRTIO_NET_ERR);
+		if (answer == VIRTIO_NET_OK)
+			continue;
+		c.commands = 0;
+		c.refused = 0;
+		TEST_ASSERT(memcmp(&c, &before, sizeof(c)) == 0);
+	}
+	return TEST_OK;
+}
+
+static enum test_result
+wishes_kept(void)
+{
+	uint8_t cmd[2 + 4 + 70 * 6 + 4 + 6] = { 1, 0, 70 };
+	struct ctrlq c;
+	unsigned int changed;
+
+	ctrlq_reset(&c, ALL);
+	TEST_ASSERT(c.filter.promiscuous && !c.filter.all_vlans);
+	memset(cmd + 6, 4, 70 * 6);
+	cmd[6 + 70 * 6] = 1;
+	memset(cmd + 10 + 70 * 6, 0x33, 6);
+	TEST_EQ(ctrlq_command(&c, ALL, 4, cmd, sizeof(cmd), &changed), VIRTIO_NET_OK);
+	TEST_ASSERT(c.filter.unicast.overflow && c.filter.unicast.nr == 0);
+	TEST_ASSERT(!c.filter.multicast.overflow);
+	TEST_EQ(c.filter.multicast.nr, 1);
+	TEST_EQ(c.filter.multicast.mac[0][5], 0x33);
+	TEST_EQ(ctrlq_command(&c, ALL, 4, (uint8_t[]){ 2, 0, 100, 0 }, 4, &changed), 0);
+	TEST_EQ(c.filter.vlan[1], UINT64_C(1) << 36);
+	TEST_EQ(ctrlq_command(&c, ALL, 4, (uint8_t[]){ 2, 1, 100, 0 }, 4, &changed), 0);
+	TEST_EQ(c.filter.vlan[1], 0);
+	TEST_EQ(ctrlq_command(&c, ALL, 4, (uint8_t[]){ 0, 0, 0 }, 3, &changed), 0);
+	TEST_ASSERT(!c.filter.promiscuous);
+	TEST_EQ(ctrlq_command(&c, ALL, 4, (uint8_t[]){ 4, 0, 3, 0 }, 4, &changed), 0);
+	TEST_EQ(c.nr_pairs, 3);
+	return TEST_OK;
+}
+
+/* Any bytes at all: no crash, and what is refused changes nothing. */
+static enum test_result
+noise_survived(void)
+{
+	uint64_t seed = test_seed();
+	uint8_t cmd[64];
+
+	for (int i = 0; i < 200000; i++) {
+		struct ctrlq c, before;
+		unsigned int changed;
+		size_t len = test_rand(&seed) % sizeof(cmd);
+
+		for (size_t at = 0; at < len; at++)
+			cmd[at] = (uint8_t)(test_rand(&seed) %
+					    (at < 7 ? 8 : UINT64_C(256)));
+		ctrlq_reset(&c, test_rand(&seed));
+		before = c;
+		if (ctrlq_command(&c, test_rand(&seed), 4, cmd, len, &changed) == 0)
+			continue;
+		c.commands = 0;
+		c.refused = 0;
+		TEST_ASSERT(memcmp(&c, &before, sizeof(c)) == 0);
+	}
+	return TEST_OK;
+}
+
+#define PAIRS 2u
+#define CTRL (2 * PAIRS) /* number of its ring */
+
+static struct rte_mempool *pool;
+static struct weir_port *port;
+static struct fe fe;
+static _Atomic unsigned int nr_told;
+static char last_error[256];
+
+static void
+keep_errors(enum weir_log_level level, const char *msg)
+{
+	if (level <= WEIR_LOG_WARN)
+		snprintf(last_error, sizeof(last_error), "%s", msg);
+}
+
+static void
+told(void *arg, enum weir_port_event event)
+{
+	(void)arg;
+	if (event == WEIR_PORT_EV_FILTER)
+		atomic_fetch_add(&nr_told, 1);
+}
+
+/* A port of two pairs, and a frontend that hands over the control queue. */
+static int
+bench_open(uint64_t features)
+{
+	char path[64];
+	const struct weir_port_conf conf = {
+		.name = "w0",
+		.path = path,
+		.nr_pairs = PAIRS,
+		.ctrl_vq = true,
+		.tso = true,
+		.notify = told,
+	};
+	int ret;
+
+	snprintf(path, sizeof(path), "/tmp/weir-test-ctrl.%d.sock", (int)getpid());
+	weir_log_set_sink(keep_errors);
+	atomic_store(&nr_told, 0);
+	if (pool == NULL)
+		pool = rte_pktmbuf_pool_create("test_ctrlq", 511, 0, 0,
+					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	ret = weir_port_create(&conf, &port);
+	for (uint16_t i = 0; i < PAIRS && ret == 0; i++) {
+		ret = weir_port_rxq_setup(port, i, pool, NULL);
+		if (ret == 0)
+			ret = weir_port_txq_setup(port, i, NULL);
+	}
+	if (ret == 0)
+		ret = weir_port_start(port);
+	/* of its rings, two a pair, the fifth is the control queue's */
+	if (ret == 0)
+		ret = fe_connect(&fe, path, PAIRS + 1);
+	if (ret == 0)
+		ret = fe_features(&fe, features);
+	if (ret == 0)
+		ret = fe_share(&fe);
+	for (unsigned int i = 0; i <= CTRL && ret == 0; i++)
+		ret = fe_ring_start(&fe, i, FE_BASE_NEW);
+	return ret;
+}
+
+static void
+bench_close(void)
+{
+	fe_close(&fe);
+	weir_port_destroy(port);
+	weir_log_set_sink(NULL);
+}
+
+/* What comes to be on another thread; 5 s are a failed test. */
+#define BECOMES(cond)                           \
+	({                                      \
+		int left_ = 5000;               \
+		while (!(cond) && left_-- != 0) \
+			usleep(1000);           \
+		(cond);                         \
+	})
+
+/* Offer a command in three buffers, kick, and wait for its answer. */
+static int
+command(const uint8_t *bytes, uint32_t len)
+{
+	struct fe_ring *r = &fe.ring[CTRL];
+	volatile uint8_t *answer = r->buf + FE_BUF;
+
+	*answer = 0xff;
+	memcpy(r->buf, bytes, len);
+	r->desc[0] = (struct vring_desc){ fe_gpa(&fe, r->buf), 2, VRING_DESC_F_NEXT, 1 };
+	r->desc[1] = (struct vring_desc){ fe_gpa(&fe, r->buf + 2), len - 2,
+					  VRING_DESC_F_NEXT, 2 };
+	r->desc[2] = (struct vring_desc){ fe_gpa(&fe, r->buf + FE_BUF), 1,
+					  VRING_DESC_F_WRITE, 0 };
+	fe_offer(r, 0);
+	(void)!write(r->kick, &(uint64_t){ 1 }, sizeof(uint64_t));
+	return BECOMES(*answer != 0xff) ? *answer : -1;
+}
+
+static bool
+pair_runs(uint16_t pair)
+{
+	return weir_queue_running(weir_port_rxq(port, pair)) &&
+	       weir_queue_running(weir_port_txq(port, pair));
+}
+
+static enum test_result
+driver_chooses_pairs(uint64_t features)
+{
+	TEST_EQ(bench_open(features), 0);
+	TEST_ASSERT(BECOMES(weir_port_link(port)));
+	/* a driver that has not asked uses one */
+	TEST_ASSERT(pair_runs(0) && !pair_runs(1));
+	for (int round = 0; round < 100; round++) {
+		TEST_EQ(command((uint8_t[]){ 4, 0, 2, 0 }, 4), VIRTIO_NET_OK);
+		TEST_ASSERT(pair_runs(0) && pair_runs(1));
+		TEST_EQ(command((uint8_t[]){ 4, 0, 3, 0 }, 4), VIRTIO_NET_ERR);
+		TEST_ASSERT(pair_runs(1));
+		TEST_EQ(command((uint8_t[]){ 4, 0, 1, 0 }, 4), VIRTIO_NET_OK);
+		TEST_ASSERT(pair_runs(0) && !pair_runs(1));
+	}
+	bench_close();
+	return TEST_OK;
+}
+
+static enum test_result
+port_driver_chooses_pairs_split(void)
+{
+	return driver_chooses_pairs(~(UINT64_C(1) << VIRTIO_F_RING_PACKED));
+}
+
+static enum test_result
+port_driver_chooses_pairs_packed(void)
+{
+	return driver_chooses_pairs(ALL);
+}
+
+/* A change of memory restarts the rings; the driver's wishes outlive it. */
+static enum test_result
+port_keeps_wishes_across_memory(void)
+{
+	TEST_EQ(bench_open(ALL), 0);
+	TEST_EQ(command((uint8_t[]){ 4, 0, 2, 0 }, 4), VIRTIO_NET_OK);
+	TEST_EQ(fe_share(&fe), 0);
+	TEST_ASSERT(pair_runs(0) && pair_runs(1));
+	TEST_EQ(command((uint8_t[]){ 4, 0, 1, 0 }, 4), VIRTIO_NET_OK);
+	TEST_ASSERT(!pair_runs(1));
+	weir_port_stop(port);
+	TEST_EQ(weir_port_start(port), 0);
+	TEST_ASSERT(pair_runs(0) && !pair_runs(1));
+	TEST_EQ(command((uint8_t[]){ 4, 0, 2, 0 }, 4), VIRTIO_NET_OK);
+	TEST_ASSERT(pair_runs(1));
+	bench_close();
+	return TEST_OK;
+}
+
+static enum test_result
+port_tells_of_the_filter(void)
+{
+	struct weir_guest_filter f;
+
+	TEST_EQ(bench_open(ALL), 0);
+	weir_port_guest_filter(port, &f);
+	TEST_ASSERT(f.promiscuous && !f.has_mac);
+	TEST_EQ(command((uint8_t[]){ 0, 0, 0 }, 3), VIRTIO_NET_OK);
+	TEST_EQ(command((uint8_t[]){ 1, 1, 2, 0, 0, 0, 0, 9 }, 8), VIRTIO_NET_OK);
+	TEST_ASSERT(BECOMES(atomic_load(&nr_told) != 0));
+	weir_port_guest_filter(port, &f);
+	TEST_ASSERT(!f.promiscuous && f.has_mac);
+	TEST_EQ(f.mac[5], 9);
+	bench_close();
+	return TEST_OK;
+}
+
+/* A driver that switches checksums off gets frames whose sums are complete. */
+static enum test_result
+port_driver_switches_offloads(void)
+{
+	const uint8_t off[10] = { 5, 0 }, on[10] = { 5, 0, 2 };
+	struct virtio_net_hdr h;
+	const uint8_t *expect[] = { on, off, on };
+
+	TEST_EQ(bench_open(~(UINT64_C(1) << VIRTIO_F_RING_PACKED)), 0);
+	TEST_ASSERT(BECOMES(weir_port_link(port)));
+	fe_post(&fe, 0);
+	for (unsigned int i = 0; i < RTE_DIM(expect); i++) {
+		struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+
+		if (i != 0)
+			TEST_EQ(command(expect[i], sizeof(on)), VIRTIO_NET_OK);
+		memset(rte_pktmbuf_append(m, 60), 0, 60);
+		m->l2_len = 14;
+		m->l3_len = 20;
+		m->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
+		TEST_EQ(weir_port_tx_burst(weir_port_txq(port, 0), &m, 1), 1);
+		memcpy(&h, fe.ring[0].buf + i * FE_BUF, sizeof(h));
+		TEST_EQ(h.flags, expect[i] == on ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0);
+	}
+	bench_close();
+	return TEST_OK;
+}
+
+/* Chains no driver makes: its peer is parted with, and the reason is said. */
+static enum test_result
+hostile(struct vring_desc d0, struct vring_desc d1, const char *says)
+{
+	struct fe_ring *r = &fe.ring[CTRL];
+
+	TEST_EQ(bench_open(~(UINT64_C(1) << VIRTIO_F_RING_PACKED)), 0);
+	TEST_ASSERT(BECOMES(weir_port_link(port)));
+	last_error[0] = '\0';
+	d0.addr += fe_gpa(&fe, r->buf);
+	d1.addr += fe_gpa(&fe, r->buf);
+	r->desc[0] = d0;
+	r->desc[1] = d1;
+	fe_offer(r, 0);
+	(void)!write(r->kick, &(uint64_t){ 1 }, sizeof(uint64_t));
+	TEST_ASSERT(BECOMES(!weir_port_link(port)));
+	bench_close();
+	if (strstr(last_error, says) == NULL) {
+		printf("    '%s' does not say '%s'\n", last_error, says);
+		return TEST_FAILED;
+	}
+	return TEST_OK;
+}
+
+static enum test_result
+port_breaks_with_the_hostile(void)
+{
+	const uint16_t next = VRING_DESC_F_NEXT, write = VRING_DESC_F_WRITE;
+	const struct {
+		struct vring_desc d[2];
+		const char *says;
+	} t[] = {
+		{ { { 0, 4, 0, 0 } }, "wrong direction" },
+		{ { { 0, 1, write | next, 1 }, { 4, 4, 0, 0 } }, "wrong direction" },
+		{ { { 0, 4, next, 0 } }, "loops" },
+		{ { { 0, 4, next, 1 }, { UINT64_C(1) << 50, 1, write, 0 } },
+		  "outside guest memory" },
+		{ { { 0, 4, next, 999 } }, "not in its table" },
+	};
+
+	for (size_t i = 0; i < RTE_DIM(t); i++)
+		if (hostile(t[i].d[0], t[i].d[1], t[i].says) != TEST_OK)
+			return TEST_FAILED;
+	return TEST_OK;
+}
+
+/* A command as long as all memory: refused, not read. */
+static enum test_result
+port_refuses_what_is_too_long(void)
+{
+	struct fe_ring *r = &fe.ring[CTRL];
+	volatile uint8_t *answer;
+
+	TEST_EQ(bench_open(~(UINT64_C(1) << VIRTIO_F_RING_PACKED)), 0);
+	answer = r->buf;
+	*answer = 0xff;
+	r->desc[0] =
+		(struct vring_desc){ FE_GPA, CTRLQ_CMD_MAX + 1, VRING_DESC_F_NEXT, 1 };
+	r->desc[1] = (struct vring_desc){ fe_gpa(&fe, r->buf), 1, VRING_DESC_F_WRITE, 0 };
+	fe_offer(r, 0);
+	(void)!write(r->kick, &(uint64_t){ 1 }, sizeof(uint64_t));
+	TEST_ASSERT(BECOMES(*answer != 0xff));
+	TEST_EQ(*answer, VIRTIO_NET_ERR);
+	bench_close();
+	return TEST_OK;
+}
+
+static enum test_result
+port_refuses_pairs_without_a_ring_left(void)
+{
+	struct weir_port_conf conf = {
+		.name = "w0",
+		.path = "/tmp/weir-test-ctrl.none",
+		.nr_pairs = WEIR_PORT_MAX_PAIRS,
+		.ctrl_vq = true,
+	};
+	struct weir_port *p;
+
+	TEST_EQ(weir_port_create(&conf, &p), -EINVAL);
+	conf.nr_pairs--;
+	TEST_EQ(weir_port_create(&conf, &p), 0);
+	weir_port_destroy(p);
+	return TEST_OK;
+}
+
+static const struct test_case cases[] = {
+	{ "commands_checked_whole", commands_checked_whole },
+	{ "wishes_kept", wishes_kept },
+	{ "noise_survived", noise_survived },
+	{ "port_driver_chooses_pairs_split", port_driver_chooses_pairs_split },
+	{ "port_driver_chooses_pairs_packed", port_driver_chooses_pairs_packed },
+	{ "port_keeps_wishes_across_memory", port_keeps_wishes_across_memory },
+	{ "port_tells_of_the_filter", port_tells_of_the_filter },
+	{ "port_driver_switches_offloads", port_driver_switches_offloads },
+	{ "port_breaks_with_the_hostile", port_breaks_with_the_hostile },
+	{ "port_refuses_what_is_too_long", port_refuses_what_is_too_long },
+	{ "port_refuses_pairs_without_a_ring_left",
+	  port_refuses_pairs_without_a_ring_left },
+};
+
+AUTOTEST_EAL(ctrlq_autotest, cases);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include <linux/virtio_net.h>
+
+#include "ctrlq.h"
+#include "offload.h"
+
+#define MAC_LEN 6u
+#define VLAN_MAX 4095u
+
+/* Offloads that the guest can switch while it runs. */
+#define OFFLOADS_DYNAMIC OFFLOAD_GUEST
+
+/* A command on its way: what is left of it to read. */
+struct reader {
+	const uint8_t *at;
+	size_t left;
+};
+
+/* The next @p n bytes; NULL: it has not so many. */
+static const uint8_t *
+take(struct reader *r, size_t n)
+{
+	const uint8_t *p = r->at;
+
+	if (n > r->left)
+		return NULL;
+	r->at += n;
+	r->left -= n;
+	return p;
+}
+
+/* A little-endian number of up to 8 bytes. False: it is not there. */
+static bool
+take_le(struct reader *r, size_t n, uint64_t *out)
+{
+	const uint8_t *p = take(r, n);
+
+	*out = 0;
+	for (size_t i = n; p != NULL && i != 0; i--)
+		*out = *out << 8 | p[i - 1];
+	return p != NULL;
+}
+
+/* As take_le(), and it is the last there is. */
+static bool
+take_only_le(struct reader *r, size_t n, uint64_t *out)
+{
+	return take_le(r, n, out) && r->left == 0;
+}
+
+void
+ctrlq_reset(struct ctrlq *c, uint64_t features)
+{
+	const bool rx = (features & OFFLOAD_BIT(CTRL_RX)) != 0;
+
+	*c = (struct ctrlq){
+		/* until the driver says otherwise (5.1.6.5.1) */
+		.filter.promiscuous = true,
+		/* a driver that cannot choose gets all VLANs */
+		.filter.all_vlans = !rx || (features & OFFLOAD_BIT(CTRL_VLAN)) == 0,
+		.offloads = features & OFFLOADS_DYNAMIC,
+		.nr_pairs = 1,
+	};
+}
+
+static bool
+do_rx(struct ctrlq *c, uint64_t features, uint8_t cmd, struct reader *r)
+{
+	bool *const mode[] = {
+		[VIRTIO_NET_CTRL_RX_PROMISC] = &c->filter.promiscuous,
+		[VIRTIO_NET_CTRL_RX_ALLMULTI] = &c->filter.all_multicast,
+		[VIRTIO_NET_CTRL_RX_ALLUNI] = &c->filter.all_unicast,
+		[VIRTIO_NET_CTRL_RX_NOMULTI] = &c->filter.no_multicast,
+		[VIRTIO_NET_CTRL_RX_NOUNI] = &c->filter.no_unicast,
+		[VIRTIO_NET_CTRL_RX_NOBCAST] = &c->filter.no_broadcast,
+	};
+	const uint64_t needs = cmd <= VIRTIO_NET_CTRL_RX_ALLMULTI
+				       ? OFFLOAD_BIT(CTRL_RX)
+				       : OFFLOAD_BIT(CTRL_RX_EXTRA);
+	uint64_t on;
+
+	if (cmd >= RTE_DIM(mode) || (features & needs) == 0 || !take_only_le(r, 1, &on) ||
+	    on > 1)
+		return false;
+	*mode[cmd] = on != 0;
+	return true;
+}
+
+/* A table of addresses; one that is too long is kept as "all of them". */
+static bool
+take_macs(struct reader *r, struct weir_guest_macs *t)
+{
+	const uint8_t *macs;
+	uint64_t nr;
+
+	if (!take_le(r, 4, &nr) || nr > r->left / MAC_LEN)
+		return false;
+	macs = take(r, nr * MAC_LEN);
+	t->overflow = nr > RTE_DIM(t->mac);
+	t->nr = t->overflow ? 0 : (uint16_t)nr;
+	memcpy(t->mac, macs, t->nr * MAC_LEN);
+	return true;
+}
+
+static bool
+do_mac(struct ctrlq *c, uint64_t features, uint8_t cmd, struct reader *r)
+{
+	struct weir_guest_macs unicast, multicast;
+	const uint8_t *mac;
+
+	if (cmd == VIRTIO_NET_CTRL_MAC_TABLE_SET &&
+	    (features & OFFLOAD_BIT(CTRL_RX)) != 0) {
+		if (!take_macs(r, &unicast) || !take_macs(r, &multicast) || r->left != 0)
+			return false;
+		c->filter.unicast = unicast;
+		c->filter.multicast = multicast;
+		return true;
+	}
+	if (cmd != VIRTIO_NET_CTRL_MAC_ADDR_SET ||
+	    (features & OFFLOAD_BIT(CTRL_MAC_ADDR)) == 0)
+		return false;
+	mac = take(r, MAC_LEN);
+	/* a group's address is nobody's own */
+	if (mac == NULL || r->left != 0 || (mac[0] & 1) != 0)
+		return false;
+	memcpy(c->filter.mac, mac, MAC_LEN);
+	c->filter.has_mac = true;
+	return true;
+}
+
+static bool
+do_vlan(struct ctrlq *c, uint64_t features, uint8_t cmd, struct reader *r)
+{
+	uint64_t id;
+
+	if ((features & OFFLOAD_BIT(CTRL_VLAN)) == 0 || cmd > VIRTIO_NET_CTRL_VLAN_DEL ||
+	    !take_only_le(r, 2, &id) || id > VLAN_MAX)
+		return false;
+	if (cmd == VIRTIO_NET_CTRL_VLAN_ADD)
+		c->filter.vlan[id / 64] |= UINT64_C(1) << id % 64;
+	else
+		c->filter.vlan[id / 64] &= ~(UINT64_C(1) << id % 64);
+	return true;
+}
+
+static bool
+do_pairs(struct ctrlq *c, uint64_t features, uint16_t max_pairs, uint8_t cmd,
+	 struct reader *r)
+{
+	uint64_t nr;
+
+	if ((features & OFFLOAD_BIT(MQ)) == 0 || cmd != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET ||
+	    !take_only_le(r, 2, &nr) || nr == 0 || nr > max_pairs)
+		return false;
+	c->nr_pairs = (uint16_t)nr;
+	return true;
+}
+
+static bool
+do_offloads(struct ctrlq *c, uint64_t features, uint8_t cmd, struct reader *r)
+{
+	uint64_t want;
+
+	if ((features & OFFLOAD_BIT(CTRL_GUEST_OFFLOADS)) == 0 ||
+	    cmd != VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET || !take_only_le(r, 8, &want))
+		return false;
+	/* only what was negotiated can be switched on again */
+	if ((want & ~(features & OFFLOADS_DYNAMIC)) != 0)
+		return false;
+	c->offloads = want;
+	return true;
+}
+
+static bool
+do_announce(uint64_t features, uint8_t cmd, const struct reader *r)
+{
+	return (features & OFFLOAD_BIT(GUEST_ANNOUNCE)) != 0 &&
+	       cmd == VIRTIO_NET_CTRL_ANNOUNCE_ACK && r->left == 0;
+}
+
+static bool
+dispatch(struct ctrlq *c, uint64_t features, uint16_t max_pairs, struct reader *r,
+	 unsigned int *changed)
+{
+	const uint8_t *head = take(r, 2);
+
+	if (head == NULL)
+		return false;
+	switch (head[0]) {
+	case VIRTIO_NET_CTRL_RX:
+		*changed = CTRLQ_FILTER;
+		return do_rx(c, features, head[1], r);
+	case VIRTIO_NET_CTRL_MAC:
+		*changed = CTRLQ_FILTER;
+		return do_mac(c, features, head[1], r);
+	case VIRTIO_NET_CTRL_VLAN:
+		*changed = CTRLQ_FILTER;
+		return do_vlan(c, features, head[1], r);
+	case VIRTIO_NET_CTRL_ANNOUNCE:
+		return do_announce(features, head[1], r);
+	case VIRTIO_NET_CTRL_MQ:
+		*changed = CTRLQ_PAIRS;
+		return do_pairs(c, features, max_pairs, head[1], r);
+	case VIRTIO_NET_CTRL_GUEST_OFFLOADS:
+		*changed = CTRLQ_OFFLOADS;
+		return do_offloads(c, features, head[1], r);
+	default:
+		return false;
+	}
+}
+
+uint8_t
+ctrlq_command(struct ctrlq *c, uint64_t features, uint16_t max_pairs, const uint8_t *cmd,
+	      size_t len, unsigned int *changed)
+{
+	struct reader r = { cmd, len };
+
+	*changed = 0;
+	c->commands++;
+	if (dispatch(c, features, max_pairs, &r, changed))
+		return VIRTIO_NET_OK;
+	*changed = 0;
+	c->refused++;
+	return VIRTIO_NET_ERR;
+}
