@@ -52,7 +52,7 @@ struct input {
 	size_t left;
 };
 
-static int files[4] = { -1, -1, -1, -1 };
+static int files[5] = { -1 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -92,7 +92,7 @@ fds_open(void)
 	return nr;
 }
 
-/* Two files that a region may be in, one that is too short, and no file. */
+/* Two files that a region may be in, one that is too short, no file, a socket. */
 static void
 files_open(void)
 {
@@ -102,6 +102,7 @@ files_open(void)
 	files[1] = file_fd(FILE_LEN);
 	files[2] = file_fd(4096);
 	files[3] = eventfd(0, EFD_CLOEXEC);
+	files[4] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
 static struct weir_vhost_config
@@ -134,7 +135,7 @@ take_fds(struct input *in, int *fds)
 	uint32_t nr = what & 0xf;
 
 	for (uint32_t i = 0; i < nr; i++) {
-		fds[i] = fcntl(files[(what >> 4) & 3], F_DUPFD_CLOEXEC, 0);
+		fds[i] = fcntl(files[(what >> 4) % 5], F_DUPFD_CLOEXEC, 0);
 		FUZZ_CHECK(fds[i] >= 0, "no descriptor to pass");
 	}
 	return nr;

@@ -218,6 +218,51 @@ fe_protocol(struct fe *f, uint64_t more)
 }
 
 int
+fe_channel(struct fe *f)
+{
+	const struct timeval limit = { .tv_sec = 10 };
+	int64_t ret;
+	int sv[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) != 0)
+		return -errno;
+	setsockopt(sv[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	ret = fe_msg_ack(f, WEIR_VHOST_SET_BACKEND_REQ_FD, NULL, 0, &sv[1], 1);
+	close(sv[1]);
+	if (ret == 0)
+		return sv[0];
+	close(sv[0]);
+	return ret < 0 ? (int)ret : -EPROTO;
+}
+
+int
+fe_channel_recv(int chan, struct weir_vhost_hdr *hdr, void *payload, uint32_t room)
+{
+	ssize_t n = recv(chan, hdr, sizeof(*hdr), MSG_WAITALL);
+
+	if (n == 0)
+		return -ECONNRESET;
+	if (n != sizeof(*hdr))
+		return n < 0 ? -errno : -EPROTO;
+	if (hdr->size > room)
+		return -EMSGSIZE;
+	n = hdr->size != 0 ? recv(chan, payload, hdr->size, MSG_WAITALL) : 0;
+	return n == (ssize_t)hdr->size ? 0 : -EPROTO;
+}
+
+int
+fe_channel_answer(int chan, const struct weir_vhost_hdr *hdr, uint64_t result)
+{
+	const struct {
+		struct weir_vhost_hdr hdr;
+		uint8_t result[8];
+	} m = { { hdr->request, WEIR_VHOST_VERSION | WEIR_VHOST_FLAG_REPLY, 8 },
+		{ (uint8_t)result } };
+
+	return send(chan, &m, sizeof(m), MSG_NOSIGNAL) == sizeof(m) ? 0 : -errno;
+}
+
+int
 fe_inflight_get(struct fe *f, struct weir_vhost_wire_inflight *area, int *fd)
 {
 	char control[CMSG_SPACE(sizeof(int))] = { 0 };

@@ -111,6 +111,15 @@ int64_t fe_mem_del(struct fe *f, const struct fe_mem *m);
 /* Agree on protocol features once more: these, and what fe_features() asked for. */
 int fe_protocol(struct fe *f, uint64_t more);
 
+/* SET_BACKEND_REQ_FD. @return our end of the channel, or -errno. */
+int fe_channel(struct fe *f);
+
+/* The next message of the backend's on it: its payload, and in hdr the rest. */
+int fe_channel_recv(int chan, struct weir_vhost_hdr *hdr, void *payload, uint32_t room);
+
+/* Answer it. */
+int fe_channel_answer(int chan, const struct weir_vhost_hdr *hdr, uint64_t result);
+
 /* The answer to GET_INFLIGHT_FD for all rings, and the descriptor beside it. */
 int fe_inflight_get(struct fe *f, struct weir_vhost_wire_inflight *area, int *fd);
 

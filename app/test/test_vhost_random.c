@@ -60,13 +60,13 @@ region_rand(void)
 }
 
 static void
-fds_rand(struct weir_vhost_msg *msg, uint32_t want, bool file)
+fds_rand(struct weir_vhost_msg *msg, uint32_t want, enum talk_fds kind)
 {
 	if (one_in(30))
 		want = (uint32_t)below(4);
 	for (uint32_t i = 0; i < want; i++)
 		msg->fds[msg->nr_fds++] =
-			file != one_in(50) ? talk_file() : eventfd(0, EFD_CLOEXEC);
+			talk_fd(one_in(50) ? TALK_EVENT + below(3) : kind);
 }
 
 static void
@@ -78,7 +78,7 @@ table_rand(struct weir_vhost_msg *msg)
 	msg->hdr.size = 8 + t->nr_regions * (uint32_t)sizeof(t->region[0]);
 	for (uint32_t i = 0; i < t->nr_regions; i++)
 		t->region[i] = region_rand();
-	fds_rand(msg, t->nr_regions, true);
+	fds_rand(msg, t->nr_regions, TALK_FILE);
 }
 
 static void
@@ -95,7 +95,7 @@ ring_rand(struct weir_vhost_msg *msg)
 		nofd = one_in(4);
 		msg->payload.u64 = idx | (nofd ? WEIR_VHOST_RING_NOFD : 0);
 		msg->hdr.size = sizeof(msg->payload.u64);
-		fds_rand(msg, nofd ? 0 : 1, false);
+		fds_rand(msg, nofd ? 0 : 1, TALK_EVENT);
 		return;
 	case WEIR_VHOST_SET_VRING_ADDR:
 		*a = (struct vhost_vring_addr){
@@ -169,13 +169,13 @@ msg_rand(struct weir_vhost_msg *msg)
 	case WEIR_VHOST_REM_MEM_REG:
 		msg->payload.mem_reg.region = region_rand();
 		msg->hdr.size = sizeof(msg->payload.mem_reg);
-		fds_rand(msg, msg->hdr.request == WEIR_VHOST_ADD_MEM_REG, true);
+		fds_rand(msg, msg->hdr.request == WEIR_VHOST_ADD_MEM_REG, TALK_FILE);
 		break;
 	case WEIR_VHOST_SET_LOG_BASE:
 		msg->payload.log.len = below(4) * PAGE;
 		msg->payload.log.mmap_offset = below(4);
 		msg->hdr.size = sizeof(msg->payload.log);
-		fds_rand(msg, 1, true);
+		fds_rand(msg, 1, TALK_FILE);
 		break;
 	case WEIR_VHOST_GET_INFLIGHT_FD:
 	case WEIR_VHOST_SET_INFLIGHT_FD:
@@ -186,11 +186,13 @@ msg_rand(struct weir_vhost_msg *msg)
 			.size = (uint16_t)below(300),
 		};
 		msg->hdr.size = 20 + 4 * (uint32_t)below(2);
-		fds_rand(msg, msg->hdr.request == WEIR_VHOST_SET_INFLIGHT_FD, true);
+		fds_rand(msg, msg->hdr.request == WEIR_VHOST_SET_INFLIGHT_FD, TALK_FILE);
+		break;
+	case WEIR_VHOST_SET_BACKEND_REQ_FD:
+		fds_rand(msg, 1, TALK_SOCK);
 		break;
 	case WEIR_VHOST_SET_LOG_FD:
-	case WEIR_VHOST_SET_BACKEND_REQ_FD:
-		fds_rand(msg, 1, false);
+		fds_rand(msg, 1, TALK_EVENT);
 		break;
 	case WEIR_VHOST_SET_STATUS:
 		msg->payload.u64 = below(200) / 10;

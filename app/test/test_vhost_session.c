@@ -37,7 +37,7 @@ static const struct talk to_running[] = {
 	SAY(SET_VRING_ENABLE, RING, STATE(0, 1)),
 	SAY(SET_VRING_NUM, RING, STATE(1, 256)),
 	SAY(SET_VRING_ADDR, RING, ADDR(1, 0)),
-	SAY(SET_BACKEND_REQ_FD, BACKEND_REQ, EVENT),
+	SAY(SET_BACKEND_REQ_FD, BACKEND_REQ, CHANNEL),
 	READY(0x1),
 };
 static const struct talk to_packed[] = {
@@ -102,6 +102,8 @@ static const struct bad bad[] = {
 	BAD(FRESH, -EPROTO, "2 descriptors", SET_VRING_ERR, U64(0), .fds = TALK_EVENT,
 	    .nr_fds = 2),
 	BAD(FRESH, -EPROTO, "0 descriptors", SET_BACKEND_REQ_FD),
+	BAD(FRESH, -EBADF, "no UNIX stream socket", SET_BACKEND_REQ_FD, EVENT),
+	BAD(FRESH, -EBADF, "no UNIX stream socket", SET_BACKEND_REQ_FD, FILES(1)),
 	BAD(AGREED, -EPROTO, "0 descriptors", ADD_MEM_REG, REG(0, 4096, U, 0)),
 	BAD(AGREED, -EPROTO, "2 descriptors", REM_MEM_REG, REG(0, 4096, U, 0), FILES(2)),
 	BAD(AGREED, -EPROTO, "0 descriptors", SET_LOG_BASE, LOG(4096, 0)),

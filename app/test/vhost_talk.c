@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "vhost_talk.h"
@@ -27,13 +28,26 @@ talk_file(void)
 	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
+int
+talk_fd(enum talk_fds kind)
+{
+	switch (kind) {
+	case TALK_FILE:
+		return talk_file();
+	case TALK_SOCK:
+		return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	default:
+		return eventfd(0, EFD_CLOEXEC);
+	}
+}
+
 void
 talk_build(const struct talk *t, struct weir_vhost_msg *msg)
 {
 	msg_make(msg, t->request, t->ack ? WEIR_VHOST_FLAG_NEED_REPLY : 0, t->data,
 		 t->size);
 	for (uint32_t i = 0; i < t->nr_fds; i++) {
-		msg->fds[i] = t->fds == TALK_FILE ? talk_file() : eventfd(0, EFD_CLOEXEC);
+		msg->fds[i] = talk_fd(t->fds);
 		if (msg->fds[i] < 0)
 			abort();
 		msg->nr_fds++;

@@ -26,7 +26,7 @@
 	 BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VHOST_F_LOG_ALL))
 
 /* Descriptors that a message takes along. */
-enum talk_fds { TALK_NO_FD, TALK_EVENT, TALK_FILE };
+enum talk_fds { TALK_NO_FD, TALK_EVENT, TALK_FILE, TALK_SOCK };
 
 /* One message, and what is to come of it. */
 struct talk {
@@ -52,6 +52,7 @@ struct talk {
 	DATA(struct vhost_vring_addr, i, fl, TALK_USER + (i)*0x10000, \
 	     TALK_USER + (i)*0x10000 + 0x8000, TALK_USER + (i)*0x10000 + 0x4000, 0)
 #define EVENT .fds = TALK_EVENT, .nr_fds = 1
+#define CHANNEL .fds = TALK_SOCK, .nr_fds = 1
 #define FILES(n) .fds = TALK_FILE, .nr_fds = n
 #define ACK .ack = true
 #define IS(v) .answer = v
@@ -76,6 +77,9 @@ extern const struct weir_vhost_config talk_offer;
 
 /* The file that is the guest's memory, one more descriptor of it. */
 int talk_file(void);
+
+/* A descriptor of a kind, TALK_EVENT unless said otherwise. */
+int talk_fd(enum talk_fds kind);
 
 /* Build the message of a step, with descriptors of its own. */
 void talk_build(const struct talk *t, struct weir_vhost_msg *msg);

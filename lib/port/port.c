@@ -104,6 +104,7 @@ port_alloc(const struct weir_port_conf *conf)
 	p->listen.fd = -1;
 	p->conn.fd = -1;
 	p->ctrl.kick.fd = -1;
+	p->backend.chan.fd = -1;
 	p->fault.ready = port_fault_ready;
 	p->told.expired = told_expired;
 	p->reap.expired = port_reap_expired;

@@ -60,7 +60,8 @@ session_open(struct weir_port *p)
 		.protocol_features =
 			BIT(WEIR_VHOST_PF_MQ) | BIT(WEIR_VHOST_PF_REPLY_ACK) |
 			BIT(WEIR_VHOST_PF_NET_MTU) | BIT(WEIR_VHOST_PF_STATUS) |
-			BIT(WEIR_VHOST_PF_LOG_SHMFD) | BIT(WEIR_VHOST_PF_INFLIGHT_SHMFD) |
+			BIT(WEIR_VHOST_PF_BACKEND_REQ) | BIT(WEIR_VHOST_PF_LOG_SHMFD) |
+			BIT(WEIR_VHOST_PF_INFLIGHT_SHMFD) |
 			BIT(WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT) |
 			BIT(WEIR_VHOST_PF_RESET_DEVICE) |
 			BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS),
@@ -105,6 +106,7 @@ conn_lost(struct weir_port *p)
 {
 	ctl_close(&p->conn);
 	p->state = PORT_CLOSING;
+	port_backend_close(p);
 	if (settle(p, PORT_DRAIN_US) != 0) {
 		port_link_sync(p);
 		/* the next peer waits in the backlog until the memory is free */
@@ -188,6 +190,9 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		break;
 	case WEIR_VHOST_EV_INFLIGHT:
 		ret = port_inflight_set(p);
+		break;
+	case WEIR_VHOST_EV_BACKEND_REQ:
+		ret = port_backend_open(p);
 		break;
 	case WEIR_VHOST_EV_MTU:
 		atomic_store(&p->peer_mtu, ev->mtu);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <linux/virtio_config.h>
@@ -121,6 +122,19 @@ vhost_check_file(int fd, uint64_t offset, uint64_t len, struct stat *st,
 				 "offset %#" PRIx64 ", size %#" PRIx64
 				 ": file has only %#" PRIx64 " bytes",
 				 offset, len, (uint64_t)st->st_size);
+	return 0;
+}
+
+int
+vhost_check_channel(int fd, struct vhost_why *why)
+{
+	int domain, type;
+	socklen_t len = sizeof(int);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || domain != AF_UNIX ||
+	    type != SOCK_STREAM)
+		return vhost_why(why, -EBADF, "descriptor is no UNIX stream socket");
 	return 0;
 }
 

@@ -221,6 +221,10 @@ static int
 set_backend_req_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		   struct weir_vhost_event *ev)
 {
+	int ret = vhost_check_channel(msg->fds[0], &s->why);
+
+	if (ret != 0)
+		return ret;
 	vhost_retire(s, s->backend_fd);
 	s->backend_fd = vhost_take_fd(msg);
 	ev->type = WEIR_VHOST_EV_BACKEND_REQ;

@@ -54,6 +54,16 @@ weir_vhost_msg_check(const struct weir_vhost_hdr *hdr)
 	return NULL;
 }
 
+/* An answer's flags. @return NULL, or why not. */
+static const char *
+answer_check(const struct weir_vhost_hdr *hdr)
+{
+	if ((hdr->flags & ~WEIR_VHOST_FLAG_NEED_REPLY) !=
+	    (WEIR_VHOST_VERSION | WEIR_VHOST_FLAG_REPLY))
+		return "the header is no answer's";
+	return NULL;
+}
+
 static int
 msg_fail(struct weir_vhost_msg *msg, int err, const char *why)
 {
@@ -124,8 +134,10 @@ msg_read(int fd, struct weir_vhost_msg *msg, void *to, size_t len)
 	return 0;
 }
 
-int
-weir_vhost_msg_recv(int fd, struct weir_vhost_msg *msg)
+/* One that @check finds no fault with. */
+static int
+msg_recv(int fd, struct weir_vhost_msg *msg,
+	 const char *(*check)(const struct weir_vhost_hdr *hdr))
 {
 	const char *why;
 	int ret;
@@ -138,7 +150,7 @@ weir_vhost_msg_recv(int fd, struct weir_vhost_msg *msg)
 			return ret;
 	}
 	/* before waiting for a payload that garbage promises */
-	why = weir_vhost_msg_check(&msg->hdr);
+	why = check(&msg->hdr);
 	if (why != NULL)
 		return msg_fail(msg, -EPROTO, why);
 	if (msg->hdr.size > sizeof(msg->payload))
@@ -152,6 +164,18 @@ weir_vhost_msg_recv(int fd, struct weir_vhost_msg *msg)
 			return ret;
 	}
 	return 0;
+}
+
+int
+weir_vhost_msg_recv(int fd, struct weir_vhost_msg *msg)
+{
+	return msg_recv(fd, msg, weir_vhost_msg_check);
+}
+
+int
+weir_vhost_msg_recv_answer(int fd, struct weir_vhost_msg *msg)
+{
+	return msg_recv(fd, msg, answer_check);
 }
 
 int

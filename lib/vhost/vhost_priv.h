@@ -113,6 +113,9 @@ int vhost_check_region(const struct weir_vhost_wire_region *wire,
 int vhost_check_file(int fd, uint64_t offset, uint64_t len, struct stat *st,
 		     struct vhost_why *why);
 
+/** SET_BACKEND_REQ_FD: what messages can be sent over. */
+int vhost_check_channel(int fd, struct vhost_why *why);
+
 /** SET_VRING_KICK, _CALL, _ERR: no unknown bit, a descriptor or NOFD. */
 int vhost_check_ring_fd(const struct weir_vhost_msg *msg, struct vhost_why *why);
 

@@ -72,6 +72,12 @@ const char *weir_vhost_msg_check(const struct weir_vhost_hdr *hdr);
 int weir_vhost_msg_recv(int fd, struct weir_vhost_msg *msg);
 
 /**
+ * Receive the answer to a request of ours, over the backend's channel. As
+ * weir_vhost_msg_recv(), and -EPROTO as well: it is a request.
+ */
+int weir_vhost_msg_recv_answer(int fd, struct weir_vhost_msg *msg);
+
+/**
  * Send a message: header, hdr.size bytes of payload, descriptors.
  *
  * Never blocks and never raises SIGPIPE.
@@ -113,6 +119,9 @@ int weir_vhost_connect(const char *path, int *out);
 
 /** A request's name, "SET_OWNER"; "request" if it is not known. */
 const char *weir_vhost_request_name(uint32_t request);
+
+/** A backend's request's name, "IOTLB_MSG"; "request" if it is not known. */
+const char *weir_vhost_backend_request_name(uint32_t request);
 
 /** A protocol feature's name, "MQ"; "?" if it is not known. */
 const char *weir_vhost_pf_name(unsigned int bit);
