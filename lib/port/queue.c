@@ -98,6 +98,8 @@ void
 queue_start(struct weir_queue *q)
 {
 	q->mode = queue_mode(q);
+	if (q->pool != NULL)
+		queue_rx_mbuf_init(q);
 	q->burst = q->pool != NULL ? queue_rx_select(q->mode) : queue_tx_select(q->mode);
 	atomic_store(&q->fault, WEIR_VRING_OK);
 	atomic_store(&q->gmem, q->vr.gmem);

@@ -101,6 +101,8 @@ struct weir_queue {
 	struct weir_vring vr;
 	queue_burst_t burst;	  /* for mode; called from inside */
 	unsigned int mode;	  /* QUEUE_*, set by queue_start() */
+	uint64_t mbuf_rearm;	  /* rx: the first fields of an mbuf for a frame, */
+	uint64_t mbuf_flags;	  /* rx: and its flags; see rx.c */
 	struct rte_mempool *pool; /* rx */
 	struct weir_iov *iov;	  /* scratch: the pieces of one packet */
 	uint32_t max_iov;
@@ -213,6 +215,9 @@ int queue_stop(struct weir_queue *q, uint64_t timeout_us);
 
 uint16_t queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n);
 uint16_t queue_tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n);
+
+/* Control thread: learn how the pool's mbufs begin. */
+void queue_rx_mbuf_init(struct weir_queue *q);
 
 /* The burst function for a mode; the one for any, which looks at q->mode. */
 queue_burst_t queue_rx_select(unsigned int mode);

@@ -35,6 +35,43 @@ get_header(struct weir_queue *q, unsigned int mode, struct cursor *c,
 	memcpy(h, buf, sizeof(*h));
 }
 
+/*
+ * The fields that are the same in each received mbuf are written at once rather
+ * than one by one. Whose data an mbuf has is for its pool to say: an external
+ * buffer that is pinned to it stays.
+ */
+void
+queue_rx_mbuf_init(struct weir_queue *q)
+{
+	const struct rte_mbuf m = {
+		.data_off = RTE_PKTMBUF_HEADROOM,
+		.refcnt = 1,
+		.nb_segs = 1,
+		.port = q->port_id,
+	};
+	uint32_t pinned =
+		rte_pktmbuf_priv_flags(q->pool) & RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF;
+
+	memcpy(&q->mbuf_rearm, (const char *)&m + offsetof(struct rte_mbuf, data_off),
+	       sizeof(q->mbuf_rearm));
+	q->mbuf_flags = pinned != 0 ? RTE_MBUF_F_EXTERNAL : 0;
+}
+
+/* An mbuf as the pool has it, made ready for a frame but for its lengths. */
+static __rte_always_inline void
+mbuf_rearm(const struct weir_queue *q, struct rte_mbuf *m)
+{
+	memcpy((char *)m + offsetof(struct rte_mbuf, data_off), &q->mbuf_rearm,
+	       sizeof(q->mbuf_rearm));
+	m->ol_flags = q->mbuf_flags;
+	m->packet_type = 0;
+	m->pkt_len = 0;
+	m->data_len = 0;
+	m->vlan_tci = 0;
+	m->vlan_tci_outer = 0;
+	m->tx_offload = 0;
+}
+
 static void
 ext_buf_free(void *addr, void *arg)
 {
@@ -162,7 +199,8 @@ static __rte_always_inline void
 rx_finish(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
 	  const struct virtio_net_hdr *hdr)
 {
-	m->port = q->port_id;
+	if ((mode & QUEUE_CHAN) != 0) /* others had it from mbuf_rearm() */
+		m->port = q->port_id;
 	if ((mode & QUEUE_OFFLOAD) != 0 &&
 	    __builtin_expect((hdr->flags | hdr->gso_type) != 0, 0))
 		offload_rx(m, hdr, q->sw_csum, q->legacy_flags);
@@ -181,14 +219,17 @@ rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	n = weir_vring_count(&q->vr, mode & QUEUE_PACKED, at, n);
 	if (n == 0)
 		return 0;
-	if (rte_pktmbuf_alloc_bulk(q->pool, pkts, n) != 0) {
+	/* mbufs in a pool have no next and no user but their taker */
+	if (rte_mempool_get_bulk(q->pool, (void **)pkts, n) != 0) {
 		stat_add(&q->stats.no_mbuf, 1);
 		return 0;
 	}
 	for (taken = 0; taken < n && weir_vring_has(&q->vr, mode & QUEUE_PACKED, at);
 	     taken++) {
-		enum rx_result r = rx_one(q, mode, at, pkts[got], &hdr, &chain, &seq, &t);
+		enum rx_result r;
 
+		mbuf_rearm(q, pkts[got]);
+		r = rx_one(q, mode, at, pkts[got], &hdr, &chain, &seq, &t);
 		if (r == RX_BROKEN)
 			break;
 		if (r == RX_LATER) {
@@ -211,7 +252,9 @@ rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, taken);
 		queue_call(q);
 	}
-	rte_pktmbuf_free_bulk(&pkts[got], (unsigned int)(n - got));
+	if (got != n)
+		rte_mempool_put_bulk(q->pool, (void **)&pkts[got],
+				     (unsigned int)(n - got));
 	return got;
 }
 

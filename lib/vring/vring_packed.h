@@ -124,8 +124,9 @@ vring_packed_next(const struct weir_vring *vr, struct weir_vring_at *at,
 WEIR_VRING_OP void
 vring_packed_use(struct weir_vring *vr, struct weir_chain chain, uint32_t len)
 {
-	vr->shadow[vr->used_next++ & vr->mask] =
-		(struct weir_vring_used){ .chain = chain, .len = len };
+	const struct weir_vring_used u = { .len = len, .chain = chain };
+
+	vr->shadow[vr->used_next++ & vr->mask] = u;
 }
 
 /* A used entry as a descriptor's second half. The length means something only
