@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <linux/virtio_config.h>
@@ -241,23 +242,29 @@ bench_close(void)
 		(cond);                         \
 	})
 
-/* Offer a command in three buffers, kick, and wait for its answer. */
+/* Offer a command in three buffers, kick, and wait for its answer at @gpa. */
 static int
-command(const uint8_t *bytes, uint32_t len)
+command_to(volatile uint8_t *answer, uint64_t gpa, const uint8_t *bytes, uint32_t len)
 {
 	struct fe_ring *r = &fe.ring[CTRL];
-	volatile uint8_t *answer = r->buf + FE_BUF;
 
 	*answer = 0xff;
 	memcpy(r->buf, bytes, len);
 	r->desc[0] = (struct vring_desc){ fe_gpa(&fe, r->buf), 2, VRING_DESC_F_NEXT, 1 };
 	r->desc[1] = (struct vring_desc){ fe_gpa(&fe, r->buf + 2), len - 2,
 					  VRING_DESC_F_NEXT, 2 };
-	r->desc[2] = (struct vring_desc){ fe_gpa(&fe, r->buf + FE_BUF), 1,
-					  VRING_DESC_F_WRITE, 0 };
+	r->desc[2] = (struct vring_desc){ gpa, 1, VRING_DESC_F_WRITE, 0 };
 	fe_offer(r, 0);
 	(void)!write(r->kick, &(uint64_t){ 1 }, sizeof(uint64_t));
-	return BECOMES(*answer != 0xff) ? *answer : -1;
+	return BECOMES(*answer != 0xff || !weir_port_link(port)) ? *answer : -1;
+}
+
+static int
+command(const uint8_t *bytes, uint32_t len)
+{
+	uint8_t *answer = fe.ring[CTRL].buf + FE_BUF;
+
+	return command_to(answer, fe_gpa(&fe, answer), bytes, len);
 }
 
 static bool
@@ -315,6 +322,126 @@ port_keeps_wishes_across_memory(void)
 	TEST_ASSERT(pair_runs(1));
 	bench_close();
 	return TEST_OK;
+}
+
+/* Memory comes and goes: commands in it are answered while it is there. */
+static enum test_result
+memory_under_control_queue(uint64_t features)
+{
+	const uint8_t all[] = { 0, 0, 1 };
+	struct fe_mem m;
+
+	TEST_EQ(bench_open(features), 0);
+	TEST_ASSERT(BECOMES(weir_port_link(port)));
+	TEST_EQ(fe_mem_open(&m, "weir-test-ctrl", 0x200000000, 0x100000), 0);
+	for (int round = 0; round < 20; round++) {
+		TEST_EQ(command(all, sizeof(all)), VIRTIO_NET_OK);
+		TEST_EQ(fe_mem_add(&fe, &m), 0);
+		TEST_EQ(command_to(m.mem, m.gpa, all, sizeof(all)), VIRTIO_NET_OK);
+		TEST_EQ(command(all, sizeof(all)), VIRTIO_NET_OK);
+		TEST_EQ(fe_mem_del(&fe, &m), 0);
+	}
+	last_error[0] = '\0';
+	TEST_EQ(command_to(m.mem, m.gpa, all, sizeof(all)), 0xff);
+	TEST_ASSERT(BECOMES(!weir_port_link(port)));
+	TEST_ASSERT(strstr(last_error, "outside guest memory") != NULL);
+	fe_mem_close(&m);
+	bench_close();
+	return TEST_OK;
+}
+
+static enum test_result
+port_serves_while_memory_changes(void)
+{
+	enum test_result r = memory_under_control_queue(FE_SPLIT);
+
+	return r == TEST_OK ? memory_under_control_queue(ALL) : r;
+}
+
+/* A dirty log, in force. @return its bits, LOG_LEN bytes. */
+#define LOG_LEN (FE_GPA / 4096 / 8 + 4096)
+static uint8_t *
+log_begin(void)
+{
+	const uint64_t pf = WEIR_VHOST_BIT(WEIR_VHOST_PF_LOG_SHMFD);
+	const uint64_t features = fe.features | WEIR_VHOST_BIT(VHOST_F_LOG_ALL);
+	const struct weir_vhost_wire_log log = { LOG_LEN, 0 };
+	int fd = memfd_create("weir-test-log", MFD_CLOEXEC);
+	struct vhost_vring_addr addr;
+	uint64_t answer = 1;
+	uint8_t *bits;
+
+	if (fd < 0 || ftruncate(fd, LOG_LEN) != 0 || fe_protocol(&fe, pf) != 0 ||
+	    fe_msg(&fe, WEIR_VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1, &answer,
+		   sizeof(answer)) != 0 ||
+	    answer != 0 ||
+	    fe_msg_ack(&fe, WEIR_VHOST_SET_FEATURES, &features, sizeof(features), NULL,
+		       0) != 0)
+		return NULL;
+	fe.log_used = true;
+	addr = fe_ring_addr(&fe, CTRL);
+	if (fe_msg_ack(&fe, WEIR_VHOST_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0) != 0)
+		return NULL;
+	bits = mmap(NULL, LOG_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return bits != MAP_FAILED ? bits : NULL;
+}
+
+/* The bit of the page of something in guest memory; it is cleared. */
+static bool
+bit_take(uint8_t *bits, const void *p)
+{
+	const uint64_t page = fe_gpa(&fe, p) / 4096;
+	const uint8_t bit = (uint8_t)(1u << page % 8);
+	bool set = (bits[page / 8] & bit) != 0;
+
+	bits[page / 8] &= (uint8_t)~bit;
+	return set;
+}
+
+/* Answers and used entries are in the log, and nothing else is. */
+static enum test_result
+writes_logged(uint64_t features)
+{
+	struct weir_guest_filter filter;
+	struct fe_ring *r;
+	uint8_t *bits;
+
+	TEST_EQ(bench_open(features & ~WEIR_VHOST_BIT(VHOST_F_LOG_ALL)), 0);
+	TEST_ASSERT(BECOMES(weir_port_link(port)));
+	bits = log_begin();
+	TEST_ASSERT(bits != NULL);
+	r = &fe.ring[CTRL];
+	for (int round = 0; round < 3; round++) {
+		uint8_t *answer = r->buf + (10 + round) * 2 * FE_BUF;
+
+		TEST_EQ(command_to(answer, fe_gpa(&fe, answer), (uint8_t[]){ 0, 0, 1 },
+				   3),
+			VIRTIO_NET_OK);
+		/* the control thread is done with it */
+		weir_port_guest_filter(port, &filter);
+		TEST_ASSERT(bit_take(bits, answer));
+		TEST_ASSERT(bit_take(bits, r->packed != NULL ? (void *)r->packed
+							     : (void *)r->used));
+		if (r->packed != NULL)
+			TEST_ASSERT(bit_take(bits, r->device));
+		/* those of the other rings, which started anew */
+		for (unsigned int i = 0; i < CTRL && r->packed != NULL; i++)
+			bit_take(bits, fe.ring[i].device);
+		for (size_t i = 0; i < LOG_LEN; i++)
+			TEST_EQ(bits[i], 0);
+	}
+	munmap(bits, LOG_LEN);
+	bench_close();
+	return TEST_OK;
+}
+
+static enum test_result
+port_logs_what_it_writes(void)
+{
+	enum test_result r = writes_logged(FE_SPLIT);
+
+	return r == TEST_OK ? writes_logged(ALL) : r;
 }
 
 static enum test_result
@@ -455,6 +582,8 @@ static const struct test_case cases[] = {
 	{ "port_driver_chooses_pairs_split", port_driver_chooses_pairs_split },
 	{ "port_driver_chooses_pairs_packed", port_driver_chooses_pairs_packed },
 	{ "port_keeps_wishes_across_memory", port_keeps_wishes_across_memory },
+	{ "port_serves_while_memory_changes", port_serves_while_memory_changes },
+	{ "port_logs_what_it_writes", port_logs_what_it_writes },
 	{ "port_tells_of_the_filter", port_tells_of_the_filter },
 	{ "port_driver_switches_offloads", port_driver_switches_offloads },
 	{ "port_breaks_with_the_hostile", port_breaks_with_the_hostile },

@@ -298,6 +298,113 @@ packed_rings_migrate_whole(void)
 	return r;
 }
 
+#define MSS 1000u
+#define HEADERS 54u /* Ethernet, IPv4, TCP */
+
+/* A TCP frame of so many payload bytes, to be cut. */
+static struct rte_mbuf *
+long_frame(size_t len, uint32_t nr)
+{
+	static const uint8_t eth_ip[] = { 2, 0, 0,    0, 0, 1, 2, 0, 0, 0, 0,  2,
+					  8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6 };
+	struct rte_mbuf *m = frame(HEADERS + len, nr);
+	uint8_t *h = rte_pktmbuf_mtod(m, uint8_t *);
+
+	memset(h, 0, HEADERS);
+	memcpy(h, eth_ip, sizeof(eth_ip));
+	h[16] = (uint8_t)((HEADERS - 14 + len) >> 8);
+	h[17] = (uint8_t)(HEADERS - 14 + len);
+	h[46] = 0x50;
+	m->l2_len = 14;
+	m->l3_len = 20;
+	m->l4_len = 20;
+	m->tso_segsz = MSS;
+	m->ol_flags = RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV4 |
+		      RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_CKSUM;
+	return m;
+}
+
+/* Frames that are cut among those that are not; @return bytes that came, 0: wrong. */
+static size_t
+cut_frames(struct bench *b, struct fe *f, uint32_t rounds)
+{
+	static uint8_t buf[65536];
+	size_t total = 0;
+
+	for (uint32_t i = 0; i < rounds; i++) {
+		struct rte_mbuf *pkts[3] = { frame(500, i), long_frame(4500, i),
+					     frame(600, i) };
+		uint16_t sent = 0;
+		size_t got = 0, len;
+
+		/* one comes after five pieces of 900, or of MSS and what is left */
+		for (uint32_t idle = 0; got < 500 + 5 * HEADERS + 4500 + 600; idle++) {
+			fe_post(f, 0);
+			sent += weir_port_tx_burst(b->txq, pkts + sent, 3 - sent);
+			while ((len = fe_recv(f, 0, buf)) != 0)
+				got += len;
+			if (idle > 2000000)
+				return 0;
+		}
+		total += got;
+	}
+	return total;
+}
+
+/* Nothing is cut for a guest that cuts, and it does not. */
+static enum test_result
+cut_frames_migrated(const char *dma)
+{
+	struct migration m;
+	struct bench b;
+
+	TEST_EQ(bench_open(&b, dma, 0), 0);
+	TEST_EQ(migration_open(&m, &b), TEST_OK);
+	TEST_EQ(migration_begin(&m), TEST_OK);
+	memcpy(m.copy, m.fe.mem, m.fe.mem_len);
+	TEST_EQ(pthread_create(&m.thread, NULL, copy_all_the_time, &m), 0);
+	TEST_EQ(cut_frames(&b, &m.fe, 300), 300 * (500 + 5 * HEADERS + 4500 + 600));
+	atomic_store(&m.stop, true);
+	TEST_EQ(pthread_join(m.thread, NULL), 0);
+	TEST_EQ(rings_stop(&m), TEST_OK);
+	copy_dirty(&m);
+	TEST_EQ(copy_is_whole(&m), TEST_OK);
+	TEST_EQ(rings_start(&m), TEST_OK);
+	TEST_EQ(cut_frames(&b, &m.fe, 10), 10 * (500 + 5 * HEADERS + 4500 + 600));
+	TEST_EQ(to_host(&b, &m.fe, 1), TEST_OK);
+	TEST_EQ(marks_are_ours(&m), TEST_OK);
+	migration_close(&m);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
+static enum test_result
+frames_cut_in_the_ring_migrate_whole(void)
+{
+	enum test_result r = cut_frames_migrated(NULL);
+
+	wanted = UINT64_MAX;
+	if (r == TEST_OK)
+		r = cut_frames_migrated(NULL);
+	wanted = FE_SPLIT;
+	return r;
+}
+
+static enum test_result
+frames_cut_among_dma_migrate_whole(void)
+{
+	enum test_result r;
+
+	TEST_EQ(dma_open("mode=thread,delay_us=100"), 0);
+	r = cut_frames_migrated("dma_weir_test");
+	wanted = UINT64_MAX;
+	if (r == TEST_OK)
+		r = cut_frames_migrated("dma_weir_test");
+	wanted = FE_SPLIT;
+	dma_close();
+	return r;
+}
+
 /* With a copy under way the page is clean; its bit comes with the bytes. */
 static enum test_result
 page_marked_when_its_copy_is_over(void)
@@ -331,6 +438,50 @@ page_marked_when_its_copy_is_over(void)
 	TEST_EQ(bench_close(&b), 0);
 	dma_close();
 	return TEST_OK;
+}
+
+/* What tells the guest whether to kick is written too. */
+static enum test_result
+wishes_logged(void)
+{
+	struct migration m;
+	struct bench b;
+	int fd;
+
+	TEST_EQ(bench_open(&b, NULL, 0), 0);
+	weir_port_stop(b.port);
+	TEST_EQ(weir_port_rxq_wake_fd(b.port, 0, &fd), 0);
+	TEST_EQ(weir_port_start(b.port), 0);
+	TEST_EQ(migration_open(&m, &b), TEST_OK);
+	TEST_EQ(migration_begin(&m), TEST_OK);
+	memset(m.bits, 0, m.len);
+	for (int i = 0; i < 4; i++) {
+		const struct fe_ring *r = &m.fe.ring[1];
+		const void *wish =
+			r->packed != NULL ? (void *)r->device : (void *)r->used;
+
+		TEST_EQ(i % 2 == 0 ? weir_queue_wake_arm(b.rxq)
+				   : weir_queue_wake_disarm(b.rxq),
+			0);
+		TEST_ASSERT(bit_take(&m, (fe_gpa(&m.fe, wish) - FE_GPA) / PAGE));
+		for (size_t at = 0; at < m.len; at++)
+			TEST_EQ(m.bits[at], 0);
+	}
+	migration_close(&m);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
+static enum test_result
+wishes_are_logged(void)
+{
+	enum test_result r = wishes_logged();
+
+	wanted = UINT64_MAX;
+	if (r == TEST_OK)
+		r = wishes_logged();
+	wanted = FE_SPLIT;
+	return r;
 }
 
 /* Logs that are too short, that go away, and used rings logged where no log is. */
@@ -374,7 +525,10 @@ static const struct test_case port_log_cases[] = {
 	{ "copies_by_dma_migrate_whole", copies_by_dma_migrate_whole },
 	{ "copies_by_both_migrate_whole", copies_by_both_migrate_whole },
 	{ "packed_rings_migrate_whole", packed_rings_migrate_whole },
+	{ "frames_cut_in_the_ring_migrate_whole", frames_cut_in_the_ring_migrate_whole },
+	{ "frames_cut_among_dma_migrate_whole", frames_cut_among_dma_migrate_whole },
 	{ "page_marked_when_its_copy_is_over", page_marked_when_its_copy_is_over },
+	{ "wishes_are_logged", wishes_are_logged },
 	{ "log_of_no_use_hurts_nobody", log_of_no_use_hurts_nobody },
 };
 AUTOTEST_EAL(port_log_autotest, port_log_cases);

@@ -65,6 +65,9 @@ struct port_ctrl {
 	bool own_base; /* base says where to go on, not the session's */
 	uint32_t base;
 	uint64_t gen; /* of the session's ring when it was started */
+	struct queue_log_conf log;
+	bool logs;	 /* the guest migrates */
+	uint16_t logged; /* used_idx, or used_pos: what is before is logged */
 };
 
 /* What becomes of a message of ours: 0: the frontend took it; -EIO: it did not;
@@ -271,6 +274,9 @@ int port_log_set(struct weir_port *p);
 
 /* Forget it. Rings are stopped. */
 void port_log_clear(struct weir_port *p);
+
+/* What ring i is to log. False: nothing. */
+bool port_log_conf(const struct weir_port *p, uint32_t i, struct queue_log_conf *out);
 
 /* Ring i is about to run: it logs what the session says. 0; -ENOMEM. */
 int port_log_begin(struct weir_port *p, uint32_t i);

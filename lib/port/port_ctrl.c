@@ -159,6 +159,20 @@ carry_out(struct weir_port *p, const struct weir_iov *iov, uint64_t len)
 	return answer;
 }
 
+/* An answer was written, and its chain published. */
+static void
+log_answer(struct port_ctrl *c, const uint8_t *answer)
+{
+	uint32_t hint = 0;
+
+	if (c->log.data)
+		log_mark(&c->log, log_gpa(c->vr.gmem, answer, &hint), sizeof(*answer));
+	if (c->log.used)
+		c->logged = log_mark_used(&c->log, &c->vr, c->logged, &hint);
+	if (c->log.event_fd >= 0)
+		(void)!eventfd_write(c->log.event_fd, 1);
+}
+
 /* Up to BATCH commands. 0; a negated fault; -ENODATA: one wants no answer. */
 static int
 serve(struct weir_port *p)
@@ -186,6 +200,8 @@ serve(struct weir_port *p)
 		weir_vring_next(vr, vr->packed, &at, chain);
 		weir_vring_close(vr, &at);
 		weir_vring_publish(vr, vr->packed, 1);
+		if (p->ctrl.logs)
+			log_answer(&p->ctrl, answer);
 	}
 	if (n != 0 && weir_vring_want_call(vr, vr->packed) && p->ctrl.call_fd >= 0)
 		(void)!eventfd_write(p->ctrl.call_fd, 1);
@@ -204,6 +220,8 @@ serve_all(struct weir_port *p)
 		return;
 	}
 	weir_vring_want_kick(vr, vr->packed, true);
+	if (p->ctrl.logs && p->ctrl.log.used)
+		log_mark_wishes(&p->ctrl.log, vr);
 	/* what came meanwhile brings no kick; what is left over neither */
 	if (weir_vring_open(vr, vr->packed, &at) != 0 ||
 	    weir_vring_has(vr, vr->packed, &at))
@@ -294,6 +312,8 @@ ctrl_start(struct weir_port *p, const struct weir_vhost_ring *want)
 		c->shadow = NULL;
 		return ret;
 	}
+	c->logs = port_log_conf(p, port_ctrl_index(p), &c->log);
+	c->logged = packed ? c->vr.used_pos : c->vr.used_idx;
 	c->gen = want->gen;
 	c->running = true;
 	/* what the guest has asked for before there was anyone to kick */

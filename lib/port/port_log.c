@@ -31,12 +31,13 @@ port_log_clear(struct weir_port *p)
 	weir_gmem_file_unmap(&p->log);
 }
 
-int
-port_log_begin(struct weir_port *p, uint32_t i)
+bool
+port_log_conf(const struct weir_port *p, uint32_t i, struct queue_log_conf *out)
 {
 	const struct weir_vhost_ring *want = weir_vhost_ring(p->session, i);
 	const uint64_t features = weir_vhost_features(p->session);
-	const struct queue_log_conf conf = {
+
+	*out = (struct queue_log_conf){
 		.bits = p->log.addr,
 		.len = p->log.len,
 		.data = (features & WEIR_VHOST_BIT(VHOST_F_LOG_ALL)) != 0,
@@ -45,7 +46,13 @@ port_log_begin(struct weir_port *p, uint32_t i)
 		.event_fd = weir_vhost_log(p->session)->event_fd,
 	};
 
-	if (p->log.addr == NULL || (!conf.data && !conf.used))
-		return 0;
-	return queue_log_start(&p->ring[i].q, &conf);
+	return p->log.addr != NULL && (out->data || out->used);
+}
+
+int
+port_log_begin(struct weir_port *p, uint32_t i)
+{
+	struct queue_log_conf conf;
+
+	return port_log_conf(p, i, &conf) ? queue_log_start(&p->ring[i].q, &conf) : 0;
 }

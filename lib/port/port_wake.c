@@ -152,6 +152,7 @@ weir_queue_wake_arm(struct weir_queue *q)
 	if (!queue_enter(q))
 		return 0;
 	weir_vring_want_kick(&q->vr, q->vr.packed, true);
+	queue_log_wishes(q);
 	/* a ring that is broken is for the burst to find */
 	look = weir_vring_open(&q->vr, q->vr.packed, &at) != 0 ||
 	       weir_vring_has(&q->vr, q->vr.packed, &at) || q->kick_fd < 0 ||
@@ -170,6 +171,7 @@ weir_queue_wake_disarm(struct weir_queue *q)
 	atomic_store(&q->armed, false);
 	if (queue_enter(q)) {
 		weir_vring_want_kick(&q->vr, q->vr.packed, false);
+		queue_log_wishes(q);
 		queue_leave(q);
 	}
 	return 0;

@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "weir_vring.h"
+
 struct weir_queue;
 
 #define QUEUE_LOG_PAGE 4096u
@@ -50,6 +52,25 @@ struct queue_log {
 	struct queue_log_span span[]; /* from tail to head, oldest first */
 };
 
+/*
+ * Bits and addresses, for whoever writes to guest memory. What the log does not
+ * reach has no bit.
+ */
+
+/* Where something in guest memory is for the guest. hint: the slot of the last hit. */
+uint64_t log_gpa(const struct weir_gmem *g, const void *p, uint32_t *hint);
+
+/* Set the bits of [gpa, gpa + len). */
+void log_mark(const struct queue_log_conf *c, uint64_t gpa, uint64_t len);
+
+/* Set those of used entries that were published since the ring's used_idx, packed:
+ * used_pos, was `from`. @return what it is now. */
+uint16_t log_mark_used(const struct queue_log_conf *c, const struct weir_vring *vr,
+		       uint16_t from, uint32_t *hint);
+
+/* Set those of the device's wishes: when it is to be kicked. */
+void log_mark_wishes(const struct queue_log_conf *c, const struct weir_vring *vr);
+
 /* Control thread: make the queue's log; the ring is found. 0; -ENOMEM. */
 int queue_log_start(struct weir_queue *q, const struct queue_log_conf *conf);
 
@@ -65,6 +86,9 @@ void queue_log_written(struct weir_queue *q, uint64_t len);
 /* From inside: the first len bytes of q->iov are written by the copies of packet
  * number pkt of the window. */
 void queue_log_packet(struct weir_queue *q, uint64_t len, uint32_t pkt);
+
+/* From inside: the device's wishes were written. */
+void queue_log_wishes(struct weir_queue *q);
 
 /* From inside: packets have left the window, used entries were published. */
 void queue_log_published(struct weir_queue *q);
