@@ -501,18 +501,30 @@ weir_gmem_slot(const struct weir_gmem *g, uint16_t id)
 	return i != NOWHERE ? &g->slot[i] : NULL;
 }
 
+const struct weir_gmem_slot *
+gmem_find_uva(const struct weir_gmem *g, struct weir_range uva)
+{
+	const uint32_t at = place_uva(g, uva.start);
+	const struct weir_gmem_slot *s;
+
+	/* the one that begins there, or the last before it */
+	if (at < g->nr_slots && g->slot[g->by_uva[at]].uva == uva.start)
+		s = &g->slot[g->by_uva[at]];
+	else if (at != 0)
+		s = &g->slot[g->by_uva[at - 1]];
+	else
+		return NULL;
+	return weir_range_contains(slot_uva(s), uva) ? s : NULL;
+}
+
 void *
 weir_gmem_uva(const struct weir_gmem *g, uint64_t uva, uint64_t len)
 {
+	const struct weir_gmem_slot *s;
 	struct weir_range want;
 
 	if (weir_range_make(&want, uva, len) != 0)
 		return NULL;
-	for (uint32_t i = 0; i < g->nr_slots; i++) {
-		const struct weir_gmem_slot *s = &g->slot[i];
-
-		if (weir_range_contains(slot_uva(s), want))
-			return (void *)(uintptr_t)(s->hva + (uva - s->uva));
-	}
-	return NULL;
+	s = gmem_find_uva(g, want);
+	return s != NULL ? (void *)(uintptr_t)(s->hva + (uva - s->uva)) : NULL;
 }

@@ -35,4 +35,8 @@ void gmem_log_put(struct weir_gmem_log *l);
 /* Index of the first slot that ends at or behind @p gpa; nr_slots: none does. */
 uint32_t gmem_first(const struct weir_gmem *g, uint64_t gpa);
 
+/* The slot that has all of @p uva; NULL: none has. */
+const struct weir_gmem_slot *gmem_find_uva(const struct weir_gmem *g,
+					   struct weir_range uva);
+
 #endif /* WEIR_GMEM_IMPL_H */

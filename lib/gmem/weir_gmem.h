@@ -78,6 +78,10 @@ struct weir_gmem {
 	uint32_t nr_logged;	/**< slots with a dirty log */
 	const uint16_t *by_id;	/**< indices of slots, in order of id */
 	const uint16_t *by_uva; /**< the same, in order of uva */
+	/** NULL; or it is a view of translations into this (weir_iotlb.h), which
+	 * has no orders, and whose slots hold neither memory nor logs */
+	const struct weir_gmem *memory;
+	const struct weir_gmem *readable; /**< view: what a device may read */
 	/** sorted by gpa, no two overlap in gpa nor uva */
 	struct weir_gmem_slot slot[] __attribute__((aligned(64)));
 };
