@@ -264,6 +264,10 @@ insn_lengths_found(void)
 		{ { 0x48, 0x0f, 0x38, 0xf9, 0x42, 0x10 }, 6, 8 },
 		{ { 0x66, 0xc7, 0x05, 1, 2, 3, 4, 5, 6 }, 9, 2 },
 		{ { 0x48, 0xc7, 0x84, 0x24, 1, 2, 3, 4, 5, 6, 7, 8 }, 12, 8 },
+		{ { 0x66, 0x0f, 0x38, 0xf8, 0x02 }, 5, 64 },
+		{ { 0x67, 0x66, 0x48, 0x0f, 0x38, 0xf8, 0x84, 0x88, 1, 2, 3, 4 },
+		  12,
+		  64 },
 	};
 	static const uint8_t bad[][16] = {
 		{ 0x8b, 0x00 },		    /* a load */
@@ -274,6 +278,10 @@ insn_lengths_found(void)
 		{ 0xc6, 0x48, 0, 0 },	    /* no MOV: reg is not 0 */
 		{ 0x0f, 0x38, 0xf0, 0x00 }, /* MOVBE, a load */
 		{ 0xf3, 0xa4 },		    /* REP MOVSB */
+		{ 0x0f, 0x38, 0xf8, 0x02 },
+		{ 0xf2, 0x0f, 0x38, 0xf8, 0x02 },	/* ENQCMD */
+		{ 0x66, 0x0f, 0x38, 0xf8, 0xc2 },	/* MOVDIR64B, of a register */
+		{ 0x64, 0x66, 0x0f, 0x38, 0xf8, 0x02 }, /* of a thread's memory */
 		{ 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
 		  0x66, 0x66, 0x66, 0x66 },
 	};
@@ -289,6 +297,92 @@ insn_lengths_found(void)
 		TEST_ASSERT(!sv_insn_decode(bad[i], gregs, &s));
 	return TEST_OK;
 }
+
+/* Where MOVDIR64B reads and writes, by the address forms that there are. */
+static enum test_result
+insn_movdir64b_addresses_found(void)
+{
+	static const struct {
+		uint8_t code[16];
+		uint64_t from, to;
+	} good[] = {
+		/* (RDX) to RAX, with a displacement of 8 and of 32 bits */
+		{ { 0x66, 0x0f, 0x38, 0xf8, 0x02 }, 0x3002, 0x1000 },
+		{ { 0x66, 0x0f, 0x38, 0xf8, 0x42, 0xf0 }, 0x2ff2, 0x1000 },
+		{ { 0x66, 0x0f, 0x38, 0xf8, 0x82, 0, 0, 1, 0 }, 0x13002, 0x1000 },
+		/* base and index with scale; neither; RSP, which is no index; R12, which
+		   is */
+		{ { 0x66, 0x0f, 0x38, 0xf8, 0x44, 0x91, 0x10 }, 0xe019, 0x1000 },
+		{ { 0x66, 0x0f, 0x38, 0xf8, 0x04, 0x25, 5, 0, 0, 0x80 },
+		  UINT64_C(0xffffffff80000005),
+		  0x1000 },
+		{ { 0x66, 0x0f, 0x38, 0xf8, 0x04, 0x24 }, 0x5004, 0x1000 },
+		{ { 0x66, 0x42, 0x0f, 0x38, 0xf8, 0x04, 0x22 }, 0x1000e, 0x1000 },
+		/* R8 is where to; RBP and R13 have a displacement always */
+		{ { 0x66, 0x44, 0x0f, 0x38, 0xf8, 0x45, 0 }, 0x6005, 0x9000 },
+		{ { 0x66, 0x45, 0x0f, 0x38, 0xf8, 0x45, 1 }, 0xe00e, 0x9000 },
+		/* addresses of 32 bits */
+		{ { 0x67, 0x66, 0x0f, 0x38, 0xf8, 0x42, 0x80 }, 0x2f82, 0x1000 },
+		{ { 0x67, 0x66, 0x0f, 0x38, 0xf8, 0x04, 0x25, 5, 0, 0, 0x80 },
+		  UINT64_C(0x80000005),
+		  0x1000 },
+	};
+	static const int order[] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+				     REG_RSI, REG_RDI, REG_R8,	REG_R9,	 REG_R10, REG_R11,
+				     REG_R12, REG_R13, REG_R14, REG_R15 };
+	greg_t gregs[NGREG] = { 0 };
+	struct sv_store s;
+
+	for (int i = 0; i < 16; i++)
+		gregs[order[i]] = 0x1000 * (i + 1) + i;
+	gregs[REG_R8] = 0x9000;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		TEST_ASSERT(sv_insn_decode(good[i].code, gregs, &s));
+		TEST_EQ(s.from, good[i].from);
+		TEST_EQ(s.to, good[i].to);
+	}
+	/* where to must be aligned */
+	gregs[REG_RAX] += 32;
+	TEST_ASSERT(!sv_insn_decode(good[0].code, gregs, &s));
+	return TEST_OK;
+}
+
+/* By its bytes: not every assembler knows it, nor every processor. */
+#define MOVDIR64B(to, from)                                             \
+	__asm__ volatile(".byte 0x66, 0x0f, 0x38, 0xf8, 0x02"           \
+			 :                                              \
+			 : "a"((void *)(to)), "d"((const void *)(from)) \
+			 : "memory")
+
+static enum test_result
+store_of_64_bytes_reaches_model_on(struct sv_dev *d)
+{
+	uint8_t block[SV_STORE_64 + 1], *p;
+
+	for (size_t i = 0; i < sizeof(block); i++)
+		block[i] = (uint8_t)(i + 1);
+	TEST_EQ(map(d, REGION(2), BAR2_LEN, RW, &p), 0);
+	MOVDIR64B(p + 0x40, block);
+	NOTED(1, 2, 0x40, 64, UINT64_C(0x0807060504030201));
+	TEST_ASSERT(memcmp(p + 0x40, block, SV_STORE_64) == 0);
+	/* what is stored need not be aligned; up to the end */
+	MOVDIR64B(p + BAR2_LEN - SV_STORE_64, block + 1);
+	NOTED(2, 2, BAR2_LEN - SV_STORE_64, 64, UINT64_C(0x0908070605040302));
+	TEST_EQ(p[BAR2_LEN - 1], 65);
+	/* of what stands behind the next instruction */
+	__asm__ volatile(".byte 0x66, 0x0f, 0x38, 0xf8, 0x05\n"
+			 ".long 1f - (. + 4)\n"
+			 "jmp 2f\n"
+			 "1: .fill 64, 1, 0x5a\n"
+			 "2:"
+			 :
+			 : "a"(p)
+			 : "memory");
+	NOTED(3, 2, 0, 64, UINT64_C(0x5a5a5a5a5a5a5a5a));
+	unmap(p, BAR2_LEN);
+	return TEST_OK;
+}
+DEV_CASE(store_of_64_bytes_reaches_model)
 
 static sigjmp_buf jump;
 static volatile sig_atomic_t nr_faults;
@@ -311,23 +405,42 @@ faults(uint8_t *p)
 	return nr_faults == 1;
 }
 
+/* The same of MOVDIR64B, whichever of the two signals it is. */
+static bool
+faults64(uint8_t *p)
+{
+	static const uint8_t block[SV_STORE_64];
+
+	nr_faults = 0;
+	if (sigsetjmp(jump, 1) == 0)
+		MOVDIR64B(p, block);
+	return nr_faults == 1;
+}
+
 static enum test_result
 fault_elsewhere_reaches_program_on(struct sv_dev *d)
 {
-	struct sigaction act = { .sa_handler = count_fault }, old, now;
+	struct sigaction act = { .sa_handler = count_fault }, old, ill, now;
 	uint8_t *p, *ro, *none;
 
 	TEST_EQ(map(d, REGION(0), BAR0_LEN, RW, &p), 0);
 	TEST_EQ(map(d, REGION(0), BAR0_LEN, PROT_READ, &ro), 1);
 	none = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(none != MAP_FAILED);
-	TEST_EQ(sv_trap_sigaction(&act, &old), 0);
+	TEST_EQ(sv_trap_sigaction(SIGSEGV, &act, &old), 0);
 	TEST_ASSERT(faults(none));
 	TEST_ASSERT(faults(ro));
 	TEST_ASSERT(!faults(p));
 	TEST_EQ(noted.nr, 1);
-	TEST_EQ(sv_trap_sigaction(&old, &now), 0);
+	TEST_EQ(sv_trap_sigaction(SIGILL, &act, &ill), 0);
+	TEST_ASSERT(faults64(none));
+	TEST_ASSERT(faults64(ro));
+	TEST_EQ(noted.nr, 1);
+	TEST_EQ(sv_trap_sigaction(SIGILL, &ill, &now), 0);
 	TEST_ASSERT(now.sa_handler == count_fault);
+	TEST_EQ(sv_trap_sigaction(SIGSEGV, &old, &now), 0);
+	TEST_ASSERT(now.sa_handler == count_fault);
+	TEST_EQ(sv_trap_sigaction(SIGUSR1, NULL, &now), 1);
 	munmap(none, PAGE);
 	unmap(ro, BAR0_LEN);
 	unmap(p, BAR0_LEN);
@@ -579,7 +692,9 @@ static const struct test_case cases[] = {
 	{ "store_addressing_forms_understood", store_addressing_forms_understood },
 	{ "store_immediates_and_others_understood",
 	  store_immediates_and_others_understood },
+	{ "store_of_64_bytes_reaches_model", store_of_64_bytes_reaches_model },
 	{ "insn_lengths_found", insn_lengths_found },
+	{ "insn_movdir64b_addresses_found", insn_movdir64b_addresses_found },
 	{ "fault_elsewhere_reaches_program", fault_elsewhere_reaches_program },
 	{ "view_opened_stores_pass", view_opened_stores_pass },
 	{ "view_cut_keeps_offsets", view_cut_keeps_offsets },

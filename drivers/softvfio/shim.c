@@ -457,7 +457,7 @@ int
 sigaction(int sig, const struct sigaction *act, struct sigaction *oact)
 {
 	ready();
-	if (sig == SIGSEGV && live && sv_trap_sigaction(act, oact) == 0)
+	if (live && sv_trap_sigaction(sig, act, oact) == 0)
 		return 0;
 	return next.sigaction(sig, act, oact);
 }
@@ -468,7 +468,7 @@ signal(int sig, __sighandler_t handler)
 	struct sigaction act = { .sa_handler = handler, .sa_flags = SA_RESTART }, old;
 
 	ready();
-	if (sig == SIGSEGV && live && sv_trap_sigaction(&act, &old) == 0)
+	if (live && sv_trap_sigaction(sig, &act, &old) == 0)
 		return old.sa_handler;
 	return next.signal(sig, handler);
 }

@@ -13,18 +13,25 @@
  * instruction's length have to be found out.
  *
  * What compilers and DPDK make of a store to a volatile register is known: MOV
- * in its forms, MOVNTI, MOVDIRI. Vector stores, and instructions that read,
- * change and write, no driver uses on registers; they are refused.
+ * in its forms, MOVNTI, MOVDIRI, and MOVDIR64B. Vector stores, and instructions
+ * that read, change and write, no driver uses on registers; they are refused.
+ *
+ * A processor that lacks MOVDIR64B does not get as far as the store: it takes the
+ * instruction for none. Then nothing but the instruction tells where it goes.
  */
 #include <stdbool.h>
 #include <stdint.h>
 #include <ucontext.h>
 
+/** What MOVDIR64B stores, at a multiple of it. */
+#define SV_STORE_64 64u
+
 /** A decoded store. */
 struct sv_store {
 	uint32_t insn_len; /**< bytes of the instruction */
-	uint32_t len;	   /**< bytes it stores: 1, 2, 4 or 8 */
-	uint64_t value;	   /**< in the low bytes */
+	uint32_t len;	   /**< bytes it stores: 1, 2, 4, 8 or SV_STORE_64 */
+	uint64_t value;	   /**< in the low bytes; not of SV_STORE_64 */
+	uint64_t from, to; /**< addresses; of SV_STORE_64 only */
 };
 
 /**

@@ -8,8 +8,9 @@
  * A view is a stretch of the process's addresses that shows a part of a BAR. It
  * is readable only, as long as the device's registers are trapped: a store
  * faults, the handler of SIGSEGV finds the view, reads the instruction
- * (sv_insn.h), calls the model and steps over it. A fault anywhere else goes to
- * whoever handled SIGSEGV before, or has asked to since.
+ * (sv_insn.h), calls the model and steps over it. MOVDIR64B to a view on a
+ * processor that lacks it comes by SIGILL. A fault anywhere else goes to whoever
+ * handled the signal before, or has asked to since.
  *
  * A view has an owner, the device's file, which it keeps open as a mapping does
  * in the kernel: the owner is given back when its last view has gone.
@@ -50,11 +51,11 @@ bool sv_views_any(void);
 void sv_views_open(struct sv_dev *d, bool open);
 
 /**
- * sigaction() for SIGSEGV as the program sees it: once there has been a view,
- * the program's handler stands behind ours.
+ * sigaction() as the program sees it: once there has been a view, its handlers of
+ * SIGSEGV and SIGILL stand behind ours.
  *
  * @return 1: pass the call on; 0: done.
  */
-int sv_trap_sigaction(const struct sigaction *act, struct sigaction *old);
+int sv_trap_sigaction(int sig, const struct sigaction *act, struct sigaction *old);
 
 #endif /* SV_VIEW_H */

@@ -21,7 +21,7 @@ struct sv_view {
 /** The view that shows @p addr; NULL: none does. Lock-free. */
 const struct sv_view *sv_view_find(uint64_t addr);
 
-/** Have SIGSEGV come to us. @return 0; or as sigaction(). */
+/** Have the signals come to us. @return 0; or as sigaction(). */
 int sv_trap_install(void);
 
 #endif /* SV_VIEW_IMPL_H */
