@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * weir-perf vhost: net_weir and net_vhost behind the same guest.
+ * weir-perf async: net_weir and rte_vhost's asynchronous API, each with a dmadev that
+ * completes at once and copies nothing.
  *
  * What is measured of a burst is the backend's function alone; see vhost_bench.h.
  * Rounds have a number of bursts of each side, in alternating order. A burst that
@@ -73,6 +75,13 @@ static const struct row plain_rows[] = {
 	{ "dequeue 8 ports 64 B",
 	  { .op = BENCH_DEQUEUE, .nr_ports = 8, .burst = 4, .len = 64 } },
 };
+/* What it costs to let somebody else copy. */
+static const struct row async_rows[] = {
+	PLAIN("enqueue 64 B", ENQUEUE, 64),
+	PLAIN("enqueue 1518 B", ENQUEUE, 1518),
+	PLAIN("dequeue 64 B", DEQUEUE, 64),
+	PLAIN("dequeue 1518 B", DEQUEUE, 1518),
+};
 static const struct row copy_rows[] = {
 	PLAIN("64 B", COPY, 64),
 	PLAIN("256 B", COPY, 256),
@@ -93,12 +102,13 @@ static const struct row tso_rows[] = {
 };
 
 /* Rows that have the same guests. */
-static const struct group {
+struct group {
 	const char *name;
 	uint64_t features;
 	const struct row *rows;
 	unsigned int nr_rows;
-} groups[] = {
+};
+static const struct group vhost_groups[] = {
 	{ "split", FEATURES, plain_rows, RTE_DIM(plain_rows) },
 	{ "split", FEATURES | FEATURES_TSO, tso_rows, RTE_DIM(tso_rows) },
 	{ "packed", FEATURES | BIT(VIRTIO_F_RING_PACKED), plain_rows,
@@ -107,9 +117,15 @@ static const struct group {
 	  RTE_DIM(tso_rows) },
 	{ "bare copy", FEATURES, copy_rows, RTE_DIM(copy_rows) },
 };
+static const struct group async_groups[] = {
+	{ "split", FEATURES, async_rows, RTE_DIM(async_rows) },
+	{ "packed", FEATURES | BIT(VIRTIO_F_RING_PACKED), async_rows,
+	  RTE_DIM(async_rows) },
+};
 
 #define MAX_ROWS RTE_DIM(plain_rows)
-_Static_assert(RTE_DIM(copy_rows) <= MAX_ROWS && RTE_DIM(tso_rows) <= MAX_ROWS,
+_Static_assert(RTE_DIM(copy_rows) <= MAX_ROWS && RTE_DIM(tso_rows) <= MAX_ROWS &&
+		       RTE_DIM(async_rows) <= MAX_ROWS,
 	       "rows of a group");
 
 static struct bench bench;
@@ -248,6 +264,7 @@ group_run(const struct options *o, unsigned int rounds, const struct group *g,
 		.features = g->features,
 		.tso = (g->features & FEATURES_TSO) != 0,
 		.huge = o->huge,
+		.dma = bench.dma,
 	};
 	int ret = 0;
 
@@ -307,14 +324,14 @@ eal_start(const struct options *o)
 }
 
 static void
-usage(FILE *out)
+usage(FILE *out, const char *name)
 {
-	fputs("weir-perf vhost [--rounds N] [--json FILE] [-- OPTIONS]\n"
-	      "  --only TEXT  rows that have TEXT in their name\n"
+	fprintf(out, "weir-perf %s [--rounds N] [--json FILE] [-- OPTIONS]\n", name);
+	fputs("  --only TEXT  rows that have TEXT in their name\n"
 	      "  --cpu N      run on this CPU (default: the last one)\n"
 	      "  --no-huge    no huge pages\n"
-	      "  --control    net_vhost on both sides: how far from 1 a ratio is by "
-	      "chance\n"
+	      "  --control    vhost: net_vhost on both sides, how far from 1 a ratio is "
+	      "by chance\n"
 	      "  --cold       with nothing the guest wrote in the caches\n"
 	      "  --count N    N bursts a side and no timing, for a profiler that "
 	      "collects\n"
@@ -373,13 +390,16 @@ options_read(struct options *o, const struct perf_args *args)
 }
 
 static int
-run(const struct perf_args *args, struct perf_report *report)
+run(const struct perf_args *args, struct perf_report *report, bool dma,
+    const struct group *groups, unsigned int nr_groups)
 {
 	struct options o;
 	int ret = options_read(&o, args);
 
+	if (ret == 0 && dma && o.control)
+		ret = -EINVAL;
 	if (ret != 0) {
-		usage(stderr);
+		usage(stderr, args->argv[0]);
 		return ret;
 	}
 	ret = eal_start(&o);
@@ -388,7 +408,9 @@ run(const struct perf_args *args, struct perf_report *report)
 	ret = bench_start(&bench, o.control, o.cold);
 	if (ret != 0)
 		goto err_eal;
-	for (unsigned int i = 0; i < RTE_DIM(groups) && ret == 0; i++)
+	if (dma)
+		ret = bench_dma_start(&bench);
+	for (unsigned int i = 0; i < nr_groups && ret == 0; i++)
 		ret = group_run(&o, args->rounds != 0 ? args->rounds : ROUNDS, &groups[i],
 				report);
 	bench_stop(&bench);
@@ -397,4 +419,18 @@ err_eal:
 	return ret;
 }
 
-PERF_COMMAND(vhost, "cycles of a packet in net_weir and in DPDK's net_vhost", run);
+static int
+run_vhost(const struct perf_args *args, struct perf_report *report)
+{
+	return run(args, report, false, vhost_groups, RTE_DIM(vhost_groups));
+}
+
+static int
+run_async(const struct perf_args *args, struct perf_report *report)
+{
+	return run(args, report, true, async_groups, RTE_DIM(async_groups));
+}
+
+PERF_COMMAND(vhost, "cycles of a packet in net_weir and in DPDK's net_vhost", run_vhost);
+PERF_COMMAND(async, "cycles of a packet whose copies a dmadev makes, and rte_vhost's",
+	     run_async);

@@ -8,6 +8,7 @@
 #include <linux/virtio_net.h>
 #include <rte_cycles.h>
 #include <rte_dev.h>
+#include <rte_dmadev.h>
 #include <rte_ethdev.h>
 #include <rte_ip.h>
 #include <rte_malloc.h>
@@ -16,6 +17,7 @@
 #include <rte_tcp.h>
 
 #include "perf.h"
+#include "perf_dma.h"
 #include "vhost_bench.h"
 
 #define RING_SIZE 256u
@@ -31,6 +33,12 @@
 /* Polls of BENCH_POLL: one is too short to be measured. */
 #define POLLS 256u
 
+/* Each side's dmadev. */
+static const char *const dma_name[BENCH_NR_SIDES] = {
+	[BENCH_WEIR] = "perf_dma_weir",
+	[BENCH_PEER] = "perf_dma_peer",
+};
+
 /* A frame's headers: Ethernet, IPv4, TCP with timestamps as everybody has them. */
 #define L2_LEN sizeof(struct rte_ether_hdr)
 #define L3_LEN sizeof(struct rte_ipv4_hdr)
@@ -43,7 +51,7 @@ static const char *
 side_name(const struct bench *b, enum bench_side side)
 {
 	if (side == BENCH_PEER)
-		return "net_vhost";
+		return b->conf.dma ? "rte_vhost" : "net_vhost";
 	return b->control ? "net_vhost_control" : "net_weir";
 }
 
@@ -65,6 +73,57 @@ bench_start(struct bench *b, bool control, bool cold)
 	return 0;
 }
 
+/* What weir does by itself. */
+static int
+peer_dma_start(int16_t id)
+{
+	const struct rte_dma_conf conf = { .nb_vchans = PERF_DMA_VCHANS };
+	const struct rte_dma_vchan_conf vconf = {
+		.direction = RTE_DMA_DIR_MEM_TO_MEM,
+		.nb_desc = PERF_DMA_RING,
+	};
+	int ret = rte_dma_configure(id, &conf);
+
+	for (uint16_t v = 0; v < PERF_DMA_VCHANS && ret == 0; v++)
+		ret = rte_dma_vchan_setup(id, v, &vconf);
+	return ret == 0 ? rte_dma_start(id) : ret;
+}
+
+int
+bench_dma_start(struct bench *b)
+{
+	int16_t id;
+	int ret = perf_dma_plug(dma_name[BENCH_WEIR], &id);
+
+	if (ret != 0)
+		return ret;
+	ret = perf_dma_plug(dma_name[BENCH_PEER], &id);
+	if (ret != 0)
+		goto err_weir;
+	ret = peer_dma_start(id);
+	if (ret != 0)
+		goto err_peer;
+	b->dma = true;
+	return 0;
+
+err_peer:
+	perf_dma_unplug(dma_name[BENCH_PEER]);
+err_weir:
+	perf_dma_unplug(dma_name[BENCH_WEIR]);
+	return ret;
+}
+
+static void
+dma_stop(struct bench *b)
+{
+	for (unsigned int i = 0; i < BENCH_MAX_PORTS; i++)
+		if (b->port[BENCH_PEER][i].async != NULL)
+			async_peer_close(b->port[BENCH_PEER][i].async);
+	rte_dma_stop((int16_t)rte_dma_get_dev_id_by_name(dma_name[BENCH_PEER]));
+	for (unsigned int i = 0; i < BENCH_NR_SIDES; i++)
+		perf_dma_unplug(dma_name[i]);
+}
+
 void
 bench_stop(struct bench *b)
 {
@@ -75,6 +134,8 @@ bench_stop(struct bench *b)
 		rte_eth_dev_stop(id);
 		rte_eth_dev_close(id);
 	}
+	if (b->dma)
+		dma_stop(b);
 	rmdir(b->folder);
 	rte_mempool_free(b->pool);
 }
@@ -115,11 +176,20 @@ port_name(const struct bench *b, enum bench_side side, unsigned int i)
 {
 	struct port_name n;
 
-	/* those that offer TSO are ports of their own */
+	/* those that offer TSO, and those with a dmadev, are ports of their own */
 	snprintf(n.name, sizeof(n.name), "%s%u", side_name(b, side),
-		 i + (b->conf.tso ? BENCH_MAX_PORTS : 0));
+		 i + (b->conf.tso ? BENCH_MAX_PORTS : 0) +
+			 (b->conf.dma ? 2 * BENCH_MAX_PORTS : 0));
 	snprintf(n.path, sizeof(n.path), "%s/%s", b->folder, n.name);
 	return n;
+}
+
+static int
+peer_make(struct bench_port *p, const char *path)
+{
+	return async_peer_listen(
+		path, (int16_t)rte_dma_get_dev_id_by_name(dma_name[BENCH_PEER]),
+		&p->async);
 }
 
 /* Find the port, or make it. */
@@ -128,12 +198,18 @@ port_make(struct bench *b, enum bench_side side, unsigned int i)
 {
 	struct bench_port *p = &b->port[side][i];
 	struct port_name n = port_name(b, side, i);
-	char args[128];
+	char args[256], dmas[96] = "";
 	int ret;
 
+	if (b->conf.dma && side == BENCH_PEER)
+		return p->async != NULL ? 0 : peer_make(p, n.path);
 	if (rte_eth_dev_get_port_by_name(n.name, &p->id) == 0)
 		return 0;
-	snprintf(args, sizeof(args), "iface=%s,queues=1,tso=%d", n.path, b->conf.tso);
+	if (b->conf.dma)
+		snprintf(dmas, sizeof(dmas), ",dmas=[txq0@%s;rxq0@%s],dma-threshold=0",
+			 dma_name[side], dma_name[side]);
+	snprintf(args, sizeof(args), "iface=%s,queues=1,tso=%d%s", n.path, b->conf.tso,
+		 dmas);
 	ret = rte_eal_hotplug_add("vdev", n.name, args);
 	if (ret == 0)
 		ret = rte_eth_dev_get_port_by_name(n.name, &p->id);
@@ -145,10 +221,13 @@ link_wait(const struct bench_port *p, uint16_t status)
 {
 	const uint64_t end = rte_get_timer_cycles() + WAIT_S * rte_get_timer_hz();
 	struct rte_eth_link link;
-	int ret;
+	int ret = 0;
 
 	do {
-		ret = rte_eth_link_get_nowait(p->id, &link);
+		if (p->async != NULL)
+			link.link_status = async_peer_up(p->async);
+		else
+			ret = rte_eth_link_get_nowait(p->id, &link);
 		if (ret != 0 || link.link_status == status)
 			return ret;
 		usleep(1000);
@@ -332,21 +411,36 @@ tx_fill(struct bench_port *p, const struct bench_job *j)
 	}
 }
 
+static inline uint16_t
+port_tx(struct bench_port *p, struct rte_mbuf **pkts, uint16_t n)
+{
+	return p->async != NULL ? async_peer_tx(p->async, pkts, n)
+				: rte_eth_tx_burst(p->id, 0, pkts, n);
+}
+
+static inline uint16_t
+port_rx(struct bench_port *p, struct rte_mempool *pool, struct rte_mbuf **pkts,
+	uint16_t n)
+{
+	return p->async != NULL ? async_peer_rx(p->async, pool, pkts, n)
+				: rte_eth_rx_burst(p->id, 0, pkts, n);
+}
+
 static inline __attribute__((always_inline)) void
-measured(struct bench_port *p, const struct bench_job *j)
+measured(const struct bench *b, struct bench_port *p, const struct bench_job *j)
 {
 	switch (j->op) {
 	case BENCH_ENQUEUE:
 		for (unsigned int i = 0; i < j->nr_ports; i++)
-			p[i].done = rte_eth_tx_burst(p[i].id, 0, p[i].pkts, j->burst);
+			p[i].done = port_tx(&p[i], p[i].pkts, j->burst);
 		break;
 	case BENCH_DEQUEUE:
 		for (unsigned int i = 0; i < j->nr_ports; i++)
-			p[i].done = rte_eth_rx_burst(p[i].id, 0, p[i].pkts, j->burst);
+			p[i].done = port_rx(&p[i], b->pool, p[i].pkts, j->burst);
 		break;
 	case BENCH_POLL:
 		for (unsigned int i = 0; i < POLLS; i++)
-			p->done = rte_eth_rx_burst(p->id, 0, p->pkts, j->burst);
+			p->done = port_rx(p, b->pool, p->pkts, j->burst);
 		break;
 	case BENCH_COPY:
 		for (unsigned int i = 0; i < j->burst; i++)
@@ -360,13 +454,13 @@ measured(struct bench_port *p, const struct bench_job *j)
 __attribute__((noinline)) void
 bench_measured_weir(struct bench *b, const struct bench_job *j)
 {
-	measured(b->port[BENCH_WEIR], j);
+	measured(b, b->port[BENCH_WEIR], j);
 }
 
 __attribute__((noinline)) void
 bench_measured_peer(struct bench *b, const struct bench_job *j)
 {
-	measured(b->port[BENCH_PEER], j);
+	measured(b, b->port[BENCH_PEER], j);
 }
 
 /* What the guest, or the application, does ahead of a burst. */
@@ -467,7 +561,7 @@ verify_enqueue(struct bench *b, struct bench_port *p, const struct bench_job *j,
 	m = mbuf_make(b, j, true);
 	if (m == NULL)
 		return -ENOMEM;
-	while (rte_eth_tx_burst(p->id, 0, &m, 1) == 0) {
+	while (port_tx(p, &m, 1) == 0) {
 		if (rte_get_timer_cycles() > end) {
 			rte_pktmbuf_free(m);
 			return -ETIMEDOUT;
@@ -482,7 +576,7 @@ verify_enqueue(struct bench *b, struct bench_port *p, const struct bench_job *j,
 }
 
 static int
-verify_dequeue(struct bench_port *p, const struct bench_job *j)
+verify_dequeue(struct bench *b, struct bench_port *p, const struct bench_job *j)
 {
 	const uint64_t end = rte_get_timer_cycles() + WAIT_S * rte_get_timer_hz();
 	const struct guest_ring *r = &p->guest.ring[1];
@@ -492,7 +586,7 @@ verify_dequeue(struct bench_port *p, const struct bench_job *j)
 
 	frame_make(j, r->posted % guest_ring_chains(r));
 	guest_tx_post(&p->guest, 1, j->len);
-	while (rte_eth_rx_burst(p->id, 0, &m, 1) == 0)
+	while (port_rx(p, b->pool, &m, 1) == 0)
 		if (rte_get_timer_cycles() > end)
 			return -ETIMEDOUT;
 	data = rte_pktmbuf_read(m, 0, m->pkt_len, got);
@@ -512,12 +606,14 @@ verify_port(struct bench *b, struct bench_port *p, const struct bench_job *j)
 	int ret = 0;
 
 	tx_fill(p, j);
+	perf_dma_set_copies(true);
 	for (unsigned int i = 0; i < rounds && ret == 0; i++) {
 		if (j->op == BENCH_ENQUEUE)
 			ret = verify_enqueue(b, p, j, i);
 		else
-			ret = verify_dequeue(p, j);
+			ret = verify_dequeue(b, p, j);
 	}
+	perf_dma_set_copies(false);
 	return ret;
 }
 

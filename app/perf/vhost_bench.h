@@ -3,7 +3,8 @@
 #define WEIR_PERF_VHOST_BENCH_H
 /*
  * Both backends, net_weir and DPDK's net_vhost, as ethdev ports of this process,
- * each port with a guest of its own; and bursts over them, one at a time.
+ * each port with a guest of its own; and bursts over them, one at a time. With
+ * dmadevs the peer is rte_vhost, which is called as an application would.
  *
  * A burst is one step of the backend, measured, between two of the guest, not
  * measured: the guest offers what the burst needs, the backend has its turn, and
@@ -18,6 +19,7 @@
  */
 #include <rte_mbuf.h>
 
+#include "async_peer.h"
 #include "guest.h"
 
 #define BENCH_MAX_PORTS 8u
@@ -39,6 +41,7 @@ struct bench_conf {
 	unsigned int nr_ports; /* of each side */
 	bool tso;	       /* ports that offer it, and rings for long frames */
 	bool huge;	       /* memory in huge pages */
+	bool dma; /* copies by a dmadev; the peer is rte_vhost's asynchronous API */
 };
 
 /* What a burst does. */
@@ -51,10 +54,11 @@ struct bench_job {
 };
 
 struct bench_port {
-	uint16_t id;
-	uint16_t done;	 /* what the burst function said */
-	uint32_t copied; /* frames, BENCH_COPY */
-	void *spacer;	 /* of the heap, see above */
+	uint16_t id;		  /* of the ethdev, unless it is */
+	struct async_peer *async; /* rte_vhost's */
+	uint16_t done;		  /* what the burst function said */
+	uint32_t copied;	  /* frames, BENCH_COPY */
+	void *spacer;		  /* of the heap, see above */
 	struct guest guest;
 	struct rte_mbuf *pkts[BENCH_MAX_BURST];
 };
@@ -65,12 +69,16 @@ struct bench {
 	struct bench_port port[BENCH_NR_SIDES][BENCH_MAX_PORTS];
 	bool control;	 /* net_vhost on both sides */
 	bool cold;	 /* a burst finds nothing of the guest's in the caches */
+	bool dma;	 /* there are dmadevs, see perf_dma.h */
 	char folder[32]; /* of the sockets */
 };
 
 /* Mbufs, and a folder. EAL runs. @p control, @p cold: see struct bench. 0; -errno. */
 int bench_start(struct bench *b, bool control, bool cold);
 void bench_stop(struct bench *b);
+
+/* A dmadev for each side, before the first bench_open() that wants one. 0; -errno. */
+int bench_dma_start(struct bench *b);
 
 /* Make the ports there are not yet, and connect a guest to each. 0; -ENOTSUP: a
  * backend does not offer a feature, which was printed; -errno. */
