@@ -16,6 +16,7 @@ static union {
 	struct weir_gmem g;
 	char room[sizeof(struct weir_gmem) + 2 * sizeof(struct weir_gmem_slot)];
 } table;
+static const uint16_t order[] = { 0, 1 };
 static struct rte_dma_fp_object engine_ops;
 
 static uint8_t *
@@ -44,6 +45,7 @@ table_make(void)
 		};
 	}
 	table.g.nr_slots = 2;
+	table.g.by_uva = order;
 	return 0;
 }
 

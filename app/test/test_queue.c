@@ -104,6 +104,37 @@ tx_frame_longer_than_a_full_ring_dropped(void)
 	return TEST_OK;
 }
 
+/* A burst has begun when memory comes, and the guest offers a buffer there. */
+static enum test_result
+memory_that_comes_in_mid_burst_is_no_fault(void)
+{
+	static struct weir_gmem none;
+	const struct weir_gmem *now;
+	struct rte_mbuf *m;
+
+	TEST_EQ(rig_open(true, false, 4), 0);
+	rig_desc(&rig, 0, RIG_DATA, 2000, VRING_DESC_F_WRITE, 0);
+	rig_offer(&rig, 0);
+	m = frame(100);
+	now = rig.q.gmem;
+	/* the one this burst took when it began */
+	rig.q.vr.gmem = &none;
+	TEST_EQ(rig.q.burst(&rig.q, &m, 1), 0);
+	TEST_EQ(rig.q.fault, WEIR_VRING_OK);
+	TEST_ASSERT(rig.q.live);
+	TEST_EQ(queue_tx_burst(&rig.q, &m, 1), 1);
+	/* it is one by the table in force */
+	rig_offer(&rig, 0);
+	m = frame(100);
+	rig.q.gmem = &none;
+	TEST_EQ(queue_tx_burst(&rig.q, &m, 1), 0);
+	TEST_EQ(rig.q.fault, WEIR_VRING_ADDRESS);
+	rig.q.gmem = now;
+	rte_pktmbuf_free(m);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
 /* A guest's buffers in both slots; those in slot @p slot begin at 0x2000 there. */
 static void
 offer_in_slot(uint16_t i, unsigned int slot)
@@ -159,6 +190,8 @@ static const struct test_case queue_cases[] = {
 	{ "tx_scratch_full_is_a_fault", tx_scratch_full_is_a_fault },
 	{ "tx_frame_longer_than_a_full_ring_dropped",
 	  tx_frame_longer_than_a_full_ring_dropped },
+	{ "memory_that_comes_in_mid_burst_is_no_fault",
+	  memory_that_comes_in_mid_burst_is_no_fault },
 	{ "copies_touching_a_slot_are_told_from_others",
 	  copies_touching_a_slot_are_told_from_others },
 };

@@ -27,6 +27,9 @@ queue_call(struct weir_queue *q)
 void
 queue_break(struct weir_queue *q, int fault)
 {
+	/* memory that came in mid burst: the guest knows of it, this burst does not */
+	if (atomic_load(&q->gmem) != q->vr.gmem)
+		return;
 	atomic_store(&q->fault, fault);
 	atomic_store(&q->live, false);
 	(void)!eventfd_write(q->fault_fd, 1);

@@ -173,8 +173,11 @@ queue_leave(struct weir_queue *q)
 /* Used entries were published: log them, and interrupt the guest if it wants it. */
 void queue_call(struct weir_queue *q);
 
-/* A guest broke the ring: nothing more of it is touched; the control thread
- * learns why and resets the port. From inside. */
+/*
+ * A guest broke the ring: nothing more of it is touched; the control thread learns
+ * why and resets the port. Unless the table of memory was exchanged since the burst
+ * began: then the next burst looks again. From inside; the burst is to end.
+ */
 void queue_break(struct weir_queue *q, int fault);
 
 /* Give back what is over at the window's tail of a tx queue. From inside. */
