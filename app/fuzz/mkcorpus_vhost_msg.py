@@ -111,7 +111,7 @@ SEEDS = {
     'migrate': OFFER + start(SPLIT) + msg(SET_MEM_TABLE, WHOLE, 1, ONE_FILE) + ring(0) +
     msg(SET_LOG_BASE, u64(0x1000) + u64(0), 1, ONE_FILE) + msg(SET_LOG_FD, fds=NO_FILE) +
     msg(ADDR, addr(0, 1)) + msg(SET_FEATURES, u64(SPLIT | LOG_ALL)) +
-    msg(RARP, u64(0x665544332211)) + msg(MTU, u64(1500), ACK) +
+    msg(RARP, u64(0x665544332212)) + msg(MTU, u64(1500), ACK) +
     msg(BACKEND_FD, b'', ACK, SOCKET) + msg(BACKEND_FD, b'', ACK, NO_FILE),
     'config': bytes([8, 0]) + start(SPLIT) +
     msg(GET_CONFIG, struct.pack('<III', 0, 12, 0) + bytes(12)) +

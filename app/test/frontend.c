@@ -180,6 +180,21 @@ fe_msg_ack(struct fe *f, uint32_t request, const void *payload, uint32_t len,
 
 #define POS_WRAP 0x8000u
 
+void
+fe_ring_clear(struct fe_ring *r)
+{
+	r->avail_idx = 0;
+	r->used_idx = 0;
+	r->avail_pos = POS_WRAP;
+	r->used_pos = POS_WRAP;
+	if (r->packed != NULL) {
+		memset(r->packed, 0, FE_RING * sizeof(*r->packed));
+		return;
+	}
+	memset(r->avail, 0, sizeof(*r->avail) + FE_RING * sizeof(r->avail->ring[0]));
+	memset(r->used, 0, sizeof(*r->used) + FE_RING * sizeof(r->used->ring[0]));
+}
+
 /* The parts lie where a split ring's do. */
 static void
 rings_pack(struct fe *f)

@@ -96,6 +96,9 @@ int fe_share(struct fe *f);
 #define FE_BASE_NEW UINT32_MAX
 int fe_ring_start(struct fe *f, unsigned int i, uint32_t base);
 
+/* A ring as a driver makes it anew: empty, and nothing was offered. Not running. */
+void fe_ring_clear(struct fe_ring *r);
+
 /* What fe_ring_start() says of a ring's addresses. */
 struct vhost_vring_addr fe_ring_addr(const struct fe *f, unsigned int i);
 

@@ -114,10 +114,10 @@ static const struct bad bad[] = {
 	{ FRESH, -EPROTO, "45 is not known", { 45 } },
 	{ FRESH, -EPROTO, "4294967295 is not known", { UINT32_MAX } },
 	BAD(AGREED, -EPROTONOSUPPORT, "not supported", IOTLB_MSG),
-	BAD(AGREED, -EPROTONOSUPPORT, "not supported", SET_VRING_ENDIAN),
-	BAD(AGREED, -EPROTONOSUPPORT, "not supported", POSTCOPY_ADVISE),
+	BAD(AGREED, -EPROTONOSUPPORT, "CROSS_ENDIAN was not offered", SET_VRING_ENDIAN),
+	BAD(AGREED, -EPROTONOSUPPORT, "PAGEFAULT was not offered", POSTCOPY_ADVISE),
 	BAD(AGREED, -EPROTONOSUPPORT, "not supported", GPU_SET_SOCKET, EVENT),
-	BAD(AGREED, -EPROTONOSUPPORT, "not supported", GET_SHMEM_CONFIG),
+	BAD(AGREED, -EPROTONOSUPPORT, "SHMEM_MAP was not offered", GET_SHMEM_CONFIG),
 	BAD(FRESH, -EPROTONOSUPPORT, "STATUS was not negotiated", GET_STATUS),
 	BAD(FRESH, -EPROTONOSUPPORT, "STATUS was not negotiated", SET_STATUS, U64(1)),
 	BAD(FRESH, -EPROTONOSUPPORT, "SLOTS was not negotiated", ADD_MEM_REG,
@@ -136,6 +136,12 @@ static const struct bad bad[] = {
 	    AREA(4096, 0, 1, 8), FILES(1)),
 	BAD(FRESH, -EINVAL, "GET_VRING_BASE_INFLIGHT without INFLIGHT_SHMFD",
 	    SET_PROTOCOL_FEATURES, U64(BIT(WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT))),
+
+	/* whom nobody is */
+	BAD(AGREED, -EINVAL, "0d:0c:0b:0a:09:08 is no station", SEND_RARP,
+	    U64(0x08090a0b0c0d)),
+	BAD(AGREED, -EINVAL, "00:00:00:00:00:00 is no station", SEND_RARP,
+	    U64(UINT64_C(0xffff) << 48)),
 
 	/* rings that are not there */
 	BAD(RUNNING, -ERANGE, "ring 4: only 4", SET_VRING_NUM, STATE(4, 256)),

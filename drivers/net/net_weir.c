@@ -43,6 +43,9 @@ notify(void *arg, enum weir_port_event event)
 		rte_eth_dev_callback_process(w->dev, RTE_ETH_EVENT_INTR_LSC, NULL);
 		return;
 	}
+	/* as net_vhost has it: the guest's counts once it is known */
+	if (event == WEIR_PORT_EV_MTU && weir_port_peer_mtu(w->port) != 0)
+		w->dev->data->mtu = weir_port_peer_mtu(w->port);
 	while (event == WEIR_PORT_EV_QUEUE && weir_port_queue_event(w->port, &ev))
 		rte_eth_dev_callback_process(w->dev, RTE_ETH_EVENT_QUEUE_STATE, &ev);
 }

@@ -47,11 +47,14 @@ told_expired(struct ctl_timer *t)
 	struct weir_port *p =
 		(struct weir_port *)((char *)t - offsetof(struct weir_port, told));
 	bool link = p->link_changed, queue = p->queue_changed;
-	bool filter = p->filter_changed;
+	bool filter = p->filter_changed, mtu = p->mtu_changed;
 
 	p->link_changed = false;
 	p->queue_changed = false;
 	p->filter_changed = false;
+	p->mtu_changed = false;
+	if (mtu)
+		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_MTU);
 	if (queue)
 		p->conf.notify(p->conf.notify_arg, WEIR_PORT_EV_QUEUE);
 	if (filter)
@@ -67,6 +70,7 @@ port_notify(struct weir_port *p, enum weir_port_event event)
 		return;
 	p->link_changed |= event == WEIR_PORT_EV_LINK;
 	p->queue_changed |= event == WEIR_PORT_EV_QUEUE;
+	p->mtu_changed |= event == WEIR_PORT_EV_MTU;
 	p->filter_changed |= event == WEIR_PORT_EV_FILTER;
 	ctl_timer_set(&p->told, 0);
 }

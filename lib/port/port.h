@@ -104,7 +104,9 @@ struct weir_port {
 	struct ctl_timer reap;	/* look again at `out` */
 	struct ctl_timer resubmit; /* chains of another backend's are under way */
 	struct ctl_timer told;	   /* call conf.notify, with nothing half done */
-	bool link_changed, queue_changed, filter_changed; /* what of */
+	bool link_changed, queue_changed, filter_changed, mtu_changed; /* what of */
+	bool announce;	  /* the next rx ring of the first pair that runs ... */
+	uint8_t guest[6]; /* ... this guest, which has come from elsewhere */
 	struct weir_vhost_session *session;
 	struct weir_vhost_msg rx, tx;
 	const struct weir_gmem *gmem; /* in force */
@@ -208,6 +210,9 @@ uint16_t port_ring_place(uint32_t base, bool packed);
  * 0; -EBUSY: one cannot be stopped, and neither runs nor is at rest; -errno: why
  * one does not start. */
 int port_rings_sync(struct weir_port *p);
+
+/* Announce p->guest, now or when there is a ring to receive that from. */
+void port_announce(struct weir_port *p);
 
 /* Tell of the link if it has changed. */
 void port_link_sync(struct weir_port *p);

@@ -60,8 +60,8 @@ session_open(struct weir_port *p)
 		.protocol_features =
 			BIT(WEIR_VHOST_PF_MQ) | BIT(WEIR_VHOST_PF_REPLY_ACK) |
 			BIT(WEIR_VHOST_PF_NET_MTU) | BIT(WEIR_VHOST_PF_STATUS) |
-			BIT(WEIR_VHOST_PF_BACKEND_REQ) | BIT(WEIR_VHOST_PF_LOG_SHMFD) |
-			BIT(WEIR_VHOST_PF_INFLIGHT_SHMFD) |
+			BIT(WEIR_VHOST_PF_BACKEND_REQ) | BIT(WEIR_VHOST_PF_RARP) |
+			BIT(WEIR_VHOST_PF_LOG_SHMFD) | BIT(WEIR_VHOST_PF_INFLIGHT_SHMFD) |
 			BIT(WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT) |
 			BIT(WEIR_VHOST_PF_RESET_DEVICE) |
 			BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS),
@@ -95,6 +95,7 @@ settle(struct weir_port *p, uint64_t timeout_us)
 	port_log_clear(p);
 	port_mem_clear(p);
 	atomic_store(&p->peer_mtu, 0);
+	p->announce = false;
 	p->state = PORT_WAITING;
 	/* last: whoever sees that the link is down finds nothing left of the peer */
 	port_rings_sync(p);
@@ -158,6 +159,16 @@ ring_stop(struct weir_port *p, struct weir_vhost_event *ev)
 	return ret;
 }
 
+/* What the frontend says, or no longer says. */
+static void
+mtu_set(struct weir_port *p)
+{
+	const uint16_t mtu = weir_vhost_mtu(p->session);
+
+	if (atomic_exchange(&p->peer_mtu, mtu) != mtu)
+		port_notify(p, WEIR_PORT_EV_MTU);
+}
+
 /* The port acts on what a message changed. 0; -errno, for the answer. */
 static int
 act(struct weir_port *p, struct weir_vhost_event *ev)
@@ -180,6 +191,7 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 	case WEIR_VHOST_EV_FEATURES:
 	case WEIR_VHOST_EV_RESET:
 		port_ctrl_reset(p);
+		mtu_set(p);
 		ret = 0;
 		break;
 	case WEIR_VHOST_EV_LOG:
@@ -195,7 +207,12 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		ret = port_backend_open(p);
 		break;
 	case WEIR_VHOST_EV_MTU:
-		atomic_store(&p->peer_mtu, ev->mtu);
+		mtu_set(p);
+		ret = 0;
+		break;
+	case WEIR_VHOST_EV_RARP:
+		memcpy(p->guest, ev->mac, sizeof(p->guest));
+		port_announce(p);
 		ret = 0;
 		break;
 	default:

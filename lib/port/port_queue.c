@@ -107,6 +107,7 @@ weir_queue_pending(struct weir_queue *q)
 		n = weir_vring_count(&q->vr, q->vr.packed, &at, UINT16_MAX);
 	if (q->chan != NULL)
 		n += queue_in_flight(q);
+	n += queue_announces(q);
 	queue_leave(q);
 	return n;
 }

@@ -53,6 +53,7 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 		return ret;
 	}
 	r->overdue = false;
+	p->announce |= queue_announces(&r->q);
 	call_fd_close(r);
 	port_wake_stop(r);
 	r->running = false;
@@ -225,7 +226,22 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 		 packed ? "packed" : "split", want->num,
 		 r->q.vr.last_avail & (packed ? WEIR_VRING_POS_IDX : UINT16_MAX));
 	port_notify(p, WEIR_PORT_EV_QUEUE);
+	if (p->announce && i == 1)
+		port_announce(p);
 	return 0;
+}
+
+void
+port_announce(struct weir_port *p)
+{
+	struct port_ring *r = &p->ring[1];
+
+	p->announce = true;
+	if (!r->running || queue_announce(&r->q, p->guest, PORT_DRAIN_US) != 0)
+		return;
+	p->announce = false;
+	/* who sleeps has something to receive */
+	port_wake_started(r);
 }
 
 /* Both sides want it to run, whether or not it is held. */

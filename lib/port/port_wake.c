@@ -156,7 +156,7 @@ weir_queue_wake_arm(struct weir_queue *q)
 	/* a ring that is broken is for the burst to find */
 	look = weir_vring_open(&q->vr, q->vr.packed, &at) != 0 ||
 	       weir_vring_has(&q->vr, q->vr.packed, &at) || q->kick_fd < 0 ||
-	       queue_in_flight(q) != 0;
+	       queue_in_flight(q) != 0 || queue_announces(q);
 	queue_leave(q);
 	if (look)
 		nudge(q);

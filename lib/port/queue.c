@@ -142,17 +142,16 @@ queue_wait_out(struct weir_queue *q, uint64_t timeout_us)
 	return 0;
 }
 
-/* The lcore is out and stays out. @return true when it is so. */
-static bool
+int
 queue_quiet(struct weir_queue *q, uint64_t timeout_us)
 {
 	atomic_store(&q->live, false);
 	if (q->chan == NULL)
-		return weir_epoch_wait(&q->reader, timeout_us) == 0;
+		return weir_epoch_wait(&q->reader, timeout_us) == 0 ? 0 : -EBUSY;
 	/* whoever holds it leaves at the end of his burst */
 	rte_spinlock_lock(&q->lock);
 	rte_spinlock_unlock(&q->lock);
-	return true;
+	return 0;
 }
 
 static void
@@ -183,7 +182,7 @@ window_last_copy(const struct weir_queue *q)
 int
 queue_stop(struct weir_queue *q, uint64_t timeout_us)
 {
-	if (!queue_quiet(q, timeout_us))
+	if (queue_quiet(q, timeout_us) != 0)
 		return -EBUSY;
 	if (queue_in_flight(q) == 0)
 		return 0;

@@ -128,6 +128,7 @@ struct weir_queue {
 
 	/* control */
 	struct weir_queue *pair; /* rx: the tx queue to collect for */
+	uint8_t announced[6];	 /* rx: whom the next burst announces */
 	int fault_fd;		 /* eventfd that wakes the control thread */
 	uint16_t port_id;
 	uint16_t index;	    /* of the virtqueue */
@@ -197,6 +198,9 @@ void queue_free(struct weir_queue *q);
  * with the table that the ring was found in. */
 void queue_start(struct weir_queue *q);
 
+/* Control thread: keep the lcore out. 0: it is; -EBUSY: not after timeout_us. */
+int queue_quiet(struct weir_queue *q, uint64_t timeout_us);
+
 /* Control thread: let it in again after a stop that did not come about. */
 void queue_resume(struct weir_queue *q);
 
@@ -215,6 +219,15 @@ int queue_wait_out(struct weir_queue *q, uint64_t timeout_us);
  * 0; -EBUSY: the lcore, or a copy, is not out after timeout_us; call it again.
  */
 int queue_stop(struct weir_queue *q, uint64_t timeout_us);
+
+/*
+ * Control thread: have the next receive burst begin with a frame that says where
+ * this guest is now. 0; -EBUSY: the lcore is not out after timeout_us.
+ */
+int queue_announce(struct weir_queue *q, const uint8_t *mac, uint64_t timeout_us);
+
+/* True if it was not received yet. From inside, or not live. */
+bool queue_announces(const struct weir_queue *q);
 
 uint16_t queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n);
 uint16_t queue_tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n);

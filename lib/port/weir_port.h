@@ -81,6 +81,7 @@ struct weir_queue;
 enum weir_port_event {
 	WEIR_PORT_EV_LINK,   /**< weir_port_link() has changed */
 	WEIR_PORT_EV_QUEUE,  /**< a queue has started or stopped */
+	WEIR_PORT_EV_MTU,    /**< weir_port_peer_mtu() has changed */
 	WEIR_PORT_EV_FILTER, /**< weir_port_guest_filter() has changed */
 };
 
@@ -268,7 +269,10 @@ struct weir_guest_filter {
 /** What the guest has asked for. Any thread; not an lcore. */
 void weir_port_guest_filter(struct weir_port *p, struct weir_guest_filter *out);
 
-/** Largest MTU that the frontend announced; 0: it did not. Any thread. */
+/**
+ * The guest's MTU in bytes, 68 to 65535, as its frontend says (NET_SET_MTU); 0: it
+ * has not, or the device was reset since. What is sent is not held to it. Any thread.
+ */
 uint16_t weir_port_peer_mtu(const struct weir_port *p);
 
 /**

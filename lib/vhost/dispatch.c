@@ -196,8 +196,14 @@ static int
 send_rarp(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 	  struct weir_vhost_event *ev)
 {
-	(void)s;
-	memcpy(ev->mac, &msg->payload.u64, sizeof(ev->mac));
+	static const uint8_t none[sizeof(ev->mac)];
+	const uint8_t *mac = (const uint8_t *)&msg->payload.u64;
+
+	if ((mac[0] & 1) != 0 || memcmp(mac, none, sizeof(none)) == 0)
+		return vhost_why(&s->why, -EINVAL,
+				 "%02x:%02x:%02x:%02x:%02x:%02x is no station's address",
+				 mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	memcpy(ev->mac, mac, sizeof(ev->mac));
 	ev->type = WEIR_VHOST_EV_RARP;
 	return 0;
 }
@@ -368,16 +374,18 @@ static const struct vhost_desc descs[WEIR_VHOST_REQUEST_COUNT] = {
 					    .fds_min = 1, .fds_max = 1,
 					    .handle = set_backend_req_fd },
 	[WEIR_VHOST_IOTLB_MSG] = { "IOTLB_MSG" },
-	[WEIR_VHOST_SET_VRING_ENDIAN] = { "SET_VRING_ENDIAN" },
+	[WEIR_VHOST_SET_VRING_ENDIAN] = { "SET_VRING_ENDIAN", IF_OFFERED(CROSS_ENDIAN) },
 	[WEIR_VHOST_GET_CONFIG] = { "GET_CONFIG", CONFIG, IF_NEGOTIATED(CONFIG),
 				    GIVES(CONFIG), .handle = get_config },
 	[WEIR_VHOST_SET_CONFIG] = { "SET_CONFIG", CONFIG, IF_NEGOTIATED(CONFIG),
 				    .handle = set_config },
-	[WEIR_VHOST_CREATE_CRYPTO_SESSION] = { "CREATE_CRYPTO_SESSION" },
-	[WEIR_VHOST_CLOSE_CRYPTO_SESSION] = { "CLOSE_CRYPTO_SESSION" },
-	[WEIR_VHOST_POSTCOPY_ADVISE] = { "POSTCOPY_ADVISE" },
-	[WEIR_VHOST_POSTCOPY_LISTEN] = { "POSTCOPY_LISTEN" },
-	[WEIR_VHOST_POSTCOPY_END] = { "POSTCOPY_END" },
+	[WEIR_VHOST_CREATE_CRYPTO_SESSION] = { "CREATE_CRYPTO_SESSION",
+					       IF_OFFERED(CRYPTO_SESSION) },
+	[WEIR_VHOST_CLOSE_CRYPTO_SESSION] = { "CLOSE_CRYPTO_SESSION",
+					      IF_OFFERED(CRYPTO_SESSION) },
+	[WEIR_VHOST_POSTCOPY_ADVISE] = { "POSTCOPY_ADVISE", IF_OFFERED(PAGEFAULT) },
+	[WEIR_VHOST_POSTCOPY_LISTEN] = { "POSTCOPY_LISTEN", IF_OFFERED(PAGEFAULT) },
+	[WEIR_VHOST_POSTCOPY_END] = { "POSTCOPY_END", IF_OFFERED(PAGEFAULT) },
 	[WEIR_VHOST_GET_INFLIGHT_FD] = { "GET_INFLIGHT_FD", INFLIGHT, GIVES(INFLIGHT),
 					 .handle = vhost_get_inflight_fd },
 	[WEIR_VHOST_SET_INFLIGHT_FD] = { "SET_INFLIGHT_FD", INFLIGHT, .fds_min = 1,
@@ -385,7 +393,7 @@ static const struct vhost_desc descs[WEIR_VHOST_REQUEST_COUNT] = {
 	[WEIR_VHOST_GPU_SET_SOCKET] = { "GPU_SET_SOCKET" },
 	[WEIR_VHOST_RESET_DEVICE] = { "RESET_DEVICE", IF_OFFERED(RESET_DEVICE),
 				      .handle = reset_device },
-	[WEIR_VHOST_VRING_KICK] = { "VRING_KICK" },
+	[WEIR_VHOST_VRING_KICK] = { "VRING_KICK", IF_OFFERED(INBAND_NOTIFICATIONS) },
 	[WEIR_VHOST_GET_MAX_MEM_SLOTS] = { "GET_MAX_MEM_SLOTS",
 					   IF_NEGOTIATED(CONFIGURE_MEM_SLOTS), GIVES(U64),
 					   .handle = get_max_mem_slots },
@@ -400,10 +408,13 @@ static const struct vhost_desc descs[WEIR_VHOST_REQUEST_COUNT] = {
 				    .handle = set_status },
 	[WEIR_VHOST_GET_STATUS] = { "GET_STATUS", IF_NEGOTIATED(STATUS), GIVES(U64),
 				    .handle = get_status },
-	[WEIR_VHOST_GET_SHARED_OBJECT] = { "GET_SHARED_OBJECT" },
-	[WEIR_VHOST_SET_DEVICE_STATE_FD] = { "SET_DEVICE_STATE_FD" },
-	[WEIR_VHOST_CHECK_DEVICE_STATE] = { "CHECK_DEVICE_STATE" },
-	[WEIR_VHOST_GET_SHMEM_CONFIG] = { "GET_SHMEM_CONFIG" },
+	[WEIR_VHOST_GET_SHARED_OBJECT] = { "GET_SHARED_OBJECT",
+					   IF_OFFERED(SHARED_OBJECT) },
+	[WEIR_VHOST_SET_DEVICE_STATE_FD] = { "SET_DEVICE_STATE_FD",
+					     IF_OFFERED(DEVICE_STATE) },
+	[WEIR_VHOST_CHECK_DEVICE_STATE] = { "CHECK_DEVICE_STATE",
+					    IF_OFFERED(DEVICE_STATE) },
+	[WEIR_VHOST_GET_SHMEM_CONFIG] = { "GET_SHMEM_CONFIG", IF_OFFERED(SHMEM_MAP) },
 };
 
 const struct vhost_desc *

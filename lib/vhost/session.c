@@ -200,12 +200,13 @@ session_dispatch(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 	if (d == NULL)
 		return vhost_why(&s->why, -EPROTO, "%" PRIu32 " is not known",
 				 msg->hdr.request);
-	if (d->handle == NULL)
-		return vhost_why(&s->why, -EPROTONOSUPPORT, "not supported");
 	ev->answer = d->answer;
 	ret = gate_check(s, d, &s->why);
-	if (ret == 0)
-		ret = vhost_check_shape(d, msg, &s->why);
+	if (ret != 0)
+		return ret;
+	if (d->handle == NULL)
+		return vhost_why(&s->why, -EPROTONOSUPPORT, "not supported");
+	ret = vhost_check_shape(d, msg, &s->why);
 	if (ret == 0)
 		ret = index_check(s, d, msg, &ev->ring, &s->why);
 	if (ret == 0)
