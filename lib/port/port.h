@@ -17,6 +17,7 @@
  */
 #include "ctl.h"
 #include "ctrlq.h"
+#include "port_backend.h"
 #include "queue.h"
 #include "weir_gmem_file.h"
 #include "weir_port.h"
@@ -68,25 +69,6 @@ struct port_ctrl {
 	struct queue_log_conf log;
 	bool logs;	 /* the guest migrates */
 	uint16_t logged; /* used_idx, or used_pos: what is before is logged */
-};
-
-/* What becomes of a message of ours: 0: the frontend took it; -EIO: it did not;
- * -ECONNRESET: the channel is gone, and whether it did nobody knows. */
-typedef void (*port_backend_done_t)(struct weir_port *p, void *arg, int result);
-
-/* Messages of ours that are not answered, at most. */
-#define PORT_BACKEND_CALLS 64u
-
-/* The channel for messages of ours. */
-struct port_backend {
-	struct ctl_fd chan; /* the session's; -1: there is none */
-	struct weir_vhost_msg rx, tx;
-	uint32_t head, tail; /* of call, running */
-	struct port_backend_call {
-		uint32_t request;
-		port_backend_done_t done;
-		void *arg;
-	} call[PORT_BACKEND_CALLS]; /* to be answered, in order */
 };
 
 struct weir_port {
@@ -285,29 +267,6 @@ bool port_log_conf(const struct weir_port *p, uint32_t i, struct queue_log_conf 
 
 /* Ring i is about to run: it logs what the session says. 0; -ENOMEM. */
 int port_log_begin(struct weir_port *p, uint32_t i);
-
-/* port_backend.c: messages of ours to the frontend. */
-
-/* Use the session's channel from now on. 0; -errno: there is none then. */
-int port_backend_open(struct weir_port *p);
-
-/* Forget it; whoever waits for an answer is told. */
-void port_backend_close(struct weir_port *p);
-
-/*
- * Send a message, enum weir_vhost_backend_request. It never waits.
- *
- * done  NULL, or what is called later, once, on the control thread, if the call
- *       returns 0. It may send, and must not close the connection. Without
- *       REPLY_ACK it is called before the return: that it was sent is all there is
- *       to know.
- *
- * 0; -ENOENT: there is no channel; -EAGAIN: the frontend does not read, or has
- * PORT_BACKEND_CALLS to answer: try it later; -EMSGSIZE; or what sendmsg(2)
- * answered: there is no channel any more.
- */
-int port_backend_send(struct weir_port *p, uint32_t request, const void *payload,
-		      uint32_t len, port_backend_done_t done, void *arg);
 
 /* port_conn.c: sockets and messages. */
 
