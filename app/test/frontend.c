@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -263,6 +264,14 @@ fe_channel_recv(int chan, struct weir_vhost_hdr *hdr, void *payload, uint32_t ro
 		return -EMSGSIZE;
 	n = hdr->size != 0 ? recv(chan, payload, hdr->size, MSG_WAITALL) : 0;
 	return n == (ssize_t)hdr->size ? 0 : -EPROTO;
+}
+
+int
+fe_channel_waiting(int chan)
+{
+	int n;
+
+	return ioctl(chan, FIONREAD, &n) == 0 ? n : -errno;
 }
 
 int

@@ -120,6 +120,9 @@ int fe_channel(struct fe *f);
 /* The next message of the backend's on it: its payload, and in hdr the rest. */
 int fe_channel_recv(int chan, struct weir_vhost_hdr *hdr, void *payload, uint32_t room);
 
+/* Bytes that wait on it. */
+int fe_channel_waiting(int chan);
+
 /* Answer it. */
 int fe_channel_answer(int chan, const struct weir_vhost_hdr *hdr, uint64_t result);
 

@@ -195,6 +195,8 @@ bench_open(uint64_t features)
 		.nr_pairs = PAIRS,
 		.ctrl_vq = true,
 		.tso = true,
+		.guest_mac = { 2, 0, 0, 0, 0, 7 },
+		.guest_mtu = 9000,
 		.notify = told,
 	};
 	int ret;
@@ -557,6 +559,110 @@ port_refuses_what_is_too_long(void)
 	return TEST_OK;
 }
 
+#define CONFIG_PF \
+	(WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIG) | WEIR_VHOST_BIT(WEIR_VHOST_PF_BACKEND_REQ))
+
+/* Ask for part of the configuration. @return bytes that came, -errno. */
+static int
+config_read(uint32_t offset, uint32_t len, void *out)
+{
+	struct weir_vhost_wire_config c = { .offset = offset, .len = len };
+	const uint32_t size = offsetof(struct weir_vhost_wire_config, data) + len;
+	int ret = fe_msg(&fe, WEIR_VHOST_GET_CONFIG, &c, size, NULL, 0, &c, size);
+
+	if (ret != 0)
+		return ret;
+	memcpy(out, c.data, len);
+	return c.offset == offset && c.len == len ? (int)len : -EPROTO;
+}
+
+static int64_t
+config_write(uint32_t offset, const void *data, uint32_t len)
+{
+	struct weir_vhost_wire_config c = { .offset = offset, .len = len };
+
+	memcpy(c.data, data, len);
+	return fe_msg_ack(&fe, WEIR_VHOST_SET_CONFIG, &c,
+			  offsetof(struct weir_vhost_wire_config, data) + len, NULL, 0);
+}
+
+static enum test_result
+port_shows_its_configuration(void)
+{
+	const uint64_t has = F(MAC) | F(STATUS) | F(MTU);
+	struct virtio_net_config c;
+	const uint8_t mac[6] = { 2, 0, 0, 0, 0, 7 }, other[6] = { 2, 0, 0, 0, 0, 8 };
+	uint8_t all[24];
+
+	TEST_EQ(bench_open(FE_SPLIT), 0);
+	TEST_EQ(fe_protocol(&fe, CONFIG_PF), 0);
+	TEST_EQ(fe.features & has, has);
+	TEST_EQ(config_read(0, sizeof(all), all), sizeof(all));
+	memcpy(&c, all, sizeof(all));
+	TEST_ASSERT(memcmp(c.mac, mac, sizeof(mac)) == 0);
+	TEST_EQ(c.status, VIRTIO_NET_S_LINK_UP);
+	TEST_EQ(c.max_virtqueue_pairs, PAIRS);
+	TEST_EQ(c.mtu, 9000);
+	for (size_t i = 12; i < sizeof(all); i++)
+		TEST_EQ(all[i], 0);
+	TEST_EQ(config_read(4, 4, all), 4);
+	TEST_EQ(all[1], 7);
+	TEST_EQ(all[2], VIRTIO_NET_S_LINK_UP);
+	/* an address may be written, what else there is may not be changed */
+	TEST_EQ(config_write(0, other, sizeof(other)), 0);
+	TEST_EQ(config_read(0, 6, all), 6);
+	TEST_ASSERT(memcmp(all, other, sizeof(other)) == 0);
+	TEST_ASSERT(config_write(6, &(uint16_t){ 0 }, 2) != 0);
+	TEST_EQ(config_write(6, &(uint16_t){ VIRTIO_NET_S_LINK_UP }, 2), 0);
+	TEST_ASSERT(config_write(5, "\x09\x00", 2) != 0);
+	TEST_EQ(config_read(0, 6, all), 6);
+	TEST_ASSERT(memcmp(all, other, sizeof(other)) == 0);
+	TEST_ASSERT(config_write(22, all, 4) != 0);
+	bench_close();
+	return TEST_OK;
+}
+
+/* The application stops, and the guest's link goes down; and comes back. */
+static enum test_result
+port_tells_of_its_link(void)
+{
+	struct weir_vhost_hdr h;
+	int chan, waiting;
+	uint16_t status;
+
+	TEST_EQ(bench_open(FE_SPLIT), 0);
+	TEST_EQ(fe_protocol(&fe, CONFIG_PF), 0);
+	chan = fe_channel(&fe);
+	TEST_ASSERT(chan >= 0);
+	for (int round = 0; round < 3; round++) {
+		weir_port_stop(port);
+		TEST_EQ(fe_channel_recv(chan, &h, NULL, 0), 0);
+		TEST_EQ(h.request, WEIR_VHOST_BACKEND_CONFIG_CHANGE_MSG);
+		TEST_EQ(h.flags, WEIR_VHOST_VERSION);
+		TEST_EQ(config_read(6, 2, &status), 2);
+		TEST_EQ(status, 0);
+		TEST_EQ(weir_port_start(port), 0);
+		TEST_EQ(fe_channel_recv(chan, &h, NULL, 0), 0);
+		TEST_EQ(config_read(6, 2, &status), 2);
+		TEST_EQ(status, VIRTIO_NET_S_LINK_UP);
+	}
+	/* one that does not read is told as soon as it does */
+	for (int round = 0; round < 2000; round++) {
+		weir_port_stop(port);
+		TEST_EQ(weir_port_start(port), 0);
+	}
+	weir_port_stop(port);
+	waiting = fe_channel_waiting(chan) / (int)sizeof(h);
+	TEST_ASSERT(waiting > 0 && waiting < 4000);
+	for (int i = 0; i <= waiting; i++)
+		TEST_EQ(fe_channel_recv(chan, &h, NULL, 0), 0);
+	TEST_EQ(config_read(6, 2, &status), 2);
+	TEST_EQ(status, 0);
+	close(chan);
+	bench_close();
+	return TEST_OK;
+}
+
 static enum test_result
 port_refuses_pairs_without_a_ring_left(void)
 {
@@ -570,6 +676,12 @@ port_refuses_pairs_without_a_ring_left(void)
 
 	TEST_EQ(weir_port_create(&conf, &p), -EINVAL);
 	conf.nr_pairs--;
+	conf.guest_mtu = 67;
+	TEST_EQ(weir_port_create(&conf, &p), -EINVAL);
+	conf.guest_mtu = 68;
+	conf.guest_mac[0] = 1;
+	TEST_EQ(weir_port_create(&conf, &p), -EINVAL);
+	conf.guest_mac[0] = 2;
 	TEST_EQ(weir_port_create(&conf, &p), 0);
 	weir_port_destroy(p);
 	return TEST_OK;
@@ -588,6 +700,8 @@ static const struct test_case cases[] = {
 	{ "port_driver_switches_offloads", port_driver_switches_offloads },
 	{ "port_breaks_with_the_hostile", port_breaks_with_the_hostile },
 	{ "port_refuses_what_is_too_long", port_refuses_what_is_too_long },
+	{ "port_shows_its_configuration", port_shows_its_configuration },
+	{ "port_tells_of_its_link", port_tells_of_its_link },
 	{ "port_refuses_pairs_without_a_ring_left",
 	  port_refuses_pairs_without_a_ring_left },
 };

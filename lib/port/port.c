@@ -13,6 +13,9 @@
 #include "weir_fail.h"
 #include "weir_log.h"
 
+/* What IPv4 asks of a link at the least (RFC 791). */
+#define MTU_MIN 68
+
 static struct weir_port *ports; /* the control thread's */
 
 struct weir_port *
@@ -81,6 +84,9 @@ conf_check(const struct weir_port_conf *conf)
 	if (conf->name == NULL || conf->name[0] == '\0' || conf->path == NULL ||
 	    conf->path[0] == '\0')
 		return -EINVAL;
+	if ((conf->guest_mac[0] & 1) != 0 ||
+	    (conf->guest_mtu != 0 && conf->guest_mtu < MTU_MIN))
+		return -EINVAL;
 	if (conf->nr_pairs == 0 ||
 	    conf->nr_pairs > WEIR_PORT_MAX_PAIRS - (conf->ctrl_vq ? 1 : 0))
 		return -EINVAL;
@@ -112,6 +118,7 @@ port_alloc(const struct weir_port_conf *conf)
 	p->fault.ready = port_fault_ready;
 	p->told.expired = told_expired;
 	p->reap.expired = port_reap_expired;
+	p->config_again.expired = port_config_expired;
 	weir_epoch_init(&p->epoch);
 	for (uint32_t i = 0; i < nr_rings; i++) {
 		p->ring[i].q.call_fd = -1;
@@ -182,6 +189,7 @@ do_close(void *arg)
 	ctl_timer_clear(&p->reap);
 	ctl_timer_clear(&p->resubmit);
 	ctl_timer_clear(&p->told);
+	ctl_timer_clear(&p->config_again);
 	if (p->listen.fd >= 0)
 		unlink(p->path);
 	ctl_close(&p->listen);
@@ -325,6 +333,7 @@ do_start(void *arg)
 	p->started = true;
 	if (p->session != NULL)
 		port_rings_sync(p);
+	port_config_changed(p);
 }
 
 int
@@ -345,6 +354,7 @@ do_stop(void *arg)
 	if (c->p->session != NULL && port_rings_sync(c->p) != 0)
 		/* the queues must be quiet when this returns: part with the guest */
 		port_conn_close(c->p, "copies under way do not end");
+	port_config_changed(c->p);
 }
 
 void

@@ -87,8 +87,10 @@ struct weir_port {
 	struct ctl_timer resubmit; /* chains of another backend's are under way */
 	struct ctl_timer told;	   /* call conf.notify, with nothing half done */
 	bool link_changed, queue_changed, filter_changed, mtu_changed; /* what of */
-	bool announce;	  /* the next rx ring of the first pair that runs ... */
-	uint8_t guest[6]; /* ... this guest, which has come from elsewhere */
+	struct ctl_timer config_again; /* say that the configuration has changed */
+	uint8_t guest_mac[6];	       /* in the configuration space */
+	bool announce;		 /* the next rx ring of the first pair that runs ... */
+	uint8_t announce_mac[6]; /* ... this guest, which has come from elsewhere */
 	struct weir_vhost_session *session;
 	struct weir_vhost_msg rx, tx;
 	const struct weir_gmem *gmem; /* in force */
@@ -193,7 +195,7 @@ uint16_t port_ring_place(uint32_t base, bool packed);
  * one does not start. */
 int port_rings_sync(struct weir_port *p);
 
-/* Announce p->guest, now or when there is a ring to receive that from. */
+/* Announce p->announce_mac, now or when there is a ring to receive that from. */
 void port_announce(struct weir_port *p);
 
 /* Tell of the link if it has changed. */
@@ -217,6 +219,28 @@ void port_ctrl_reset(struct weir_port *p);
 /* Start, stop or restart it as the session has it. 0; -errno: it does not start. */
 int port_ctrl_sync(struct weir_port *p);
 void port_ctrl_stop(struct weir_port *p);
+
+/* port_config.c: the configuration space, if it is ours. */
+
+/* What of struct virtio_net_config a driver can see. */
+#define PORT_CONFIG_LEN 24u
+
+/* The features of what is in it. */
+uint64_t port_config_features(const struct weir_port *p);
+
+/* A new session: as it was made. */
+void port_config_reset(struct weir_port *p);
+
+/* Answer GET_CONFIG; take SET_CONFIG, whose ranges the session has checked. 0;
+ * -EINVAL: it writes what no driver may. */
+void port_config_get(const struct weir_port *p, struct weir_vhost_wire_config *c);
+int port_config_set(struct weir_port *p, const struct weir_vhost_wire_config *c);
+
+/* The port was started or stopped: tell the driver. */
+void port_config_changed(struct weir_port *p);
+
+/* The timer's function. */
+void port_config_expired(struct ctl_timer *t);
 
 /* port_wake.c: sleep until a guest has sent something. */
 

@@ -37,9 +37,9 @@ offered_features(const struct weir_port *p)
 		     BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_RING_F_EVENT_IDX) |
 		     BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_CTRL_VQ) |
 		     BIT(VIRTIO_NET_F_CTRL_RX) | BIT(VIRTIO_NET_F_GUEST_ANNOUNCE) |
-		     BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_MTU) |
-		     BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |
-		     BIT(VHOST_F_LOG_ALL) | BIT(WEIR_VHOST_F_PROTOCOL_FEATURES);
+		     BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CSUM) |
+		     BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VHOST_F_LOG_ALL) |
+		     BIT(WEIR_VHOST_F_PROTOCOL_FEATURES) | port_config_features(p);
 
 	if (!p->conf.split_only)
 		f |= BIT(VIRTIO_F_RING_PACKED);
@@ -64,9 +64,11 @@ session_open(struct weir_port *p)
 			BIT(WEIR_VHOST_PF_LOG_SHMFD) | BIT(WEIR_VHOST_PF_INFLIGHT_SHMFD) |
 			BIT(WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT) |
 			BIT(WEIR_VHOST_PF_RESET_DEVICE) |
-			BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS),
+			BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS) |
+			(p->conf.ctrl_vq ? BIT(WEIR_VHOST_PF_CONFIG) : 0),
 		.nr_queue_pairs = p->conf.nr_pairs,
 		.ctrl_queue = p->conf.ctrl_vq,
+		.config_len = p->conf.ctrl_vq ? PORT_CONFIG_LEN : 0,
 	};
 
 	return weir_vhost_session_create(&conf, &p->session);
@@ -210,8 +212,15 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		mtu_set(p);
 		ret = 0;
 		break;
+	case WEIR_VHOST_EV_GET_CONFIG:
+		port_config_get(p, &ev->config);
+		ret = 0;
+		break;
+	case WEIR_VHOST_EV_SET_CONFIG:
+		ret = port_config_set(p, &ev->config);
+		break;
 	case WEIR_VHOST_EV_RARP:
-		memcpy(p->guest, ev->mac, sizeof(p->guest));
+		memcpy(p->announce_mac, ev->mac, sizeof(p->announce_mac));
 		port_announce(p);
 		ret = 0;
 		break;
@@ -308,6 +317,7 @@ conn_begin(struct weir_port *p, int fd)
 		return;
 	}
 	port_ctrl_reset(p);
+	port_config_reset(p);
 	weir_vhost_msg_init(&p->rx);
 	p->state = PORT_CONNECTED;
 	p->connections++;

@@ -237,7 +237,7 @@ port_announce(struct weir_port *p)
 	struct port_ring *r = &p->ring[1];
 
 	p->announce = true;
-	if (!r->running || queue_announce(&r->q, p->guest, PORT_DRAIN_US) != 0)
+	if (!r->running || queue_announce(&r->q, p->announce_mac, PORT_DRAIN_US) != 0)
 		return;
 	p->announce = false;
 	/* who sleeps has something to receive */

@@ -109,6 +109,10 @@ struct weir_port_conf {
 	uint32_t dma_threshold; /**< pieces of fewer bytes are copied by CPU */
 	struct weir_mirror
 		*mirror; /**< where guest memory is mapped for DMA; NULL: nowhere */
+	/** With ctrl_vq, what the guest's device has: its address, and an MTU of 68 to
+	 * 65535. 0: the guest decides. */
+	uint8_t guest_mac[6];
+	uint16_t guest_mtu;
 	weir_port_notify_t notify; /**< NULL: nobody is told */
 	void *notify_arg;
 };
@@ -116,9 +120,9 @@ struct weir_port_conf {
 /**
  * Make a port; nothing is opened yet.
  *
- * @return 0; -EINVAL: name, path or nr_pairs; -ENAMETOOLONG: path or name;
- *         -ENOTSUP: not in a secondary process; -ENOMEM; or why the control
- *         thread could not be started.
+ * @return 0; -EINVAL: name, path, nr_pairs, guest_mac or guest_mtu;
+ *         -ENAMETOOLONG: path or name; -ENOTSUP: not in a secondary process;
+ *         -ENOMEM; or why the control thread could not be started.
  */
 int weir_port_create(const struct weir_port_conf *conf, struct weir_port **out);
 
