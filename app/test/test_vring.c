@@ -414,7 +414,79 @@ used_entries_hidden_until_published(void)
 	return TEST_OK;
 }
 
+static enum test_result
+run_stops_at_what_is_not_plain(void)
+{
+	struct weir_vring_run run;
+	struct weir_vring_at at;
+
+	TEST_EQ(ring_make(), 0);
+	desc_set(0, DATA, 10, 0, 0);
+	desc_set(1, DATA + 1, 20, 0, 0);
+	desc_set(2, DATA, 10, VRING_DESC_F_NEXT, 1);
+	desc_set(3, DATA, 10, VRING_DESC_F_WRITE, 0);
+	desc_set(4, DATA, 9, 0, 0);
+	desc_set(5, DATA, 21, 0, 0);
+	desc_set(6, SLOT - 5, 10, 0, 0);
+	desc_set(7, 2 * SLOT, 10, 0, 0);
+	for (uint16_t odd = 2; odd <= SIZE; odd++) {
+		vr.last_avail = 0;
+		vr.avail->ring[0] = 1;
+		vr.avail->ring[1] = 0;
+		vr.avail->ring[2] = odd;
+		vr.avail->ring[3] = 0;
+		vr.avail->idx = 4;
+		TEST_EQ(weir_vring_open(&vr, false, &at), 0);
+		TEST_EQ(weir_vring_run(&vr, false, &at, 0, 10, 20, &run, 1), 1);
+		TEST_EQ(weir_vring_run(&vr, false, &at, 0, 10, 20, &run, 32), 2);
+		TEST_EQ(run.len[0], 20);
+		TEST_EQ(run.id[0], 1);
+		TEST_ASSERT((char *)run.hva[0] == (char *)vr.desc + DATA + 1);
+		TEST_EQ(run.id[1], 0);
+	}
+	vr.avail->idx = 0;
+	TEST_EQ(weir_vring_open(&vr, false, &at), 0);
+	TEST_EQ(weir_vring_run(&vr, false, &at, 0, 10, 20, &run, 32), 0);
+	ring_free();
+	return TEST_OK;
+}
+
+static enum test_result
+run_given_back_across_the_end(void)
+{
+	struct weir_vring_run run;
+	struct weir_vring_at at;
+
+	TEST_EQ(ring_make(), 0);
+	vr.last_avail = vr.used_idx = vr.used_next = UINT16_MAX;
+	for (uint16_t i = 0; i < 4; i++) {
+		desc_set(i, DATA, 100u + i, VRING_DESC_F_WRITE, 0);
+		vr.avail->ring[(uint16_t)(UINT16_MAX + i) % SIZE] = i;
+	}
+	vr.avail->idx = 3;
+	TEST_EQ(weir_vring_open(&vr, false, &at), 0);
+	TEST_EQ(weir_vring_run(&vr, false, &at, VRING_DESC_F_WRITE, 1, UINT32_MAX, &run,
+			       32),
+		4);
+	TEST_EQ(vr.used_idx, UINT16_MAX);
+	run.len[1] = 50;
+	weir_vring_run_publish(&vr, false, &at, VRING_DESC_F_WRITE, &run, 3);
+	weir_vring_close(&vr, &at);
+	TEST_EQ(vr.used->idx, 2);
+	TEST_EQ(vr.last_avail, 2);
+	TEST_EQ(weir_vring_unpublished(&vr), 0);
+	TEST_EQ(vr.used->ring[SIZE - 1].id, 0);
+	TEST_EQ(vr.used->ring[SIZE - 1].len, 100);
+	TEST_EQ(vr.used->ring[0].id, 1);
+	TEST_EQ(vr.used->ring[0].len, 50);
+	TEST_EQ(at.left, 1);
+	ring_free();
+	return TEST_OK;
+}
+
 static const struct test_case vring_cases[] = {
+	{ "run_stops_at_what_is_not_plain", run_stops_at_what_is_not_plain },
+	{ "run_given_back_across_the_end", run_given_back_across_the_end },
 	{ "init_bad_refused", init_bad_refused },
 	{ "init_resumes_where_used_is", init_resumes_where_used_is },
 	{ "gather_good_chains", gather_good_chains },

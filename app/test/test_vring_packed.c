@@ -370,6 +370,117 @@ used_entries_hidden_until_published(void)
 	return TEST_OK;
 }
 
+/* A run of chains from the ring's place on, of 10 to 20 bytes. */
+static uint16_t
+run_from(struct weir_vring_at *at, uint16_t dir, struct weir_vring_run *run, uint16_t n)
+{
+	return weir_vring_open(&vr, true, at) == 0
+		       ? weir_vring_run(&vr, true, at, dir, 10, 20, run, n)
+		       : UINT16_MAX;
+}
+
+static enum test_result
+run_stops_at_what_is_not_plain(void)
+{
+	static const struct {
+		uint64_t gpa;
+		uint32_t len;
+		uint16_t flags;
+	} odd[] = {
+		{ DATA, 10, NX },    { DATA, 10, WR },	   { DATA, 10, IND },
+		{ DATA, 9, 0 },	     { DATA, 21, 0 },	   { DATA, 0, 0 },
+		{ 2 * SLOT, 10, 0 }, { 0, UINT32_MAX, 0 }, { UINT64_MAX - 5, 10, 0 },
+		{ SLOT - 5, 10, 0 },
+	};
+	struct weir_vring_run run;
+	struct weir_vring_at at;
+
+	TEST_EQ(ring_make(), 0);
+	TEST_EQ(run_from(&at, 0, &run, 4), 0);
+	for (uint16_t i = 0; i < 3; i++)
+		desc_set(START | i, DATA + i, 10u + 5u * i, 40 + i, 0);
+	for (unsigned int i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		desc_set(START | 3, odd[i].gpa, odd[i].len, 43, odd[i].flags);
+		TEST_EQ(run_from(&at, 0, &run, 4), 3);
+	}
+	TEST_EQ(run_from(&at, 0, &run, 2), 2);
+	TEST_EQ(run_from(&at, WR, &run, 4), 0);
+	for (uint16_t i = 0; i < 2; i++) {
+		TEST_EQ(run.len[i], 10u + 5u * i);
+		TEST_EQ(run.id[i], 40 + i);
+		TEST_ASSERT((char *)run.hva[i] == (char *)vr.packed_desc + DATA + i);
+	}
+	ring_free();
+	return TEST_OK;
+}
+
+static enum test_result
+run_given_back_in_every_lap(void)
+{
+	const uint16_t owner = VRING_PACKED_AVAIL | VRING_PACKED_USED;
+	struct weir_vring_run run;
+	struct weir_vring_at at;
+
+	TEST_EQ(ring_make(), 0);
+	for (uint16_t i = 0; i < SIZE; i++)
+		desc_set(START | i, DATA, 15, i, WR);
+	TEST_EQ(run_from(&at, WR, &run, 2), 2);
+	run.len[1] = 7;
+	weir_vring_run_publish(&vr, true, &at, WR, &run, 2);
+	TEST_EQ(vr.packed_desc[0].flags, owner | WR);
+	TEST_EQ(vr.packed_desc[0].len, 15);
+	TEST_EQ(vr.packed_desc[1].flags, owner | WR);
+	TEST_EQ(vr.packed_desc[1].len, 7);
+	/* the guest fills these again while the burst goes on */
+	desc_set(0, DATA, 16, 30, WR);
+	desc_set(1, DATA, 17, 31, NX | WR);
+	TEST_EQ(at.left, SIZE);
+	/* up to the end, and from the start on */
+	TEST_EQ(weir_vring_run(&vr, true, &at, WR, 10, 20, &run, 32), SIZE - 2);
+	weir_vring_run_publish(&vr, true, &at, WR, &run, SIZE - 2);
+	desc_set(2, DATA, 18, 32, WR);
+	TEST_EQ(at.pos, 0);
+	TEST_EQ(weir_vring_run(&vr, true, &at, WR, 10, 20, &run, 32), 1);
+	weir_vring_run_publish(&vr, true, &at, WR, &run, 1);
+	TEST_EQ(vr.packed_desc[0].flags, WR);
+	TEST_EQ(vr.packed_desc[0].id, 30);
+	/* a chain in between, which goes the other way */
+	TEST_ASSERT(weir_vring_has(&vr, true, &at));
+	TEST_EQ(weir_vring_take(&vr, true, &at, WR, iov, MAX_IOV, &chain, &len), 2);
+	weir_vring_next(&vr, true, &at, chain);
+	weir_vring_use(&vr, true, chain, 5);
+	TEST_EQ(at.left, SIZE - 2);
+	weir_vring_publish(&vr, true, 1);
+	weir_vring_again(&vr, true, &at);
+	TEST_EQ(at.left, SIZE);
+	weir_vring_close(&vr, &at);
+	TEST_EQ(vr.used_pos, 3);
+	TEST_EQ(vr.last_avail, 3);
+	TEST_EQ(vr.packed_desc[1].id, 32);
+	TEST_EQ(weir_vring_unpublished(&vr), 0);
+	TEST_EQ(run_from(&at, WR, &run, 32), 0);
+	ring_free();
+	return TEST_OK;
+}
+
+static enum test_result
+run_read_says_nothing_written(void)
+{
+	const uint16_t owner = VRING_PACKED_AVAIL | VRING_PACKED_USED;
+	struct weir_vring_run run;
+	struct weir_vring_at at;
+
+	TEST_EQ(ring_make(), 0);
+	desc_set(START, DATA, 15, 9, 0);
+	TEST_EQ(run_from(&at, 0, &run, 32), 1);
+	weir_vring_run_publish(&vr, true, &at, 0, &run, 1);
+	TEST_EQ(vr.packed_desc[0].flags, owner);
+	TEST_EQ(vr.packed_desc[0].len, 0);
+	TEST_EQ(vr.packed_desc[0].id, 9);
+	ring_free();
+	return TEST_OK;
+}
+
 static enum test_result
 rewind_takes_the_same_again(void)
 {
@@ -553,6 +664,9 @@ static const struct test_case vring_packed_cases[] = {
 	{ "overrun_is_a_fault", overrun_is_a_fault },
 	{ "count_stops_at_the_first_not_offered", count_stops_at_the_first_not_offered },
 	{ "used_entries_hidden_until_published", used_entries_hidden_until_published },
+	{ "run_stops_at_what_is_not_plain", run_stops_at_what_is_not_plain },
+	{ "run_given_back_in_every_lap", run_given_back_in_every_lap },
+	{ "run_read_says_nothing_written", run_read_says_nothing_written },
 	{ "rewind_takes_the_same_again", rewind_takes_the_same_again },
 	{ "call_as_the_guest_wishes", call_as_the_guest_wishes },
 	{ "random_rounds_lose_nothing", random_rounds_lose_nothing },

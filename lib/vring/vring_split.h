@@ -58,6 +58,60 @@ vring_split_plain(struct weir_vring *vr, const struct weir_vring_at *at, uint16_
 	return __builtin_expect(iov->hva != NULL && iov->len == len, 1);
 }
 
+WEIR_VRING_OP uint16_t
+vring_split_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
+		uint32_t min, uint32_t max, struct weir_vring_run *run, uint16_t n)
+{
+	struct weir_gmem_near near = WEIR_GMEM_NEAR_NONE;
+	uint16_t i;
+
+	if (n > at->left)
+		n = at->left;
+	for (i = 0; i < n; i++) {
+		uint16_t head = __atomic_load_n(
+			&vr->avail->ring[(uint16_t)(at->pos + i) & vr->mask],
+			__ATOMIC_RELAXED);
+		const uint64_t *half;
+		uint64_t gpa, word;
+		uint32_t len;
+
+		if (__builtin_expect(head > vr->mask, 0))
+			break;
+		half = (const uint64_t *)(const void *)&vr->desc[head];
+		gpa = __atomic_load_n(&half[0], __ATOMIC_RELAXED);
+		word = __atomic_load_n(&half[1], __ATOMIC_RELAXED);
+		len = (uint32_t)word;
+		if (__builtin_expect(
+			    (uint16_t)(word >> 32) != dir || len - min > max - min, 0))
+			break;
+		run->hva[i] = weir_gmem_whole(vr->gmem, &near, (struct weir_gpa){ gpa },
+					      len, &vr->hint);
+		if (__builtin_expect(run->hva[i] == NULL, 0))
+			break;
+		run->len[i] = len;
+		run->id[i] = head;
+	}
+	return i;
+}
+
+WEIR_VRING_OP void
+vring_split_run_publish(struct weir_vring *vr, struct weir_vring_at *at, uint16_t dir,
+			const struct weir_vring_run *run, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		struct vring_used_elem *e =
+			&vr->used->ring[(uint16_t)(vr->used_idx + i) & vr->mask];
+
+		e->id = run->id[i];
+		e->len = dir != 0 ? run->len[i] : 0;
+	}
+	at->pos = (uint16_t)(at->pos + n);
+	at->left = (uint16_t)(at->left - n);
+	vr->used_idx = (uint16_t)(vr->used_idx + n);
+	vr->used_next = vr->used_idx;
+	__atomic_store_n(&vr->used->idx, vr->used_idx, __ATOMIC_RELEASE);
+}
+
 /* All but plain chains. */
 WEIR_VRING_OP int
 vring_split_any(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,

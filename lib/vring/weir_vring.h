@@ -111,6 +111,16 @@ struct weir_vring_at {
 	uint64_t word; /**< packed: length, id, flags of the descriptor at pos */
 };
 
+/** Chains that a run has at most. */
+#define WEIR_VRING_RUN 32u
+
+/** Chains that follow each other in the ring, each one direct buffer in one piece. */
+struct weir_vring_run {
+	void *hva[WEIR_VRING_RUN];
+	uint32_t len[WEIR_VRING_RUN]; /**< bytes; of one given back: written */
+	uint16_t id[WEIR_VRING_RUN];
+};
+
 /** A used entry of a packed ring that the guest has not been shown. In the order
  * of a descriptor's second half, with the places where the flags are. */
 struct weir_vring_used {

@@ -127,6 +127,41 @@ weir_vring_use(struct weir_vring *vr, bool packed, struct weir_chain chain, uint
 		vring_split_use(vr, chain, len);
 }
 
+/**
+ * Look at chains from @p at on, up to @p n, as far as each is one direct buffer
+ * in one piece, of @p min to @p max bytes. Neither @p at nor the ring move.
+ *
+ * @param dir  As for weir_vring_plain().
+ * @param min  Not 0.
+ * @param n    Up to WEIR_VRING_RUN.
+ * @return chains in @p run. Fewer than asked for are not the last: ask again
+ *         behind them, and if that is 0, see weir_vring_has().
+ */
+WEIR_VRING_OP uint16_t
+weir_vring_run(struct weir_vring *vr, bool packed, const struct weir_vring_at *at,
+	       uint16_t dir, uint32_t min, uint32_t max, struct weir_vring_run *run,
+	       uint16_t n)
+{
+	return packed ? vring_packed_run(vr, at, dir, min, max, run, n)
+		      : vring_split_run(vr, at, dir, min, max, run, n);
+}
+
+/**
+ * Take the first @p n chains of a run, give them back and let the guest see it.
+ * No used entry is noted and unpublished.
+ *
+ * @param n  Not 0.
+ */
+WEIR_VRING_OP void
+weir_vring_run_publish(struct weir_vring *vr, bool packed, struct weir_vring_at *at,
+		       uint16_t dir, const struct weir_vring_run *run, uint16_t n)
+{
+	if (packed)
+		vring_packed_run_publish(vr, at, dir, run, n);
+	else
+		vring_split_run_publish(vr, at, dir, run, n);
+}
+
 /** Used entries that were noted and not published. */
 WEIR_VRING_OP uint16_t
 weir_vring_unpublished(const struct weir_vring *vr)
@@ -142,6 +177,14 @@ weir_vring_publish(struct weir_vring *vr, bool packed, uint16_t n)
 		vring_packed_publish(vr, n);
 	else
 		vring_split_publish(vr, n);
+}
+
+/** Used entries were published in the middle of a burst, which goes on at @p at. */
+WEIR_VRING_OP void
+weir_vring_again(const struct weir_vring *vr, bool packed, struct weir_vring_at *at)
+{
+	if (packed)
+		vring_packed_again(vr, at);
 }
 
 /**
