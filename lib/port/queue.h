@@ -103,6 +103,7 @@ struct weir_queue {
 	unsigned int mode;	  /* QUEUE_*, set by queue_start() */
 	uint64_t mbuf_rearm;	  /* rx: the first fields of an mbuf for a frame, */
 	uint64_t mbuf_flags;	  /* rx: and its flags; see rx.c */
+	uint32_t mbuf_room;	  /* rx: bytes of a frame that one holds */
 	struct rte_mempool *pool; /* rx */
 	struct weir_iov *iov;	  /* scratch: the pieces of one packet */
 	uint32_t max_iov;

@@ -66,6 +66,15 @@ copy_piece(struct weir_queue *q, unsigned int mode, const struct cursor *c,
 	return 0;
 }
 
+/* Used entries were published in the middle of a burst. The log goes over a ring
+ * at most at a time, and a burst may go round further. */
+static inline void
+queue_log_run(struct weir_queue *q)
+{
+	if (__builtin_expect(q->log != NULL, 0))
+		queue_log_published(q);
+}
+
 /*
  * What plain frames come to in a burst, until its end.
  */
@@ -81,25 +90,6 @@ tally_add(struct weir_queue *q, unsigned int mode, const struct tally *t)
 	stat_add(&q->stats.bytes, t->bytes);
 	if ((mode & QUEUE_CHAN) == 0)
 		stat_add(&q->stats.cpu_copies, t->cpu_copies);
-}
-
-/* Copy a frame that is one segment, behind the header in one piece. */
-static __rte_always_inline uint64_t
-copy_plain(struct weir_queue *q, unsigned int mode, struct weir_iov *v,
-	   const struct rte_mbuf *m, bool to_guest, struct tally *t)
-{
-	const struct cursor c = { .v = v, .off = queue_hdr_len(q, mode) };
-
-	if ((mode & QUEUE_CHAN) != 0)
-		return copy_piece(q, mode, &c, m, 0, m->data_len, to_guest);
-	if (to_guest)
-		rte_memcpy((char *)v->hva + c.off, rte_pktmbuf_mtod(m, void *),
-			   m->data_len);
-	else
-		rte_memcpy(rte_pktmbuf_mtod(m, void *), (char *)v->hva + c.off,
-			   m->data_len);
-	t->cpu_copies++;
-	return 0;
 }
 
 /*

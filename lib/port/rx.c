@@ -55,6 +55,7 @@ queue_rx_mbuf_init(struct weir_queue *q)
 	memcpy(&q->mbuf_rearm, (const char *)&m + offsetof(struct rte_mbuf, data_off),
 	       sizeof(q->mbuf_rearm));
 	q->mbuf_flags = pinned != 0 ? RTE_MBUF_F_EXTERNAL : 0;
+	q->mbuf_room = rte_pktmbuf_data_room_size(q->pool) - RTE_PKTMBUF_HEADROOM;
 }
 
 /* An mbuf as the pool has it, made ready for a frame but for its lengths. */
@@ -170,13 +171,15 @@ rx_shape(struct weir_queue *q, const struct weir_vring_at *at, struct rte_mbuf *
 	return RX_TAKEN;
 }
 
+/* With a channel. */
 static __rte_always_inline enum rx_result
 rx_one(struct weir_queue *q, unsigned int mode, const struct weir_vring_at *at,
        struct rte_mbuf *m, struct virtio_net_hdr *hdr, struct weir_chain *chain,
-       uint64_t *seq, struct tally *t)
+       uint64_t *seq)
 {
 	const uint32_t hdr_len = queue_hdr_len(q, mode);
 	struct weir_iov v;
+	struct cursor c = { .v = &v, .off = hdr_len };
 
 	*seq = 0;
 	/* one piece into one segment, the usual case */
@@ -190,7 +193,7 @@ rx_one(struct weir_queue *q, unsigned int mode, const struct weir_vring_at *at,
 		memcpy(hdr, v.hva, sizeof(*hdr));
 	m->pkt_len = (uint32_t)v.len - hdr_len;
 	m->data_len = (uint16_t)m->pkt_len;
-	*seq = copy_plain(q, mode, &v, m, false, t);
+	*seq = copy_piece(q, mode, &c, m, 0, m->data_len, false);
 	return RX_TAKEN;
 }
 
@@ -199,62 +202,130 @@ static __rte_always_inline void
 rx_finish(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
 	  const struct virtio_net_hdr *hdr)
 {
-	if ((mode & QUEUE_CHAN) != 0) /* others had it from mbuf_rearm() */
-		m->port = q->port_id;
+	m->port = q->port_id;
 	if ((mode & QUEUE_OFFLOAD) != 0 &&
 	    __builtin_expect((hdr->flags | hdr->gso_type) != 0, 0))
 		offload_rx(m, hdr, q->sw_csum, q->legacy_flags);
+}
+
+/* Offloads of a frame whose header lies behind its first two bytes, flags and
+ * gso_type, which were read. Not inlined: rare. */
+static __rte_noinline void
+rx_offload(struct weir_queue *q, struct rte_mbuf *m, const void *header, uint16_t first)
+{
+	struct virtio_net_hdr h;
+
+	memcpy(&h, header, sizeof(h));
+	memcpy(&h, &first, sizeof(first));
+	/* the guest may look on, but not what the header said change */
+	__asm__ volatile("" : : : "memory");
+	offload_rx(m, &h, q->sw_csum, q->legacy_flags);
+}
+
+/* Copy frames out of chains that are one piece into mbufs of one segment. */
+static __rte_always_inline void
+rx_run(struct weir_queue *q, unsigned int mode, const struct weir_vring_run *run,
+       struct rte_mbuf **pkts, uint16_t n, struct tally *t)
+{
+	const uint32_t hdr_len = queue_hdr_len(q, mode);
+
+	for (uint16_t i = 0; i < n; i++) {
+		const char *from = run->hva[i];
+		uint32_t len = run->len[i] - hdr_len;
+		struct rte_mbuf *m = pkts[i];
+
+		mbuf_rearm(q, m);
+		m->pkt_len = len;
+		m->data_len = (uint16_t)len;
+		rte_memcpy(rte_pktmbuf_mtod(m, void *), from + hdr_len, len);
+		t->bytes += len;
+		if ((mode & QUEUE_OFFLOAD) != 0) {
+			uint16_t first = *(const volatile uint16_t *)(const void *)from;
+
+			if (__builtin_expect(first != 0, 0))
+				rx_offload(q, m, from, first);
+		}
+	}
+	t->packets += n;
+	t->cpu_copies += n;
+}
+
+/* The chain at @p at, whatever it is. 1: *m is a frame; 0: it was none; or
+ * -EAGAIN: the burst ends here. */
+static __rte_noinline int
+rx_odd(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **m)
+{
+	const unsigned int mode = q->mode;
+	struct virtio_net_hdr hdr;
+	struct weir_chain chain;
+	enum rx_result r;
+	uint64_t seq;
+
+	if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
+		return -EAGAIN;
+	*m = rte_pktmbuf_alloc(q->pool);
+	r = *m == NULL ? RX_LATER : rx_shape(q, at, *m, &hdr, &chain, &seq);
+	if (r == RX_LATER)
+		stat_add(&q->stats.no_mbuf, 1);
+	if (r != RX_TAKEN)
+		rte_pktmbuf_free(*m);
+	if (r == RX_LATER || r == RX_BROKEN)
+		return -EAGAIN;
+	weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
+	weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, 0);
+	weir_vring_publish(&q->vr, mode & QUEUE_PACKED, 1);
+	weir_vring_again(&q->vr, mode & QUEUE_PACKED, at);
+	queue_log_run(q);
+	if (r == RX_DROPPED) {
+		stat_add(&q->stats.dropped, 1);
+		return 0;
+	}
+	rx_finish(q, mode, *m, &hdr);
+	stat_add(&q->stats.packets, 1);
+	stat_add(&q->stats.bytes, (*m)->pkt_len);
+	return 1;
 }
 
 static __rte_always_inline uint16_t
 rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	     struct rte_mbuf **pkts, uint16_t n)
 {
-	struct virtio_net_hdr hdr;
-	struct weir_chain chain;
+	const uint32_t hdr_len = queue_hdr_len(q, mode);
+	const uint16_t began = q->vr.used_idx;
 	struct tally t = { 0 };
-	uint16_t got = 0, taken;
-	uint64_t seq;
+	struct weir_vring_run run;
+	uint16_t got = 0, nr;
 
-	n = weir_vring_count(&q->vr, mode & QUEUE_PACKED, at, n);
-	if (n == 0)
+	if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
 		return 0;
-	/* mbufs in a pool have no next and no user but their taker */
-	if (rte_mempool_get_bulk(q->pool, (void **)pkts, n) != 0) {
-		stat_add(&q->stats.no_mbuf, 1);
-		return 0;
-	}
-	for (taken = 0; taken < n && weir_vring_has(&q->vr, mode & QUEUE_PACKED, at);
-	     taken++) {
-		enum rx_result r;
+	for (uint16_t left = n; left != 0; left = (uint16_t)(left - nr)) {
+		nr = weir_vring_run(&q->vr, mode & QUEUE_PACKED, at, 0,
+				    hdr_len + RTE_ETHER_HDR_LEN, hdr_len + q->mbuf_room,
+				    &run, RTE_MIN(left, WEIR_VRING_RUN));
+		if (nr == 0) {
+			int ret = rx_odd(q, at, &pkts[got]);
 
-		mbuf_rearm(q, pkts[got]);
-		r = rx_one(q, mode, at, pkts[got], &hdr, &chain, &seq, &t);
-		if (r == RX_BROKEN)
-			break;
-		if (r == RX_LATER) {
+			if (ret < 0)
+				break;
+			got = (uint16_t)(got + ret);
+			nr = 1;
+			continue;
+		}
+		/* mbufs in a pool have no next and no user but their taker */
+		if (rte_mempool_get_bulk(q->pool, (void **)&pkts[got], nr) != 0) {
 			stat_add(&q->stats.no_mbuf, 1);
 			break;
 		}
-		weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
-		weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, 0);
-		if (__builtin_expect(r == RX_DROPPED, 0)) {
-			stat_add(&q->stats.dropped, 1);
-			continue;
-		}
-		rx_finish(q, mode, pkts[got], &hdr);
-		t.bytes += pkts[got++]->pkt_len;
+		rx_run(q, mode, &run, &pkts[got], nr, &t);
+		weir_vring_run_publish(&q->vr, mode & QUEUE_PACKED, at, 0, &run, nr);
+		queue_log_run(q);
+		got = (uint16_t)(got + nr);
 	}
 	weir_vring_close(&q->vr, at);
-	t.packets = got;
+	if (q->vr.used_idx == began)
+		return 0;
 	tally_add(q, mode, &t);
-	if (taken != 0) {
-		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, taken);
-		queue_call(q);
-	}
-	if (got != n)
-		rte_mempool_put_bulk(q->pool, (void **)&pkts[got],
-				     (unsigned int)(n - got));
+	queue_call(q);
 	return got;
 }
 
@@ -263,7 +334,6 @@ static __rte_always_inline void
 rx_submit(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at, uint16_t n)
 {
 	uint32_t head = q->win_head, room = q->win_mask + 1 - queue_in_flight(q);
-	struct tally t = { 0 };
 	uint16_t taken;
 
 	if (n > room)
@@ -276,9 +346,8 @@ rx_submit(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at, uin
 		enum rx_result r;
 
 		p->m = rte_pktmbuf_alloc(q->pool);
-		r = p->m == NULL
-			    ? RX_LATER
-			    : rx_one(q, mode, at, p->m, &p->hdr, &chain, &p->seq, &t);
+		r = p->m == NULL ? RX_LATER
+				 : rx_one(q, mode, at, p->m, &p->hdr, &chain, &p->seq);
 		if (r != RX_TAKEN) {
 			rte_pktmbuf_free(p->m);
 			p->m = NULL;

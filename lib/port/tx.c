@@ -207,9 +207,18 @@ tx_shape(struct weir_queue *q, struct rte_mbuf *m, struct weir_vring_at *at,
 	return 1;
 }
 
+/* One segment, nothing to be done to it. */
+static __rte_always_inline bool
+tx_is_plain(const struct rte_mbuf *m)
+{
+	return __builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) == 0 &&
+					m->nb_segs == 1 && m->data_len != 0,
+				1);
+}
+
 /*
- * One segment into a chain of one piece that holds it, the usual case. False: it
- * is not that, and nothing has happened.
+ * With a channel: a plain frame into a chain of one piece that holds it, the usual
+ * case. False: it is not that, and nothing has happened.
  */
 static __rte_always_inline bool
 tx_plain(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
@@ -220,11 +229,9 @@ tx_plain(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
 	const uint32_t need = m->data_len + hdr_len;
 	struct weir_chain chain;
 	struct weir_iov v;
+	struct cursor c = { .v = &v, .off = hdr_len };
 
-	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0 || m->nb_segs != 1 ||
-				     m->data_len == 0 ||
-				     !weir_vring_has(&q->vr, mode & QUEUE_PACKED, at),
-			     0))
+	if (!tx_is_plain(m) || !weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
 		return false;
 	if (__builtin_expect(!weir_vring_plain(&q->vr, mode & QUEUE_PACKED, at,
 					       VRING_DESC_F_WRITE, &v, &chain) ||
@@ -236,13 +243,13 @@ tx_plain(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
 	memcpy(v.hva, &h, hdr_len);
 	if ((mode & QUEUE_LOG) != 0)
 		q->iov[0] = v;
-	*seq = copy_plain(q, mode, &v, m, true, t);
+	*seq = copy_piece(q, mode, &c, m, 0, m->data_len, true);
 	t->packets++;
 	t->bytes += m->pkt_len;
 	return true;
 }
 
-/* 1: taken; 0: no room now, or the ring broke. */
+/* With a channel. 1: taken; 0: no room now, or the ring broke. */
 static __rte_always_inline int
 tx_one(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
        struct weir_vring_at *at, uint64_t *seq, struct room *room, struct tally *t)
@@ -253,30 +260,119 @@ tx_one(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
 	return 1;
 }
 
+/* Plain frames at the beginning of pkts. *raw: each is its pool's to take back as
+ * it is, all the same pool. */
+static __rte_always_inline uint16_t
+tx_count_plain(struct rte_mbuf **pkts, uint16_t n, bool *raw)
+{
+	const uint64_t lent = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+	const struct rte_mempool *pool = pkts[0]->pool;
+	bool same = true;
+	uint16_t i;
+
+	for (i = 0; i < n && tx_is_plain(pkts[i]); i++)
+		same &= (pkts[i]->ol_flags & lent) == 0 && pkts[i]->pool == pool &&
+			rte_mbuf_refcnt_read(pkts[i]) == 1;
+	*raw = same;
+	return i;
+}
+
+/* Copy plain frames into chains that are one piece. @return those that fit. */
+static __rte_always_inline uint16_t
+tx_run(struct weir_queue *q, unsigned int mode, struct weir_vring_run *run,
+       struct rte_mbuf **pkts, uint16_t n, struct tally *t)
+{
+	const struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = 1 };
+	const uint32_t hdr_len = queue_hdr_len(q, mode);
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		const uint32_t len = pkts[i]->data_len;
+		char *to = run->hva[i];
+
+		if (__builtin_expect(run->len[i] < len + hdr_len, 0))
+			break;
+		run->len[i] = len + hdr_len;
+		memcpy(to, &h, hdr_len);
+		rte_memcpy(to + hdr_len, rte_pktmbuf_mtod(pkts[i], void *), len);
+		t->bytes += len;
+		if ((mode & QUEUE_LOG) != 0) {
+			q->iov[0] = (struct weir_iov){ .hva = to, .len = run->len[i] };
+			queue_log_written(q, run->len[i]);
+		}
+	}
+	t->packets += i;
+	t->cpu_copies += i;
+	return i;
+}
+
+/* Plain frames into plain chains. @return frames sent, which are freed. */
+static __rte_always_inline uint16_t
+tx_runs(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
+	struct rte_mbuf **pkts, uint16_t n, struct tally *t)
+{
+	struct weir_vring_run run;
+	bool raw;
+
+	n = tx_count_plain(pkts, n, &raw);
+	n = weir_vring_run(&q->vr, mode & QUEUE_PACKED, at, VRING_DESC_F_WRITE, 1,
+			   UINT32_MAX, &run, n);
+	n = tx_run(q, mode, &run, pkts, n, t);
+	if (__builtin_expect(n == 0, 0))
+		return 0;
+	weir_vring_run_publish(&q->vr, mode & QUEUE_PACKED, at, VRING_DESC_F_WRITE, &run,
+			       n);
+	if ((mode & QUEUE_LOG) != 0)
+		queue_log_run(q);
+	if (__builtin_expect(raw, 1))
+		rte_mempool_put_bulk(pkts[0]->pool, (void *const *)pkts, n);
+	else
+		rte_pktmbuf_free_bulk(pkts, n);
+	return n;
+}
+
+/* A frame, or a chain, that is not plain. 1: taken, and freed; 0: as tx_shape(). */
+static __rte_noinline uint16_t
+tx_odd(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf *m)
+{
+	struct room room;
+	uint64_t seq;
+
+	if (tx_shape(q, m, at, &seq, &room) == 0)
+		return 0;
+	/* segments have been logged one by one */
+	if (q->log != NULL && room.nr_iov != 0)
+		queue_log_written(q, (uint64_t)m->pkt_len + q->hdr_len);
+	if (room.nr_heads != 0) {
+		weir_vring_publish(&q->vr, q->vr.packed, weir_vring_unpublished(&q->vr));
+		weir_vring_again(&q->vr, q->vr.packed, at);
+		queue_log_run(q);
+	}
+	rte_pktmbuf_free(m);
+	return 1;
+}
+
 /* All bytes by CPU: what was taken is over when the burst is. */
 static __rte_always_inline uint16_t
 tx_burst_cpu(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
 	     struct weir_vring_at *at)
 {
+	const uint16_t began = q->vr.used_idx;
 	struct tally t = { 0 };
-	struct room room;
-	uint64_t seq;
-	uint16_t i, used;
+	uint16_t i, nr;
 
-	for (i = 0; i < n; i++) {
-		if (tx_one(q, mode, pkts[i], at, &seq, &room, &t) == 0)
+	for (i = 0; i < n; i = (uint16_t)(i + nr)) {
+		nr = tx_runs(q, mode, at, &pkts[i],
+			     RTE_MIN((uint16_t)(n - i), (uint16_t)WEIR_VRING_RUN), &t);
+		if (nr == 0)
+			nr = tx_odd(q, at, pkts[i]);
+		if (nr == 0)
 			break;
-		if ((mode & QUEUE_LOG) != 0 && room.nr_iov != 0)
-			queue_log_written(q, (uint64_t)pkts[i]->pkt_len + q->hdr_len);
 	}
 	weir_vring_close(&q->vr, at);
 	tally_add(q, mode, &t);
-	used = weir_vring_unpublished(&q->vr);
-	if (used != 0) {
-		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, used);
+	if (q->vr.used_idx != began)
 		queue_call(q);
-	}
-	rte_pktmbuf_free_bulk(pkts, i);
 	return i;
 }
 
