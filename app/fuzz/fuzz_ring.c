@@ -49,7 +49,8 @@ enum {
 	CONF_MERGEABLE = 4,
 	CONF_CSUM = 8,
 	CONF_TSO = 16,
-	CONF_PACKED = 32
+	CONF_PACKED = 32,
+	CONF_TWO = 64 /* DMA engines */
 };
 enum {
 	CONF_LINEAR = 1,
@@ -288,6 +289,7 @@ restart(struct rig *r, const struct step *s, bool event_idx, bool any_mode)
 	if (queue_stop(&r->q, 0) != 0) {
 		FUZZ_CHECK(r->q.chan != NULL, "a stop that has nothing to wait for");
 		r->engine.credit = RIG_DMA_ALL;
+		r->engine2.credit = RIG_DMA_ALL;
 		FUZZ_CHECK(queue_stop(&r->q, 1000000) == 0, "a stop that is never done");
 	}
 	FUZZ_CHECK(queue_in_flight(&r->q) == 0,
@@ -337,6 +339,7 @@ step_run(struct rig *r, const struct step *s, bool event_idx, bool any_mode)
 		break;
 	case OP_CREDIT:
 		r->engine.credit = s->a == 0xff ? RIG_DMA_ALL : s->b % 64u;
+		r->engine2.credit = s->a == 0xff ? RIG_DMA_ALL : s->c % 64u;
 		break;
 	case OP_COLLECT:
 		if (r->q.chan != NULL && r->q.pool == NULL)
@@ -398,6 +401,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.size = (uint16_t)(1u << c.size_log2 % 7),
 		.packed = (c.flags & CONF_PACKED) != 0,
 		.dma = (c.flags & CONF_DMA) != 0,
+		.two = (c.flags & CONF_TWO) != 0,
 		.threshold = c.threshold * 16u,
 		.pool = (c.flags & CONF_TX) != 0	     ? NULL
 			: (c.flags2 & CONF_SMALL_MBUFS) != 0 ? pool_small
@@ -409,6 +413,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (rig_start(&r, &conf) != 0)
 		abort();
 	r.engine.fail_nth = (c.flags2 & CONF_FAILS) != 0 ? 3 : 0;
+	r.engine2.fail_nth = (c.flags2 & CONF_FAILS) != 0 ? 5 : 0;
 	len = RTE_MIN((size_t)c.memory * 16 % RIG_MEM, in.left);
 	rig_poke(&r, 0, in.at, len);
 	in.at += len;

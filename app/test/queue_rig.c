@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <rte_memory.h>
+
 #include "queue_rig.h"
 
 #define GUARD 0x1000u
@@ -124,13 +126,18 @@ engine_translate(uint64_t iova, uint32_t len)
 	return slots[off / RIG_SLOT] + off % RIG_SLOT;
 }
 
+static struct rig_engine *
+engine_of(struct rig *r, uint16_t vchan)
+{
+	return vchan == 0 ? &r->engine : &r->engine2;
+}
+
 static int
 engine_copy(void *dev, uint16_t vchan, rte_iova_t src, rte_iova_t dst, uint32_t len,
 	    uint64_t flags)
 {
-	struct rig_engine *e = dev;
+	struct rig_engine *e = engine_of(dev, vchan);
 
-	RTE_SET_USED(vchan);
 	RTE_SET_USED(flags);
 	if (len == 0 || e->submitted - e->done == RTE_DIM(e->op))
 		abort();
@@ -144,9 +151,8 @@ engine_copy(void *dev, uint16_t vchan, rte_iova_t src, rte_iova_t dst, uint32_t 
 static int
 engine_submit(void *dev, uint16_t vchan)
 {
-	struct rig_engine *e = dev;
+	struct rig_engine *e = engine_of(dev, vchan);
 
-	RTE_SET_USED(vchan);
 	e->kicked = e->submitted;
 	return 0;
 }
@@ -171,10 +177,9 @@ static uint16_t
 engine_completed(void *dev, uint16_t vchan, const uint16_t max, uint16_t *last,
 		 bool *error)
 {
-	struct rig_engine *e = dev;
+	struct rig_engine *e = engine_of(dev, vchan);
 	uint16_t n = 0;
 
-	RTE_SET_USED(vchan);
 	while (n < max && e->done != e->kicked && e->credit != 0 && !e->failed) {
 		e->failed = !engine_step(e);
 		if (e->failed)
@@ -191,10 +196,9 @@ static uint16_t
 engine_completed_status(void *dev, uint16_t vchan, const uint16_t max, uint16_t *last,
 			enum rte_dma_status_code *status)
 {
-	struct rig_engine *e = dev;
+	struct rig_engine *e = engine_of(dev, vchan);
 	uint16_t n = 0;
 
-	RTE_SET_USED(vchan);
 	while (n < max && e->done != e->kicked && (e->credit != 0 || e->failed)) {
 		status[n++] = e->failed || !engine_step(e) ? RTE_DMA_STATUS_BUS_ERROR
 							   : RTE_DMA_STATUS_SUCCESSFUL;
@@ -206,23 +210,31 @@ engine_completed_status(void *dev, uint16_t vchan, const uint16_t max, uint16_t 
 }
 
 static void
-engine_open(struct rig *r)
+engine_open(struct rig *r, bool two)
 {
 	engine_ops = (struct rte_dma_fp_object){
-		.dev_private = &r->engine,
+		.dev_private = r,
 		.copy = engine_copy,
 		.submit = engine_submit,
 		.completed = engine_completed,
 		.completed_status = engine_completed_status,
 	};
-	r->engine =
-		(struct rig_engine){ .credit = RIG_DMA_ALL, .saved = rte_dma_fp_objs };
+	r->saved = rte_dma_fp_objs;
 	rte_dma_fp_objs = &engine_ops;
+	r->engine = (struct rig_engine){ .credit = RIG_DMA_ALL };
+	r->engine2 = r->engine;
 	r->chan = (struct weir_copy_chan){
 		.mask = RTE_DIM(r->chan_ring) - 1,
 		.ring = r->chan_ring,
+		.node = SOCKET_ID_ANY,
 	};
+	r->chan2 = r->chan;
+	r->chan2.vchan = 1;
+	r->chan2.ring = r->chan2_ring;
 	r->q.chan = &r->chan;
+	r->q.chans[0] = &r->chan;
+	r->q.chans[1] = &r->chan2;
+	r->q.nr_chans = two ? 2 : 1;
 }
 
 int
@@ -265,7 +277,7 @@ rig_start(struct rig *r, const struct rig_conf *conf)
 	r->q.fault_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	rte_spinlock_init(&r->q.lock);
 	if (conf->dma)
-		engine_open(r);
+		engine_open(r, conf->two);
 	ret = queue_alloc(&r->q, conf->size, conf->packed);
 	if (ret == 0)
 		ret = rig_ring(r, conf->packed ? WEIR_VRING_POS_WRAP : 0, false);
@@ -279,13 +291,13 @@ rig_start(struct rig *r, const struct rig_conf *conf)
 void
 rig_stop(struct rig *r)
 {
-	if (r->q.chan != NULL)
-		r->engine.credit = RIG_DMA_ALL;
+	r->engine.credit = RIG_DMA_ALL;
+	r->engine2.credit = RIG_DMA_ALL;
 	if (queue_stop(&r->q, 1000000) != 0)
 		abort();
 	queue_free(&r->q);
 	close(r->q.call_fd);
 	close(r->q.fault_fd);
 	if (r->q.chan != NULL)
-		rte_dma_fp_objs = r->engine.saved;
+		rte_dma_fp_objs = r->saved;
 }

@@ -18,7 +18,7 @@
  * The engine takes the place of dmadev number 0 for rte_dma_copy() and its
  * like. It translates DMA addresses as an IOMMU does and aborts on one that
  * leads nowhere. It does as many copies as it has credit for, when it is asked
- * what it has completed.
+ * what it has completed. There may be a second one, of its own credit: vchan 1.
  *
  * Needs EAL. One rig at a time.
  */
@@ -46,22 +46,23 @@ struct rig_engine {
 	uint32_t fail_nth;		  /* each nth fails; 0: none */
 	uint64_t nr_done;
 	bool failed; /* the op at done, and its user was told */
-	struct rte_dma_fp_object *saved;
 };
 
 struct rig_conf {
 	uint16_t size; /* of the ring, up to RIG_SIZE_MAX */
 	bool packed;
 	bool dma;
+	bool two; /* engines */
 	uint32_t threshold;
 	struct rte_mempool *pool; /* NULL: a tx queue */
 };
 
 struct rig {
 	struct weir_queue q;
-	struct weir_copy_chan chan;
-	struct weir_copy_op chan_ring[256];
-	struct rig_engine engine;
+	struct weir_copy_chan chan, chan2;
+	struct weir_copy_op chan_ring[256], chan2_ring[256];
+	struct rig_engine engine, engine2;
+	struct rte_dma_fp_object *saved;
 	uint8_t *slot[2];
 	uint16_t size;
 	bool packed;

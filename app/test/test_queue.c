@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <linux/virtio_net.h>
+#include <rte_lcore.h>
 
 #include "offload.h"
 #include "queue_rig.h"
@@ -14,15 +15,14 @@
 
 #define HDR 12u
 
+#define TWO_ENGINES ((struct rig_conf){ .size = 16, .dma = true, .two = true })
+
 static struct rte_mempool *pool;
 static struct rig rig;
 
 static int
-rig_open(bool tx, bool dma, uint16_t size)
+rig_open_as(bool tx, struct rig_conf c)
 {
-	const struct rig_conf conf = { .size = size, .dma = dma };
-	struct rig_conf c = conf;
-
 	if (pool == NULL)
 		pool = rte_pktmbuf_pool_create("test_queue", 511, 0, 0,
 					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
@@ -33,6 +33,12 @@ rig_open(bool tx, bool dma, uint16_t size)
 	rig.q.hdr_len = HDR;
 	rig.q.mergeable = true;
 	return rig_start(&rig, &c);
+}
+
+static int
+rig_open(bool tx, bool dma, uint16_t size)
+{
+	return rig_open_as(tx, (struct rig_conf){ .size = size, .dma = dma });
 }
 
 /* @return mbufs that nobody gave back. */
@@ -186,7 +192,162 @@ copies_touching_a_slot_are_told_from_others(void)
 	return TEST_OK;
 }
 
+/* Frame number @nr in the guest's transmit ring, and the frames after it. */
+static void
+send_frames(uint16_t nr, uint16_t n)
+{
+	uint8_t bytes[HDR + 60] = { 0 };
+
+	for (uint16_t i = nr; i < nr + n; i++) {
+		memset(bytes + HDR, i + 1, sizeof(bytes) - HDR);
+		rig_poke(&rig, RIG_DATA + i % 16u * 0x100u, bytes, sizeof(bytes));
+		rig_desc(&rig, i % 16, RIG_DATA + i % 16u * 0x100u, sizeof(bytes), 0, 0);
+		rig_offer(&rig, i % 16);
+	}
+}
+
+/* What arrived: @n frames from number @nr on, and no other. */
+static enum test_result
+frames_come(uint16_t nr, uint16_t n)
+{
+	struct rte_mbuf *m[16];
+
+	TEST_EQ(queue_rx_burst(&rig.q, m, 16), n);
+	for (uint16_t i = 0; i < n; i++) {
+		TEST_EQ(*rte_pktmbuf_mtod(m[i], uint8_t *), nr + i + 1);
+		rte_pktmbuf_free(m[i]);
+	}
+	return TEST_OK;
+}
+
+/* The second engine is done first: nothing is handed on before its turn. */
+static enum test_result
+two_engines_frames_in_the_rings_order(void)
+{
+	struct rig_engine *first, *second;
+
+	TEST_EQ(rig_open_as(false, TWO_ENGINES), 0);
+	rig.engine.credit = 0;
+	rig.engine2.credit = 0;
+	for (uint16_t i = 0; i < 4; i++) {
+		send_frames((uint16_t)(4 * i), 4);
+		TEST_EQ(frames_come(0, 0), TEST_OK);
+	}
+	TEST_EQ(rig.chan.submitted, 8);
+	TEST_EQ(rig.chan2.submitted, 8);
+	/* whose turn was first is no matter: the other one ends first */
+	first = rig.q.win[0].chan == 0 ? &rig.engine : &rig.engine2;
+	second = first == &rig.engine ? &rig.engine2 : &rig.engine;
+	second->credit = 8;
+	TEST_EQ(frames_come(0, 0), TEST_OK);
+	first->credit = 3;
+	TEST_EQ(frames_come(0, 3), TEST_OK);
+	first->credit = 1;
+	TEST_EQ(frames_come(3, 5), TEST_OK);
+	first->credit = 4;
+	TEST_EQ(frames_come(8, 8), TEST_OK);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
+/* No room in one: the rest of the burst is the other's. In none: the CPU's. */
+static enum test_result
+engine_full_passes_its_turn_on(void)
+{
+	TEST_EQ(rig_open_as(false, TWO_ENGINES), 0);
+	rig.engine.credit = 0;
+	rig.engine2.credit = 0;
+	rig.chan.mask = 1;
+	rig.chan2.mask = 3;
+	send_frames(0, 16);
+	TEST_EQ(frames_come(0, 0), TEST_OK);
+	TEST_EQ(rig.chan.submitted, 2);
+	TEST_EQ(rig.chan2.submitted, 4);
+	TEST_EQ(rig.q.stats.dma_copies, 6);
+	TEST_EQ(rig.q.stats.cpu_copies, 10);
+	rig.engine.credit = RIG_DMA_ALL;
+	rig.engine2.credit = RIG_DMA_ALL;
+	TEST_EQ(frames_come(0, 16), TEST_OK);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
+/* One is down: the other has every turn, and what the first has stays its own. */
+static enum test_result
+engine_down_is_passed_over(void)
+{
+	TEST_EQ(rig_open_as(false, TWO_ENGINES), 0);
+	rig.chan2.down = true;
+	for (uint16_t i = 0; i < 4; i++) {
+		send_frames((uint16_t)(4 * i), 4);
+		TEST_EQ(frames_come((uint16_t)(4 * i), 4), TEST_OK);
+	}
+	TEST_EQ(rig.chan.submitted, 16);
+	TEST_EQ(rig.chan2.submitted, 0);
+	rig.chan.down = true;
+	send_frames(0, 4);
+	TEST_EQ(frames_come(0, 4), TEST_OK);
+	TEST_EQ(rig.q.stats.cpu_copies, 4);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
+/* The lcore's own node first; another one's if there is no room. */
+static enum test_result
+engine_near_the_lcore_is_preferred(void)
+{
+	TEST_EQ(rig_open_as(false, TWO_ENGINES), 0);
+	rig.q.near = true;
+	rig.chan.node = (int16_t)(rte_socket_id() + 1);
+	rig.chan2.node = (int16_t)rte_socket_id();
+	rig.chan2.mask = 7;
+	rig.engine2.credit = 0;
+	for (uint16_t i = 0; i < 4; i++) {
+		send_frames((uint16_t)(4 * i), 4);
+		TEST_EQ(frames_come(0, 0), TEST_OK);
+		TEST_EQ(rig.chan2.submitted, RTE_MIN(8, 4 * (i + 1)));
+	}
+	TEST_EQ(rig.chan.submitted, 8);
+	rig.engine2.credit = RIG_DMA_ALL;
+	TEST_EQ(frames_come(0, 16), TEST_OK);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
+/* A stop waits for the copies of each. */
+static enum test_result
+stop_waits_for_both_engines(void)
+{
+	for (int i = 0; i < 2; i++) {
+		struct rig_engine *slow = i == 0 ? &rig.engine : &rig.engine2;
+
+		TEST_EQ(rig_open_as(false, TWO_ENGINES), 0);
+		rig.engine.credit = 0;
+		rig.engine2.credit = 0;
+		for (uint16_t k = 0; k < 2; k++) {
+			send_frames((uint16_t)(4 * k), 4);
+			TEST_EQ(frames_come(0, 0), TEST_OK);
+		}
+		TEST_EQ(queue_stop(&rig.q, 0), -EBUSY);
+		rig.engine.credit = RIG_DMA_ALL;
+		rig.engine2.credit = RIG_DMA_ALL;
+		slow->credit = 3;
+		TEST_EQ(queue_stop(&rig.q, 0), -EBUSY);
+		slow->credit = RIG_DMA_ALL;
+		TEST_EQ(queue_stop(&rig.q, 1000000), 0);
+		TEST_EQ(rig.q.stats.rewound, 8);
+		TEST_EQ(rig_close(), 0);
+	}
+	return TEST_OK;
+}
+
 static const struct test_case queue_cases[] = {
+	{ "two_engines_frames_in_the_rings_order",
+	  two_engines_frames_in_the_rings_order },
+	{ "engine_full_passes_its_turn_on", engine_full_passes_its_turn_on },
+	{ "engine_down_is_passed_over", engine_down_is_passed_over },
+	{ "engine_near_the_lcore_is_preferred", engine_near_the_lcore_is_preferred },
+	{ "stop_waits_for_both_engines", stop_waits_for_both_engines },
 	{ "tx_scratch_full_is_a_fault", tx_scratch_full_is_a_fault },
 	{ "tx_frame_longer_than_a_full_ring_dropped",
 	  tx_frame_longer_than_a_full_ring_dropped },

@@ -128,6 +128,35 @@ set_threshold(const char *value, void *ctx)
 	return ret;
 }
 
+static int
+set_policy(const char *value, void *ctx)
+{
+	struct net_weir_args *a = ctx;
+
+	a->dma_near = strcmp(value, "near") == 0;
+	return a->dma_near || strcmp(value, "turn") == 0 ? 0 : -EINVAL;
+}
+
+/* One more dmadev for a queue. */
+static int
+add_dma(char **list, const char *name)
+{
+	unsigned int nr = 1;
+	char *more;
+
+	if (*list == NULL)
+		return set_string(name, list);
+	for (const char *s = *list; *s != '\0'; s++)
+		nr += *s == ',';
+	if (name[0] == '\0' || nr == WEIR_PORT_MAX_DMAS)
+		return -EINVAL;
+	if (asprintf(&more, "%s,%s", *list, name) < 0)
+		return -ENOMEM;
+	free(*list);
+	*list = more;
+	return 0;
+}
+
 /* "txq0@dma_weir0" or "rxq3@0000:00:04.0" */
 static int
 set_dma(struct net_weir_args *a, char *item)
@@ -142,7 +171,7 @@ set_dma(struct net_weir_args *a, char *item)
 	if (weir_arg_number(item + 3, 0, WEIR_PORT_MAX_PAIRS - 1, &q) != 0)
 		return -EINVAL;
 	slot = item[0] == 't' ? &a->dma_tx[q] : &a->dma_rx[q];
-	return *slot == NULL ? set_string(name, slot) : -EINVAL;
+	return add_dma(slot, name);
 }
 
 static int
@@ -181,7 +210,9 @@ static const struct weir_arg arg_table[] = {
 	{ "legacy-ol-flags", "0 or 1", set_legacy_flags },
 	{ "iommu-support", "0: net_weir has no IOTLB yet", set_must_be_off },
 	{ "postcopy-support", "0: net_weir has no postcopy yet", set_must_be_off },
-	{ "dmas", "a list such as [txq0@dma0;rxq0@dma1], each queue once", set_dmas },
+	{ "dmas", "a list such as [txq0@dma0;rxq0@dma1], up to 8 dmadevs a queue",
+	  set_dmas },
+	{ "dma-policy", "'turn' or 'near'", set_policy },
 	{ "dma-threshold", "a number of bytes from 0 to 4294967295", set_threshold },
 };
 

@@ -223,6 +223,7 @@ port_create(struct net_weir *w)
 		.ext_buf = w->args.ext_buf,
 		.legacy_flags = w->args.legacy_flags,
 		.dma_threshold = w->args.dma_threshold,
+		.dma_near = w->args.dma_near,
 		.notify = notify,
 		.notify_arg = w,
 	};
@@ -333,4 +334,5 @@ RTE_PMD_REGISTER_PARAM_STRING(net_weir, "iface=<path> "
 					"ext-buffer=<0|1> "
 					"legacy-ol-flags=<0|1> "
 					"dmas=[<txq|rxq><n>@<dmadev>;...] "
+					"dma-policy=<turn|near> "
 					"dma-threshold=<bytes>");

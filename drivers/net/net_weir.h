@@ -31,7 +31,9 @@ struct net_weir_args {
 	bool legacy_flags;
 	struct rte_ether_addr mac; /* zeroes: none was given */
 	uint32_t dma_threshold;
-	char *dma_rx[WEIR_PORT_MAX_PAIRS]; /* dmadev of each queue, NULL: CPU */
+	bool dma_near;
+	/* dmadevs of each queue, ',' between them; NULL: CPU */
+	char *dma_rx[WEIR_PORT_MAX_PAIRS];
 	char *dma_tx[WEIR_PORT_MAX_PAIRS];
 };
 
@@ -49,8 +51,8 @@ struct net_weir {
 	struct weir_port *port;
 	struct weir_space *space; /* NULL: no queue has a dmadev */
 	/* hardware's leave to reach guest memory, from a queue's first set-up on */
-	struct weir_space_engine *engine_rx[WEIR_PORT_MAX_PAIRS];
-	struct weir_space_engine *engine_tx[WEIR_PORT_MAX_PAIRS];
+	struct weir_space_engine *engine_rx[WEIR_PORT_MAX_PAIRS][WEIR_PORT_MAX_DMAS];
+	struct weir_space_engine *engine_tx[WEIR_PORT_MAX_PAIRS][WEIR_PORT_MAX_DMAS];
 	struct rte_ether_addr mac;
 	struct net_weir_args args;
 	struct net_weir_queue rxq[WEIR_PORT_MAX_PAIRS], txq[WEIR_PORT_MAX_PAIRS];

@@ -3,6 +3,8 @@
  * A device's queues, outside of their bursts.
  */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "net_weir.h"
 #include "weir_errno.h"
@@ -25,19 +27,30 @@ queue_error(const struct rte_eth_dev *dev, const char *dir, uint16_t q, const ch
 
 /* Hardware that a queue is given has to be let into the address space. */
 static int
-engine_get(struct net_weir *w, const char *dma, struct weir_space_engine **engine)
+engines_get(struct net_weir *w, const char *dma, struct weir_space_engine **engine)
 {
-	return dma == NULL || *engine != NULL
-		       ? 0
-		       : weir_space_engine_get(w->space, dma, engine);
+	char name[RTE_DEV_NAME_MAX_LEN];
+	size_t len;
+	int ret = 0;
+
+	for (const char *s = dma; s != NULL && ret == 0; engine++) {
+		len = strcspn(s, ",");
+		snprintf(name, sizeof(name), "%.*s", (int)len, s);
+		if (*engine == NULL)
+			ret = weir_space_engine_get(w->space, name, engine);
+		s = s[len] == ',' ? s + len + 1 : NULL;
+	}
+	return ret;
 }
 
 void
 net_weir_engines_put(struct net_weir *w)
 {
 	for (unsigned int q = 0; q < w->args.queues; q++) {
-		weir_space_engine_put(w->engine_rx[q]);
-		weir_space_engine_put(w->engine_tx[q]);
+		for (unsigned int i = 0; i < WEIR_PORT_MAX_DMAS; i++) {
+			weir_space_engine_put(w->engine_rx[q][i]);
+			weir_space_engine_put(w->engine_tx[q][i]);
+		}
 	}
 }
 
@@ -48,7 +61,7 @@ net_weir_rxq_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc,
 {
 	struct net_weir *w = dev->data->dev_private;
 	const char *dma = w->args.dma_rx[q];
-	int ret = engine_get(w, dma, &w->engine_rx[q]);
+	int ret = engines_get(w, dma, w->engine_rx[q]);
 
 	RTE_SET_USED(socket);
 	if (ret == 0)
@@ -75,7 +88,7 @@ net_weir_txq_setup(struct rte_eth_dev *dev, uint16_t q, uint16_t nb_desc,
 {
 	struct net_weir *w = dev->data->dev_private;
 	const char *dma = w->args.dma_tx[q];
-	int ret = engine_get(w, dma, &w->engine_tx[q]);
+	int ret = engines_get(w, dma, w->engine_tx[q]);
 
 	RTE_SET_USED(socket);
 	if (ret == 0)

@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <rte_cycles.h>
+#include <rte_dev.h>
 #include <rte_eal.h>
 
 #include "copy_impl.h"
+#include "weir_errno.h"
 #include "weir_fail.h"
 #include "weir_log.h"
 
@@ -45,6 +47,7 @@ vchan_init(struct copy_vchan *v, int16_t dev_id, uint16_t nr,
 	rte_spinlock_init(&c->lock);
 	c->dev_id = dev_id;
 	c->vchan = nr;
+	c->node = info->numa_node;
 	/* some devices keep one descriptor to themselves: we ask them, not count */
 	c->mask = ring_size(info) - 1;
 	c->ring = weir_calloc(ring_size(info), sizeof(c->ring[0]));
@@ -77,16 +80,31 @@ dev_reaches(int16_t dev_id, const struct rte_dma_info *info)
 	       rte_eal_iova_mode() == RTE_IOVA_VA;
 }
 
+/* What a device lacks; NULL: nothing. */
+static const char *
+dev_lacks(const struct rte_dma_info *info)
+{
+	if ((info->dev_capa & RTE_DMA_CAPA_MEM_TO_MEM) == 0)
+		return "transfers from memory to memory (mem2mem)";
+	if ((info->dev_capa & RTE_DMA_CAPA_OPS_COPY) == 0)
+		return "the operation copy";
+	return info->max_vchans == 0 ? "virtual channels" : NULL;
+}
+
 static int
 dev_check(int16_t dev_id, struct rte_dma_info *info)
 {
-	const uint64_t need = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_OPS_COPY;
 	int ret = rte_dma_info_get(dev_id, info);
+	const char *lacks;
 
 	if (ret != 0)
 		return ret;
-	if ((info->dev_capa & need) != need || info->max_vchans == 0)
+	lacks = dev_lacks(info);
+	if (lacks != NULL) {
+		weir_log(WEIR_LOG_ERR, "%s: cannot be used for copies, it lacks %s",
+			 info->dev_name, lacks);
 		return -ENOTSUP;
+	}
 	return dev_reaches(dev_id, info) ? 0 : -EXDEV;
 }
 
@@ -183,6 +201,38 @@ weir_copy_get(const char *dma_name, struct weir_copy_chan **out)
 	return ret;
 }
 
+int
+weir_copy_get_all(const char *dma_names, struct weir_copy_chan **out, unsigned int max,
+		  unsigned int *nr)
+{
+	char name[RTE_DEV_NAME_MAX_LEN];
+	unsigned int n = 0;
+	size_t len;
+	int ret;
+
+	for (const char *s = dma_names; s != NULL; n++) {
+		len = strcspn(s, ",");
+		snprintf(name, sizeof(name), "%.*s", (int)len, s);
+		ret = n == max		    ? -E2BIG
+		      : len == 0	    ? -EINVAL
+		      : len >= sizeof(name) ? -ENODEV
+					    : weir_copy_get(name, &out[n]);
+		if (ret != 0)
+			goto err_put;
+		s = s[len] == ',' ? s + len + 1 : NULL;
+	}
+	*nr = n;
+	return 0;
+
+err_put:
+	/* of a single name the caller knows which it was */
+	if (strchr(dma_names, ',') != NULL)
+		weir_log(WEIR_LOG_ERR, "of the dmadevs %s: '%s': %s", dma_names, name,
+			 weir_strerror(ret));
+	weir_copy_put_all(out, n);
+	return ret;
+}
+
 /* The last user has gone. */
 static void
 dev_end(struct copy_dev *d)
@@ -217,6 +267,13 @@ weir_copy_put(struct weir_copy_chan *c)
 		dev_end(d);
 	}
 	pthread_mutex_unlock(&copy_devs_lock);
+}
+
+void
+weir_copy_put_all(struct weir_copy_chan *const *c, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		weir_copy_put(c[i]);
 }
 
 void

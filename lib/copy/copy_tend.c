@@ -91,7 +91,7 @@ dev_down(struct copy_dev *d, const char *why, uint64_t now)
 		struct weir_copy_chan *c = &d->vchan[v].chan;
 
 		weir_copy_lock(c);
-		c->down = true;
+		__atomic_store_n(&c->down, true, __ATOMIC_RELAXED);
 		weir_copy_unlock(c);
 	}
 	if (d->pause == 0 || now - d->up_at > longest)
@@ -216,8 +216,9 @@ static int
 dev_find(struct copy_dev *d)
 {
 	int id = rte_dma_get_dev_id_by_name(d->name);
+	struct rte_dma_info info;
 
-	if (id < 0)
+	if (id < 0 || rte_dma_info_get((int16_t)id, &info) != 0)
 		return -ENODEV;
 	d->dev_id = (int16_t)id;
 	for (uint16_t v = 0; v < d->nr_vchans; v++) {
@@ -225,6 +226,7 @@ dev_find(struct copy_dev *d)
 
 		weir_copy_lock(c);
 		c->dev_id = d->dev_id;
+		__atomic_store_n(&c->node, info.numa_node, __ATOMIC_RELAXED);
 		weir_copy_unlock(c);
 	}
 	return 0;
@@ -264,7 +266,7 @@ dev_back(struct copy_dev *d, uint64_t now)
 		vc->seen_errors = vc->chan.errors;
 		vc->since = now;
 		weir_copy_lock(&vc->chan);
-		vc->chan.down = false;
+		__atomic_store_n(&vc->chan.down, false, __ATOMIC_RELAXED);
 		weir_copy_unlock(&vc->chan);
 	}
 	d->health = COPY_UP;

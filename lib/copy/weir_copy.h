@@ -63,6 +63,7 @@ struct weir_copy_chan {
 	rte_spinlock_t lock; /**< guards all that changes below */
 	int16_t dev_id;
 	uint16_t vchan;
+	int16_t node;	    /**< NUMA node of the device; -1: not known */
 	bool down;	    /**< the device is not to be called; there is no room */
 	uint32_t mask;	    /**< of ring; its size is the vchan's nb_desc */
 	uint64_t submitted; /**< number of the last copy submitted */
@@ -96,12 +97,25 @@ void weir_copy_set_reach(int16_t dev_id, bool reaches);
  * use the process's own addresses (RTE_DMA_CAPA_SVA, and EAL in IOVA=VA mode).
  *
  * @param dma_name  The dmadev's name, as in rte_dma_get_dev_id_by_name().
- * @return 0; -ENODEV: no dmadev of that name; -ENOTSUP: it cannot copy from
- *         memory to memory; -EXDEV: it does not see guest memory; -EBUSY: the
- *         application has started it; -ENOMEM; or what the device answered to
+ * @return 0; -ENODEV: no dmadev of that name; -ENOTSUP: it lacks what it takes to
+ *         copy from memory to memory, the log says what; -EXDEV: it does not see guest
+ * memory; -EBUSY: the application has started it; -ENOMEM; or what the device answered to
  *         being configured.
  */
 int weir_copy_get(const char *dma_name, struct weir_copy_chan **out);
+
+/**
+ * Take a channel for each name of a list that ',' separates, all or none.
+ *
+ * @param out  Room for @p max channels; *nr are taken.
+ * @return 0; -EINVAL: an empty name; -E2BIG: more than @p max; or as
+ *         weir_copy_get() answers, and the log says of which of several names.
+ */
+int weir_copy_get_all(const char *dma_names, struct weir_copy_chan **out,
+		      unsigned int max, unsigned int *nr);
+
+/** Give @p nr channels back, as weir_copy_put(). */
+void weir_copy_put_all(struct weir_copy_chan *const *c, unsigned int nr);
 
 /** Give a channel back; nothing of the caller's may be under way. */
 void weir_copy_put(struct weir_copy_chan *c);
@@ -145,6 +159,25 @@ weir_copy_room(const struct weir_copy_chan *c)
 	if (__builtin_expect(c->down, 0))
 		return 0;
 	return c->mask + 1 - (uint32_t)(c->submitted - c->done);
+}
+
+/** True if there may be room; as of now, without the lock. Data plane. */
+static inline bool
+weir_copy_has_room(const struct weir_copy_chan *c)
+{
+	return !__atomic_load_n(&c->down, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&c->submitted, __ATOMIC_RELAXED) -
+			       __atomic_load_n(&c->done, __ATOMIC_RELAXED) <=
+		       c->mask;
+}
+
+/** True if no copy is under way, so that there is nothing to poll for; without the
+ * lock, for one's own copies. Data plane. */
+static inline bool
+weir_copy_idle(const struct weir_copy_chan *c)
+{
+	return __atomic_load_n(&c->submitted, __ATOMIC_RELAXED) ==
+	       __atomic_load_n(&c->done, __ATOMIC_RELAXED);
 }
 
 /**

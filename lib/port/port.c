@@ -217,7 +217,7 @@ weir_port_destroy(struct weir_port *p)
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		queue_free(&p->ring[i].q);
 		port_wake_free(&p->ring[i]);
-		port_ring_set_chan(p, &p->ring[i], NULL);
+		port_ring_set_chans(p, &p->ring[i], NULL, 0);
 	}
 	ctl_put();
 	free(p);
@@ -238,17 +238,19 @@ do_setup(void *arg)
 	struct setup *s = arg;
 	const struct weir_port *p = s->p;
 	struct port_ring *r = &s->p->ring[s->ring];
-	struct weir_copy_chan *chan = NULL;
+	struct weir_copy_chan *chans[WEIR_PORT_MAX_DMAS];
+	unsigned int nr = 0;
 
 	/* a ring still runs after a stop if its copies do not end */
 	s->ret = p->started || r->running ? -EBUSY : 0;
 	if (s->ret == 0 && s->dma != NULL)
-		s->ret = weir_copy_get(s->dma, &chan);
+		s->ret = weir_copy_get_all(s->dma, chans, RTE_DIM(chans), &nr);
 	if (s->ret != 0)
 		return;
-	port_ring_set_chan(s->p, r, chan);
+	port_ring_set_chans(s->p, r, chans, nr);
 	r->q.pool = s->pool;
 	r->q.threshold = p->conf.dma_threshold;
+	r->q.near = p->conf.dma_near;
 	r->q.linear = p->conf.linear;
 	r->q.ext_buf = p->conf.ext_buf;
 	r->q.legacy_flags = p->conf.legacy_flags;
@@ -401,6 +403,16 @@ counter(const _Atomic uint64_t *c)
 	return atomic_load_explicit(c, memory_order_relaxed);
 }
 
+static uint64_t
+dma_errors(const struct weir_queue *q)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < q->nr_chans; i++)
+		sum += __atomic_load_n(&q->chans[i]->errors, __ATOMIC_RELAXED);
+	return sum;
+}
+
 void
 weir_queue_stats_get(const struct weir_queue *q, struct weir_queue_stats *out)
 {
@@ -409,9 +421,7 @@ weir_queue_stats_get(const struct weir_queue *q, struct weir_queue_stats *out)
 		.bytes = counter(&q->stats.bytes),
 		.cpu_copies = counter(&q->stats.cpu_copies),
 		.dma_copies = counter(&q->stats.dma_copies),
-		.dma_errors = q->chan != NULL ? __atomic_load_n(&q->chan->errors,
-								__ATOMIC_RELAXED)
-					      : 0,
+		.dma_errors = dma_errors(q),
 		.in_flight = q->chan != NULL ? queue_in_flight(q) : 0,
 		.dropped = counter(&q->stats.dropped),
 		.no_mbuf = counter(&q->stats.no_mbuf),

@@ -28,7 +28,7 @@ enum port_state { PORT_IDLE, PORT_WAITING, PORT_CONNECTED, PORT_CLOSING };
 /* A ring: the queue, and how the control thread runs it. */
 struct port_ring {
 	struct weir_queue q;	      /* first: epoch readers are cache-aligned */
-	struct weir_mirror_user user; /* if it has a channel, and the port a mirror */
+	struct weir_mirror_user user; /* if it has channels, and the port a mirror */
 	bool set_up;		      /* by weir_port_rxq_setup() or _txq_setup() */
 	bool held;		      /* weir_port_rxq_enable(): not to run */
 	bool running;
@@ -162,9 +162,9 @@ int port_wait_copies(struct weir_port *p, const struct weir_gmem *g,
 		     const struct weir_gmem *keep, uint64_t timeout_us,
 		     const struct weir_gmem_slot **stuck);
 
-/* Give a ring, at rest, another channel, which it takes over; NULL: none. */
-void port_ring_set_chan(struct weir_port *p, struct port_ring *r,
-			struct weir_copy_chan *chan);
+/* Give a ring, at rest, other channels, which it takes over; nr 0: none. */
+void port_ring_set_chans(struct weir_port *p, struct port_ring *r,
+			 struct weir_copy_chan *const *chans, unsigned int nr);
 
 /* port_ring.c: rings follow the session. */
 

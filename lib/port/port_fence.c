@@ -12,23 +12,8 @@
  */
 #include <errno.h>
 
-#include <rte_cycles.h>
-
+#include "deadline.h"
 #include "port.h"
-
-static uint64_t
-deadline_in(uint64_t timeout_us)
-{
-	return rte_get_timer_cycles() + timeout_us * rte_get_timer_hz() / 1000000;
-}
-
-static uint64_t
-left_us(uint64_t deadline)
-{
-	uint64_t now = rte_get_timer_cycles();
-
-	return now < deadline ? (deadline - now) * 1000000 / rte_get_timer_hz() : 0;
-}
 
 void
 port_publish(struct weir_port *p, const struct weir_gmem *g)
@@ -47,7 +32,7 @@ port_wait_out(struct weir_port *p, uint64_t timeout_us)
 
 	for (uint32_t i = 0; i < p->nr_rings && ret == 0; i++)
 		if (p->ring[i].running && p->ring[i].q.chan != NULL)
-			ret = queue_wait_out(&p->ring[i].q, left_us(deadline));
+			ret = queue_wait_out(&p->ring[i].q, deadline_left_us(deadline));
 	return ret;
 }
 
@@ -57,22 +42,30 @@ slot_hva(const struct weir_gmem_slot *s)
 	return (struct weir_range){ s->hva, s->hva + (s->gpa.last - s->gpa.start) };
 }
 
+/* Wait in one way or the other for what touches host memory, on all of a queue's
+ * channels. */
+static int
+queue_wait_touching(struct weir_queue *q, struct weir_range hva, uint64_t deadline,
+		    int (*wait)(struct weir_copy_chan *, uint64_t, uint64_t))
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < q->nr_chans && ret == 0; i++)
+		ret = wait(q->chans[i], weir_copy_touching(q->chans[i], hva),
+			   deadline_left_us(deadline));
+	return ret;
+}
+
 /* Copies of this port's that touch a slot are over. */
 static int
 slot_wait(struct weir_port *p, const struct weir_gmem_slot *s, uint64_t deadline)
 {
-	const struct weir_range hva = slot_hva(s);
 	int ret = 0;
 
-	for (uint32_t i = 0; i < p->nr_rings && ret == 0; i++) {
-		struct weir_copy_chan *chan = p->ring[i].q.chan;
-		uint64_t seq;
-
-		if (!p->ring[i].running || chan == NULL)
-			continue;
-		seq = weir_copy_touching(chan, hva);
-		ret = weir_copy_drain(chan, seq, left_us(deadline));
-	}
+	for (uint32_t i = 0; i < p->nr_rings && ret == 0; i++)
+		if (p->ring[i].running)
+			ret = queue_wait_touching(&p->ring[i].q, slot_hva(s), deadline,
+						  weir_copy_drain);
 	return ret;
 }
 
@@ -100,25 +93,29 @@ user_drain(struct weir_mirror_user *u, const struct weir_region *r, uint64_t tim
 	struct port_ring *ring =
 		(struct port_ring *)((char *)u - offsetof(struct port_ring, user));
 	struct weir_range hva;
-	uint64_t seq;
 
 	/* did not wrap when it was mapped */
 	if (weir_range_make(&hva, r->hva, weir_range_len(r->iova)) != 0)
 		return 0;
-	seq = weir_copy_touching(ring->q.chan, hva);
-	return weir_copy_wait(ring->q.chan, seq, timeout_us);
+	return queue_wait_touching(&ring->q, hva, deadline_in(timeout_us),
+				   weir_copy_wait);
 }
 
 void
-port_ring_set_chan(struct weir_port *p, struct port_ring *r, struct weir_copy_chan *chan)
+port_ring_set_chans(struct weir_port *p, struct port_ring *r,
+		    struct weir_copy_chan *const *chans, unsigned int nr)
 {
-	if (r->q.chan != NULL) {
-		if (p->conf.mirror != NULL)
-			weir_mirror_user_del(p->conf.mirror, &r->user);
-		weir_copy_put(r->q.chan);
-	}
-	r->q.chan = chan;
-	if (chan == NULL || p->conf.mirror == NULL)
+	struct weir_queue *q = &r->q;
+
+	if (q->nr_chans != 0 && p->conf.mirror != NULL)
+		weir_mirror_user_del(p->conf.mirror, &r->user);
+	weir_copy_put_all(q->chans, q->nr_chans);
+	for (unsigned int i = 0; i < nr; i++)
+		q->chans[i] = chans[i];
+	q->nr_chans = (uint8_t)nr;
+	q->cur = 0;
+	q->chan = nr != 0 ? chans[0] : NULL;
+	if (nr == 0 || p->conf.mirror == NULL)
 		return;
 	r->user = (struct weir_mirror_user){
 		.drain = user_drain,

@@ -5,7 +5,9 @@
 #include <sys/eventfd.h>
 
 #include <rte_cycles.h>
+#include <rte_lcore.h>
 
+#include "deadline.h"
 #include "queue.h"
 #include "weir_fail.h"
 
@@ -123,8 +125,7 @@ queue_resume(struct weir_queue *q)
 int
 queue_wait_out(struct weir_queue *q, uint64_t timeout_us)
 {
-	uint64_t deadline =
-		rte_get_timer_cycles() + timeout_us * rte_get_timer_hz() / 1000000;
+	uint64_t deadline = deadline_in(timeout_us);
 
 	/*
 	 * Taking a lock is a full fence, and so is this: whoever takes it after it
@@ -167,16 +168,67 @@ rewind_rx(struct weir_queue *q)
 	stat_add(&q->stats.rewound, n);
 }
 
-/* The last copy of the window; packets all by CPU have none. */
+void
+queue_chan_turn(struct weir_queue *q)
+{
+	const int node = q->near ? (int)rte_socket_id() : SOCKET_ID_ANY;
+	unsigned int next = q->nr_chans;
+
+	for (unsigned int n = 1; n <= q->nr_chans; n++) {
+		unsigned int i = (q->cur + n) % q->nr_chans;
+		const struct weir_copy_chan *c = q->chans[i];
+		const int home = __atomic_load_n(&c->node, __ATOMIC_RELAXED);
+
+		if (!weir_copy_has_room(c))
+			continue;
+		if (node == SOCKET_ID_ANY || home == SOCKET_ID_ANY || home == node) {
+			next = i;
+			break;
+		}
+		if (next == q->nr_chans)
+			next = i;
+	}
+	if (next == q->nr_chans)
+		return;
+	q->cur = (uint8_t)next;
+	q->chan = q->chans[next];
+}
+
+void
+queue_chan_full(struct weir_queue *q)
+{
+	weir_copy_kick(q->chan);
+	weir_copy_unlock(q->chan);
+	queue_chan_turn(q);
+	weir_copy_lock(q->chan);
+}
+
+/* The last copy of the window on a channel; packets all by CPU have none. */
 static uint64_t
-window_last_copy(const struct weir_queue *q)
+window_last_copy(const struct weir_queue *q, unsigned int chan)
 {
 	uint64_t last = 0;
 
-	for (uint32_t i = q->win_tail; i != q->win_head; i++)
-		if (q->win[i & q->win_mask].seq > last)
-			last = q->win[i & q->win_mask].seq;
+	for (uint32_t i = q->win_tail; i != q->win_head; i++) {
+		const struct queue_pkt *p = &q->win[i & q->win_mask];
+
+		if (p->chan == chan && p->seq > last)
+			last = p->seq;
+	}
 	return last;
+}
+
+/* All copies of the window are over. */
+static int
+window_drain(struct weir_queue *q, uint64_t timeout_us)
+{
+	const uint64_t deadline = deadline_in(timeout_us);
+	int ret = 0;
+
+	for (unsigned int i = 0; i < q->nr_chans && ret == 0; i++)
+		ret = weir_copy_drain(q->chans[i], window_last_copy(q, i),
+				      deadline_left_us(deadline));
+	return ret;
 }
 
 int
@@ -186,7 +238,7 @@ queue_stop(struct weir_queue *q, uint64_t timeout_us)
 		return -EBUSY;
 	if (queue_in_flight(q) == 0)
 		return 0;
-	if (weir_copy_drain(q->chan, window_last_copy(q), timeout_us) != 0)
+	if (window_drain(q, timeout_us) != 0)
 		return -EBUSY;
 	if (q->pool != NULL)
 		rewind_rx(q);

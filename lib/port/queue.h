@@ -21,6 +21,11 @@
  * not yet given back, in ring order, whether their bytes go by DMA or went by
  * CPU. A packet is over when the channel is past its last copy, and is handed
  * on when all before it are.
+ *
+ * **Several channels.** All DMA copies of a packet go to one of them. A burst has
+ * one, the next burst the next; one that is full, or down, passes its turn on in
+ * the middle of a burst, and if all are, the CPU copies. Whatever ends first, the
+ * window's order is the ring's.
  */
 #include <stdatomic.h>
 
@@ -31,6 +36,7 @@
 #include "queue_log.h"
 #include "weir_copy.h"
 #include "weir_epoch.h"
+#include "weir_port.h"
 #include "weir_vring_ops.h"
 
 /* Longest frame that is carried: a 64 KiB TSO frame and its Ethernet header. */
@@ -75,9 +81,10 @@ stat_add(_Atomic uint64_t *c, uint64_t n)
 
 /* A packet in the window. */
 struct queue_pkt {
-	struct rte_mbuf *m;	   /* NULL: its chain goes back, nothing else */
-	uint64_t seq;		   /* its last copy's number; 0: all by CPU */
-	uint32_t nr_used;	   /* used entries written for it */
+	struct rte_mbuf *m; /* NULL: its chain goes back, nothing else */
+	uint64_t seq;	    /* its last copy's number; 0: all by CPU */
+	uint16_t nr_used;   /* used entries written for it */
+	uint8_t chan;	    /* the channel's place in the queue's, to whom seq is */
 	struct virtio_net_hdr hdr; /* rx: as the guest wrote it */
 };
 
@@ -111,8 +118,11 @@ struct weir_queue {
 	struct queue_log *log;		/* NULL: nobody migrates */
 
 	/* with a channel only */
-	struct weir_copy_chan *chan;
-	uint32_t threshold; /* bytes from which a piece goes by DMA */
+	struct weir_copy_chan *chan; /* the one whose turn it is; NULL: the CPU copies */
+	uint32_t threshold;	     /* bytes from which a piece goes by DMA */
+	uint8_t cur, nr_chans;	     /* chan's place in chans; how many there are */
+	bool near;		     /* channels of the lcore's own node first */
+	struct weir_copy_chan *chans[WEIR_PORT_MAX_DMAS];
 	rte_spinlock_t lock;
 	struct queue_pkt *win;
 	uint32_t win_mask;
@@ -181,6 +191,13 @@ void queue_call(struct weir_queue *q);
  * began: then the next burst looks again. From inside; the burst is to end.
  */
 void queue_break(struct weir_queue *q, int fault);
+
+/* Pass the turn to the next channel that has room, if one has. No lock is held. */
+void queue_chan_turn(struct weir_queue *q);
+
+/* The channel is full in the middle of a burst: as queue_chan_turn(), with the locks
+ * of both. */
+void queue_chan_full(struct weir_queue *q);
 
 /* Give back what is over at the window's tail of a tx queue. From inside. */
 void queue_collect_tx(struct weir_queue *q);

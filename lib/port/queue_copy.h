@@ -17,6 +17,47 @@ queue_hdr_len(const struct weir_queue *q, unsigned int mode)
 					 : q->hdr_len;
 }
 
+/* A burst of copies begins: lock the channel whose turn it is. */
+static __rte_always_inline void
+chan_begin(struct weir_queue *q)
+{
+	if (q->nr_chans > 1)
+		queue_chan_turn(q);
+	weir_copy_lock(q->chan);
+}
+
+/* A packet begins: all its copies go to one channel. @return its place. */
+static __rte_always_inline uint8_t
+chan_packet(struct weir_queue *q)
+{
+	if (__builtin_expect(weir_copy_room(q->chan) == 0, 0) && q->nr_chans > 1)
+		queue_chan_full(q);
+	return q->cur;
+}
+
+/* The burst's copies are all submitted. */
+static __rte_always_inline void
+chan_end(struct weir_queue *q)
+{
+	weir_copy_kick(q->chan);
+	weir_copy_unlock(q->chan);
+}
+
+/* Take the completions of all channels that have some to come. */
+static __rte_always_inline void
+chans_poll(struct weir_queue *q)
+{
+	for (unsigned int i = 0; i < q->nr_chans; i++) {
+		struct weir_copy_chan *c = q->chans[i];
+
+		if (weir_copy_idle(c))
+			continue;
+		weir_copy_lock(c);
+		weir_copy_poll(c);
+		weir_copy_unlock(c);
+	}
+}
+
 /* Where the next byte of the packet is: a piece and an offset in it. */
 struct cursor {
 	struct weir_iov *v;

@@ -338,13 +338,14 @@ rx_submit(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at, uin
 
 	if (n > room)
 		n = (uint16_t)room;
-	weir_copy_lock(q->chan);
+	chan_begin(q);
 	for (taken = 0; taken < n && weir_vring_has(&q->vr, mode & QUEUE_PACKED, at);
 	     taken++) {
 		struct queue_pkt *p = &q->win[head & q->win_mask];
 		struct weir_chain chain;
 		enum rx_result r;
 
+		p->chan = chan_packet(q);
 		p->m = rte_pktmbuf_alloc(q->pool);
 		r = p->m == NULL ? RX_LATER
 				 : rx_one(q, mode, at, p->m, &p->hdr, &chain, &p->seq);
@@ -363,8 +364,7 @@ rx_submit(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at, uin
 		weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, 0);
 		head++;
 	}
-	weir_copy_kick(q->chan);
-	weir_copy_unlock(q->chan);
+	chan_end(q);
 	weir_vring_close(&q->vr, at);
 	atomic_store_explicit(&q->win_head, head, memory_order_relaxed);
 }
@@ -379,13 +379,11 @@ rx_collect(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint
 
 	if (tail == head || n == 0)
 		return 0;
-	weir_copy_lock(q->chan);
-	weir_copy_poll(q->chan);
-	weir_copy_unlock(q->chan);
+	chans_poll(q);
 	while (tail != head && got < n) {
 		struct queue_pkt *p = &q->win[tail & q->win_mask];
 
-		if (!weir_copy_done(q->chan, p->seq))
+		if (!weir_copy_done(q->chans[p->chan], p->seq))
 			break;
 		if (p->m != NULL) {
 			rx_finish(q, mode, p->m, &p->hdr);

@@ -384,14 +384,16 @@ tx_burst_dma(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, ui
 	struct tally t = { 0 };
 	struct room room;
 	uint64_t seq;
+	uint8_t chan;
 	uint16_t i;
 
 	if (n > room_win)
 		n = (uint16_t)room_win;
-	weir_copy_lock(q->chan);
+	chan_begin(q);
 	for (i = 0; i < n; i++) {
 		if ((mode & QUEUE_LOG) != 0 && !queue_log_room(q))
 			break;
+		chan = chan_packet(q);
 		if (tx_one(q, mode, pkts[i], at, &seq, &room, &t) == 0)
 			break;
 		if ((mode & QUEUE_LOG) != 0 && room.nr_iov != 0)
@@ -401,10 +403,10 @@ tx_burst_dma(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, ui
 			.m = pkts[i],
 			.seq = seq,
 			.nr_used = room.nr_heads,
+			.chan = chan,
 		};
 	}
-	weir_copy_kick(q->chan);
-	weir_copy_unlock(q->chan);
+	chan_end(q);
 	weir_vring_close(&q->vr, at);
 	tally_add(q, mode, &t);
 	atomic_store_explicit(&q->win_head, head, memory_order_relaxed);
@@ -421,13 +423,11 @@ queue_collect_tx(struct weir_queue *q)
 
 	if (tail == head)
 		return;
-	weir_copy_lock(q->chan);
-	weir_copy_poll(q->chan);
-	weir_copy_unlock(q->chan);
+	chans_poll(q);
 	while (tail != head) {
 		struct queue_pkt *p = &q->win[tail & q->win_mask];
 
-		if (!weir_copy_done(q->chan, p->seq))
+		if (!weir_copy_done(q->chans[p->chan], p->seq))
 			break;
 		used = (uint16_t)(used + p->nr_used);
 		done[nr++] = p->m;

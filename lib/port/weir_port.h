@@ -41,7 +41,9 @@
  * frames whose copies are done, in ring order; a transmitted mbuf is freed when
  * the guest has it. A receive burst also collects for the transmit queue of the
  * same number, and the control thread does for one that nobody calls, so that a
- * frame does not wait for the next one.
+ * frame does not wait for the next one. A queue may have several dmadevs, or
+ * several channels of one: bursts take them in turn, and one that is full or does
+ * not work is passed over. Frames keep their order whichever ends first.
  *
  * Threads: setup, start, stop and destroy belong to one control-plane thread
  * per port; none of them from a polling lcore. One thread at a time may burst
@@ -63,6 +65,9 @@ struct weir_queue;
 
 /** Queue pairs of a port at most: the protocol numbers rings with a byte. */
 #define WEIR_PORT_MAX_PAIRS 128
+
+/** Names of dmadevs that a queue may be given at most. */
+#define WEIR_PORT_MAX_DMAS 8
 
 /** Bytes of the longest frame that is received, without virtio's header. */
 #define WEIR_PORT_MAX_FRAME 65588u
@@ -107,6 +112,8 @@ struct weir_port_conf {
 	bool ext_buf;	    /**< ... or give a long one an external buffer */
 	bool legacy_flags;  /**< mark received frames with RTE_MBUF_F_TX_* flags */
 	uint32_t dma_threshold; /**< pieces of fewer bytes are copied by CPU */
+	bool dma_near; /**< of a queue's dmadevs those first that are on the NUMA node of
+			  the lcore that bursts; else in turn */
 	struct weir_mirror
 		*mirror; /**< where guest memory is mapped for DMA; NULL: nowhere */
 	/** With ctrl_vq, what the guest's device has: its address, and an MTU of 68 to
@@ -134,10 +141,13 @@ void weir_port_destroy(struct weir_port *p);
  * nobody bursts on it.
  *
  * @param pool  Its mbufs hold what is received; more than one a frame if need be.
- * @param dma   Name of the dmadev that copies, NULL: the CPU does.
- * @return 0; -EINVAL: no such pair, no pool, or one without room for data;
- *         -EBUSY: the port is started, or copies from before its stop are not
- *         over; -ENODEV, -ENOTSUP, -EBUSY, ...: as weir_copy_get() answers.
+ * @param dma   Name of the dmadev that copies, NULL: the CPU does. Several names
+ *              are separated by ',', up to WEIR_PORT_MAX_DMAS; each gives the
+ *              queue one more channel, also if it is the same name again.
+ * @return 0; -EINVAL: no such pair, no pool, or one without room for data, or an
+ *         empty name; -E2BIG: too many names; -EBUSY: the port is started, or copies from
+ * before its stop are not over; -ENODEV, -ENOTSUP, -EBUSY, ...: as weir_copy_get()
+ * answers.
  */
 int weir_port_rxq_setup(struct weir_port *p, uint16_t pair, struct rte_mempool *pool,
 			const char *dma);
