@@ -4,9 +4,13 @@
  * in the end, by whomever, and its memory is not given back before.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include <rte_cycles.h>
+#include <rte_dev.h>
 #include <rte_memory.h>
 
 #include "fake_dma.h"
@@ -262,6 +266,113 @@ engine_put_while_down_is_left_stopped(void)
 	return close_chan();
 }
 
+/* It was told of: no call from then on, though the device is still there. */
+static enum test_result
+engine_about_to_be_removed_is_let_go(void)
+{
+	TEST_EQ(open_chan(), 0);
+	dev->credit = 2;
+	TEST_EQ(submit(0, 8), 8);
+	TEST_EQ(weir_copy_unplug(FAKE_DMA_NAME), 0);
+	TEST_ASSERT(is_down() && !dev->running);
+	TEST_ASSERT(weir_copy_done(chan, 8));
+	TEST_ASSERT(arrived(0, 8));
+	for (int i = 0; i < 100; i++) {
+		weir_copy_tend();
+		rte_delay_us_sleep(1000);
+	}
+	TEST_ASSERT(is_down());
+	TEST_EQ(dev->starts, 1);
+	TEST_EQ(submit(8, 1), 0);
+	TEST_EQ(weir_copy_unplug(FAKE_DMA_NAME), 0);
+	fake_dma_unplug();
+	weir_copy_tend();
+	dev = fake_dma_plug();
+	TEST_ASSERT(dev != NULL);
+	TEST_ASSERT(tend_until(false));
+	TEST_EQ(submit(8, 8), 8);
+	TEST_ASSERT(arrived(8, 8));
+	TEST_EQ(dev->calls, 0);
+	return close_chan();
+}
+
+/* EAL tells of a removal; the device's name may have more behind it. */
+static enum test_result
+engine_of_whose_removal_eal_tells_is_let_go(void)
+{
+	TEST_EQ(open_chan(), 0);
+	rte_dev_event_callback_process("fake", RTE_DEV_EVENT_REMOVE);
+	rte_dev_event_callback_process(FAKE_DMA_NAME, RTE_DEV_EVENT_ADD);
+	TEST_ASSERT(!is_down());
+	dev->credit = 0;
+	TEST_EQ(submit(0, 4), 4);
+	rte_dev_event_callback_process(FAKE_DMA_NAME, RTE_DEV_EVENT_REMOVE);
+	TEST_ASSERT(is_down() && !dev->running);
+	TEST_ASSERT(arrived(0, 4));
+	/* another in its place before anybody has looked */
+	fake_dma_unplug();
+	dev = fake_dma_plug();
+	TEST_ASSERT(dev != NULL);
+	TEST_ASSERT(tend_until(false));
+	return close_chan();
+}
+
+static enum test_result
+engine_that_does_not_stop_is_not_let_go(void)
+{
+	TEST_EQ(weir_copy_unplug("no such"), 0);
+	TEST_EQ(open_chan(), 0);
+	dev->credit = 0;
+	dev->stop_ret = -EBUSY;
+	TEST_EQ(submit(0, 4), 4);
+	TEST_EQ(weir_copy_unplug(FAKE_DMA_NAME), -EBUSY);
+	TEST_ASSERT(is_down() && !weir_copy_done(chan, 1));
+	dev->stop_ret = 0;
+	TEST_EQ(weir_copy_unplug(FAKE_DMA_NAME), 0);
+	TEST_ASSERT(arrived(0, 4));
+	return close_chan();
+}
+
+/* An lcore that never pauses, while the device is taken away and put back. */
+static void *
+lcore_main(void *arg)
+{
+	const _Atomic bool *end = arg;
+
+	while (!atomic_load(end)) {
+		submit(0, 8);
+		sched_yield();
+	}
+	return NULL;
+}
+
+static enum test_result
+engine_unplugged_under_traffic_is_not_called(void)
+{
+	_Atomic bool end = false;
+	unsigned int calls = 0;
+	pthread_t lcore;
+
+	TEST_EQ(open_chan(), 0);
+	TEST_EQ(pthread_create(&lcore, NULL, lcore_main, &end), 0);
+	for (int i = 0; i < 20; i++) {
+		rte_delay_us_sleep(2000);
+		TEST_EQ(weir_copy_unplug(FAKE_DMA_NAME), 0);
+		rte_delay_us_sleep(500);
+		calls += dev->calls;
+		fake_dma_unplug();
+		dev = fake_dma_plug();
+		TEST_ASSERT(dev != NULL);
+		TEST_ASSERT(tend_until(false));
+	}
+	atomic_store(&end, true);
+	pthread_join(lcore, NULL);
+	TEST_EQ(calls, 0);
+	TEST_EQ(weir_copy_drain(chan, chan->submitted, 1000000), 0);
+	TEST_ASSERT(arrived(0, 8));
+	return close_chan();
+}
+
 static const struct test_case copy_cases[] = {
 	{ "engine_that_hangs_is_reset_and_comes_back",
 	  engine_that_hangs_is_reset_and_comes_back },
@@ -279,5 +390,12 @@ static const struct test_case copy_cases[] = {
 	  engine_unplugged_and_plugged_in_again },
 	{ "engine_put_while_down_is_left_stopped",
 	  engine_put_while_down_is_left_stopped },
+	{ "engine_about_to_be_removed_is_let_go", engine_about_to_be_removed_is_let_go },
+	{ "engine_of_whose_removal_eal_tells_is_let_go",
+	  engine_of_whose_removal_eal_tells_is_let_go },
+	{ "engine_that_does_not_stop_is_not_let_go",
+	  engine_that_does_not_stop_is_not_let_go },
+	{ "engine_unplugged_under_traffic_is_not_called",
+	  engine_unplugged_under_traffic_is_not_called },
 };
 AUTOTEST_EAL(copy_autotest, copy_cases);

@@ -178,6 +178,8 @@ dma_close(struct rte_dma_dev *dev)
 	struct wdma_dev *d = dev->data->dev_private;
 
 	weir_copy_set_reach(dev->data->dev_id, false);
+	/* it is stopped already: lcores are to be out before the rings are freed */
+	weir_copy_unplug(d->name);
 	wdma_tel_remove(d);
 	vchans_replace(d, NULL, 0);
 	weir_space_put(d->space);
@@ -398,6 +400,7 @@ dma_remove(struct rte_vdev_device *vdev)
 
 	if (id < 0)
 		return 0; /* closed by the application */
+	weir_copy_unplug(name);
 	/* closing refuses a device that runs, and removal takes no refusal */
 	d = rte_dma_fp_objs[id].dev_private;
 	if (d->nr_open != 0)

@@ -68,6 +68,8 @@ weir_copy_set_reach(int16_t dev_id, bool reaches)
 	pthread_mutex_lock(&copy_devs_lock);
 	if (dev_id >= 0 && dev_id < MAX_DEVS)
 		reach[dev_id] = reaches;
+	if (reaches)
+		copy_dev_plugged(dev_id);
 	pthread_mutex_unlock(&copy_devs_lock);
 }
 
@@ -161,6 +163,7 @@ dev_start(int16_t dev_id, struct copy_dev **out)
 	}
 	d->next = copy_devs;
 	copy_devs = d;
+	copy_events_on();
 	*out = d;
 	return 0;
 }
@@ -237,8 +240,8 @@ err_put:
 static void
 dev_end(struct copy_dev *d)
 {
-	bool stopped = d->health == COPY_DOWN || !copy_dev_there(d) ||
-		       rte_dma_stop(d->dev_id) == 0;
+	bool stopped = d->health == COPY_DOWN || d->health == COPY_GONE ||
+		       !copy_dev_there(d) || rte_dma_stop(d->dev_id) == 0;
 
 	/* a device that does not stop may still write to what it is tested with */
 	if (stopped)

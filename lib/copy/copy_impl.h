@@ -13,7 +13,9 @@
  *      '---- they do not ---------------------'
  *
  * A device that was unplugged cannot write any more, and counts as stopped; one of
- * its name that is plugged in later takes its place.
+ * its name that is plugged in later takes its place. One that is about to be
+ * (weir_copy_unplug()) is stopped and GONE, and not called again: it is DOWN when
+ * its place is seen empty, or has another in it.
  *
  * While a device is not UP its channels are `down`: no lcore calls the device or
  * moves `done`, both are the tending thread's. A device that does not let itself
@@ -26,7 +28,7 @@
 /* More vchans than any port has queues would be memory for nothing. */
 #define COPY_MAX_VCHANS 64
 
-enum copy_health { COPY_UP, COPY_STOPPING, COPY_DOWN, COPY_PROBED };
+enum copy_health { COPY_UP, COPY_STOPPING, COPY_DOWN, COPY_PROBED, COPY_GONE };
 
 /* What one vchan is to its users, and to the watch over it. */
 struct copy_vchan {
@@ -64,6 +66,16 @@ bool copy_dev_there(const struct copy_dev *d);
 
 /* Configure a stopped device and all its vchans, and start it. 0, -errno. */
 int copy_dev_up(struct copy_dev *d);
+
+/* copy_unplug.c: hear of removals from EAL. Under the lock. */
+void copy_events_on(void);
+
+/* copy_tend.c: a device has been plugged in as this id. Under the lock. */
+void copy_dev_plugged(int16_t dev_id);
+
+/* copy_tend.c: take all lcores out of a device, stop it, and be GONE. Under the
+ * lock. 0; -EBUSY: it does not stop. */
+int copy_dev_leave(struct copy_dev *d);
 
 /* copy_tend.c: forget test copies; the device is stopped, or done with them. */
 void copy_probe_end(struct copy_dev *d);

@@ -147,6 +147,42 @@ dev_stop(struct copy_dev *d, uint64_t now)
 	d->health = COPY_DOWN;
 }
 
+int
+copy_dev_leave(struct copy_dev *d)
+{
+	const uint64_t now = rte_get_timer_cycles();
+
+	if (d->health == COPY_UP)
+		dev_down(d, "it is going to be removed", now);
+	if (d->health != COPY_DOWN && d->health != COPY_GONE) {
+		d->health = COPY_STOPPING;
+		dev_stop(d, now);
+	}
+	if (d->health == COPY_STOPPING)
+		return -EBUSY;
+	d->health = COPY_GONE;
+	d->retry_at = now + from_us(PAUSE_MAX_US);
+	return 0;
+}
+
+void
+copy_dev_plugged(int16_t dev_id)
+{
+	for (struct copy_dev *d = copy_devs; d != NULL; d = d->next)
+		if (d->health == COPY_GONE && d->dev_id == dev_id)
+			d->health = COPY_DOWN;
+}
+
+/* Its place is empty, or another is in it, or nobody removes it: look for it. */
+static void
+dev_gone(struct copy_dev *d, uint64_t now)
+{
+	if (copy_dev_there(d) && now < d->retry_at)
+		return;
+	d->health = COPY_DOWN;
+	d->retry_at = now;
+}
+
 void
 copy_probe_end(struct copy_dev *d)
 {
@@ -309,6 +345,8 @@ dev_tend(struct copy_dev *d, uint64_t now)
 		dev_up(d, now);
 	else if (d->health == COPY_PROBED)
 		dev_probed(d, now);
+	else if (d->health == COPY_GONE)
+		dev_gone(d, now);
 	else if (now < d->retry_at)
 		return;
 	else if (d->health == COPY_STOPPING)

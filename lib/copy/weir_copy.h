@@ -80,11 +80,31 @@ struct weir_copy_chan {
  * Say of a dmadev that it sees the memory that is copied.
  *
  * A driver whose device translates through weir's address space (weir_space.h)
- * says so when it is probed, and takes it back when it is closed.
- * weir_space_engine_get() says it of hardware that EAL drives through VFIO. Any
- * thread.
+ * says so when it is probed, which also says that it is a new device, and takes it back
+ * when it is closed. weir_space_engine_get() says it of hardware that EAL drives through
+ * VFIO. Any thread.
  */
 void weir_copy_set_reach(int16_t dev_id, bool reaches);
+
+/**
+ * Let go of a dmadev that is about to be removed.
+ *
+ * When this returns 0 no lcore is in a call to the device, and none will be; it is
+ * stopped; what it had under way has been copied by CPU. Its users go on with
+ * other channels or by CPU. When a dmadev of that name is plugged in again they
+ * have it back, once test copies have arrived; so they have this one if it is
+ * still there after 10 s.
+ *
+ * dma_weir does this itself when it is removed or closed. For other drivers it
+ * happens when EAL tells of a removal (RTE_DEV_EVENT_REMOVE); an application that
+ * removes a device by rte_dev_remove() or the like, of which EAL tells nobody,
+ * calls this first. A dmadev that is not in use is no error. Any thread but an
+ * lcore's.
+ *
+ * @return 0; what the device answered to being stopped: it may still write, and
+ *         must not be removed.
+ */
+int weir_copy_unplug(const char *dma_name);
 
 /**
  * Take a channel of a dmadev.
