@@ -161,6 +161,8 @@ copy_dev_leave(struct copy_dev *d)
 	if (d->health == COPY_STOPPING)
 		return -EBUSY;
 	d->health = COPY_GONE;
+	/* no fault of its own: the next one begins anew */
+	d->pause = from_us(PAUSE_MIN_US);
 	d->retry_at = now + from_us(PAUSE_MAX_US);
 	return 0;
 }
@@ -169,8 +171,10 @@ void
 copy_dev_plugged(int16_t dev_id)
 {
 	for (struct copy_dev *d = copy_devs; d != NULL; d = d->next)
-		if (d->health == COPY_GONE && d->dev_id == dev_id)
+		if (d->health == COPY_GONE && d->dev_id == dev_id) {
 			d->health = COPY_DOWN;
+			d->retry_at = 0;
+		}
 }
 
 /* Its place is empty, or another is in it, or nobody removes it: look for it. */
@@ -275,7 +279,9 @@ dev_probe(struct copy_dev *d, uint64_t now)
 	int ret = dev_find(d);
 
 	if (ret == -ENODEV) {
-		dev_later(d, now);
+		/* to look for it costs nothing */
+		d->pause = from_us(PAUSE_MIN_US);
+		d->retry_at = now + d->pause;
 		return;
 	}
 	if (ret == 0)
