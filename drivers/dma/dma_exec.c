@@ -202,16 +202,26 @@ fill(struct wdma_vchan *vc, const struct wdma_desc *desc)
 	return RTE_DMA_STATUS_SUCCESSFUL;
 }
 
+/* True if the job is one that is to fail. */
+static bool
+is_injected(const struct wdma_vchan *vc, const struct wdma_desc *desc)
+{
+	const struct wdma_conf *c = vc->conf;
+
+	return desc->pos == (c->fail_turn ? vc->batch % 32 : c->fail_at) ||
+	       (c->fail_nth != 0 && wdma_read(&vc->executed) % c->fail_nth == 0);
+}
+
 static uint16_t
 execute(struct wdma_vchan *vc, const struct wdma_desc *desc)
 {
 	wdma_count(&vc->executed, 1);
 	if (unlikely(vc->skip))
 		return RTE_DMA_STATUS_NOT_ATTEMPTED;
-	if (unlikely(vc->conf->fail_nth != 0) &&
-	    wdma_read(&vc->executed) % vc->conf->fail_nth == 0) {
+	if (unlikely(vc->conf->fail_code != 0) && is_injected(vc, desc)) {
 		wdma_count(&vc->injected, 1);
-		return RTE_DMA_STATUS_BUS_ERROR;
+		vc->skip = vc->conf->halt;
+		return vc->conf->fail_code;
 	}
 	switch ((enum wdma_op)desc->op) {
 	case WDMA_COPY:
@@ -245,6 +255,7 @@ pass_marks(struct wdma_vchan *vc, uint8_t flags)
 	if (flags & WDMA_DESC_BATCH) {
 		vc->failed = false;
 		vc->skip = false;
+		vc->batch++;
 	}
 	if (flags & WDMA_DESC_FENCE)
 		vc->skip |= vc->failed;

@@ -57,10 +57,9 @@ next_slot(struct wdma_vchan *vc, enum wdma_op op, uint32_t len, uint64_t flags)
 
 	desc->op = op;
 	desc->len = len;
-	desc->flags =
-		vc->head == atomic_load_explicit(&vc->doorbell, memory_order_relaxed)
-			? WDMA_DESC_BATCH
-			: 0;
+	desc->pos = (uint16_t)(vc->head -
+			       atomic_load_explicit(&vc->doorbell, memory_order_relaxed));
+	desc->flags = desc->pos == 0 ? WDMA_DESC_BATCH : 0;
 	if (flags & RTE_DMA_OP_FLAG_FENCE)
 		desc->flags |= WDMA_DESC_FENCE;
 	return desc;

@@ -313,6 +313,40 @@ set_fail_nth(const char *value, void *ctx)
 }
 
 static int
+set_fail_at(const char *value, void *ctx)
+{
+	struct wdma_conf *c = ctx;
+
+	c->fail_turn = strcmp(value, "turn") == 0;
+	return c->fail_turn ? 0
+			    : weir_arg_number(value, 0, WDMA_MAX_DESC - 1, &c->fail_at);
+}
+
+static int
+set_fail_code(const char *value, void *ctx)
+{
+	struct wdma_conf *c = ctx;
+	uint64_t code;
+	int ret = weir_arg_number(value, 1, RTE_DMA_STATUS_ERROR_UNKNOWN, &code);
+
+	if (ret == 0)
+		c->fail_code = (uint16_t)code;
+	return ret;
+}
+
+static int
+set_halt(const char *value, void *ctx)
+{
+	struct wdma_conf *c = ctx;
+	uint64_t on;
+	int ret = weir_arg_number(value, 0, 1, &on);
+
+	if (ret == 0)
+		c->halt = on != 0;
+	return ret;
+}
+
+static int
 set_stall_after(const char *value, void *ctx)
 {
 	return weir_arg_number(value, 0, UINT64_MAX,
@@ -324,6 +358,10 @@ static const struct weir_arg dma_args[] = {
 	{ "lcore", "the number of a CPU", set_cpu },
 	{ "delay_us", "microseconds, at most 10 s", set_delay },
 	{ "fail_nth", "a number of jobs", set_fail_nth },
+	{ "fail_at", "'turn' or a place in a batch, from 0 to 32767", set_fail_at },
+	{ "fail_code", "a number of enum rte_dma_status_code, from 1 to 256",
+	  set_fail_code },
+	{ "halt", "0 or 1", set_halt },
 	{ "reorder", "0 or 1", set_reorder },
 	{ "stall_after", "a number of jobs", set_stall_after },
 };
@@ -334,7 +372,7 @@ parse_args(const char *name, const char *args, struct wdma_conf *conf)
 	char why[160];
 	int ret;
 
-	*conf = (struct wdma_conf){ .cpu = -1 };
+	*conf = (struct wdma_conf){ .cpu = -1, .fail_at = UINT64_MAX };
 	ret = weir_args_parse(args, dma_args, RTE_DIM(dma_args), conf, why, sizeof(why));
 	if (ret != 0) {
 		WDMA_LOG(ERR, "%s: %s", name, why);
@@ -345,6 +383,10 @@ parse_args(const char *name, const char *args, struct wdma_conf *conf)
 			 conf->cpu);
 		return -EINVAL;
 	}
+	if (conf->fail_nth == 0 && conf->fail_at == UINT64_MAX && !conf->fail_turn)
+		conf->fail_code = 0;
+	else if (conf->fail_code == 0)
+		conf->fail_code = RTE_DMA_STATUS_BUS_ERROR;
 	return 0;
 }
 
@@ -414,5 +456,7 @@ static struct rte_vdev_driver dma_weir_drv = {
 };
 
 RTE_PMD_REGISTER_VDEV(dma_weir, dma_weir_drv);
-RTE_PMD_REGISTER_PARAM_STRING(dma_weir, "mode=inline|thread lcore=<cpu> delay_us=<us> "
-					"fail_nth=<jobs> reorder=0|1 stall_after=<jobs>");
+RTE_PMD_REGISTER_PARAM_STRING(dma_weir,
+			      "mode=inline|thread lcore=<cpu> delay_us=<us> "
+			      "fail_nth=<jobs> fail_at=<place>|turn fail_code=<status> "
+			      "halt=0|1 reorder=0|1 stall_after=<jobs>");

@@ -67,6 +67,7 @@ struct wdma_desc {
 	uint8_t flags;
 	uint16_t nr_src; /* entries of copy_sg, in wdma_vchan.sges */
 	uint16_t nr_dst;
+	uint16_t pos; /* in its batch */
 };
 static_assert(sizeof(struct wdma_desc) == 32, "two descriptors a cache line");
 
@@ -77,6 +78,10 @@ struct wdma_conf {
 	bool reorder;	      /* backwards between fences */
 	uint64_t delay_us;    /* from doorbell to execution */
 	uint64_t fail_nth;    /* every n-th job fails; 0: none */
+	uint64_t fail_at;     /* so does the one here in each batch; UINT64_MAX: none */
+	bool fail_turn;	      /* ... each batch has it one further on, of 32 */
+	uint16_t fail_code;   /* enum rte_dma_status_code, what it fails with */
+	bool halt;	      /* and the rest of its batch is not attempted */
 	uint64_t stall_after; /* no job after so many since start; 0: never */
 };
 
@@ -132,11 +137,12 @@ struct wdma_vchan {
 	/* the engine's */
 	_Alignas(64) wdma_counter executed; /* since start */
 	wdma_counter bytes;		    /* written by jobs that succeeded */
-	wdma_counter injected;		    /* failed by fail_nth */
+	wdma_counter injected;		    /* failed by fail_nth, fail_at */
 	wdma_counter faults;		    /* translations refused */
 	wdma_counter fault_iova;	    /* the last one */
 	bool failed;			    /* a job of this batch */
 	bool skip;			    /* and a fence came after it */
+	uint32_t batch;			    /* number of this one */
 	struct weir_sim_dev sim;
 
 	/* the control plane's: what stats_reset left behind */
