@@ -35,14 +35,17 @@ class Switch(TestPmd):
 
     ports   each one's device arguments beyond iface=
     engine  arguments of dma_weir0; None: there is none
+    more    other devices, with their arguments
     paired  packets go from port 0 to 1 and back, from 2 to 3...; else each port to itself
     """
 
-    def __init__(self, ws, ports=("",), engine=None, paired=False, name="switch", app=(), **kw):
+    def __init__(self, ws, ports=("",), engine=None, paired=False, name="switch", app=(),
+                 more=(), **kw):
         for soname in WEIR_PLUGINS:
             need_built(soname)
         self.nr_ports = len(ports)
         vdevs = [] if engine is None else [",".join(filter(None, ("dma_weir0", engine)))]
+        vdevs += more
         vdevs += [",".join(filter(None, (f"net_weir{i}", f"iface={ws.socket(f'w{i}')}", args)))
                   for i, args in enumerate(ports)]
         topology = "paired" if paired else "loop"

@@ -133,6 +133,46 @@ def port_detached_and_attached(ws):
         p.stop()
 
 
+def engine_detached_and_attached(ws):
+    """An engine is taken away under traffic, and put back; copies follow it.
+
+    The port has two engines for one of its queues and one for the other; the second
+    time they both go, and packets are copied by CPU.
+    """
+    switch = Switch(ws, ["dmas=[txq0@dma_weir0;txq0@dma_weir1;rxq0@dma_weir0]"],
+                    engine="mode=thread,delay_us=50", more=["dma_weir1,mode=thread"])
+    guest = Guest(ws, "guest", [(ws.socket("w0"), VIRTIO_USER)], gen="size=60-1514,window=200")
+    guest.begin()
+    exchange([guest], 1000)
+
+    def copies(counter, queue):
+        return switch.queues()[queue][counter]
+
+    def wait_more(counter, queue):
+        old = copies(counter, queue)
+        wait_for(lambda: copies(counter, queue) > old + 1000, f"{counter} of {queue}")
+
+    for gone in (["dma_weir0"], ["dma_weir0", "dma_weir1"]):
+        for name in gone:
+            mark = switch.log_mark()
+            switch.command(f"device detach {name}")
+            switch.wait_log(f"WEIR: {name}: it is going to be removed", mark)
+        exchange([guest], 2000)
+        wait_more("cpu_copies", "rxq0")
+        wait_more("cpu_copies" if len(gone) == 2 else "dma_copies", "txq0")
+        for name in gone:
+            mark = switch.log_mark()
+            switch.command(f"port attach {name},mode=thread")
+            switch.wait_log(f"WEIR: {name}: test copies arrive, in use again", mark)
+        exchange([guest], 2000)
+        wait_more("dma_copies", "rxq0")
+        wait_more("dma_copies", "txq0")
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    switch.check_no_errors()
+    guest.stop()
+    switch.stop()
+
+
 def guest_listens_port_connects(ws):
     """client=1: whichever comes first, whoever goes, they find each other again."""
     switch = Switch(ws, ["client=1," + BOTH_BY_DMA], engine="")
@@ -196,6 +236,7 @@ main("net_weir_life_e2e", [
     port_stop_and_start_lose_nothing,
     queues_set_up_again,
     port_detached_and_attached,
+    engine_detached_and_attached,
     guest_listens_port_connects,
     quit_under_traffic,
     switch_killed_socket_taken_over,
