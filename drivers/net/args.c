@@ -137,6 +137,18 @@ set_policy(const char *value, void *ctx)
 	return a->dma_near || strcmp(value, "turn") == 0 ? 0 : -EINVAL;
 }
 
+static int
+set_watchdog(const char *value, void *ctx)
+{
+	struct net_weir_args *a = ctx;
+	uint64_t ms;
+	int ret = weir_arg_number(value, 0, 1000000, &ms);
+
+	if (ret == 0)
+		a->dma_watchdog_us = ms * 1000;
+	return ret;
+}
+
 /* One more dmadev for a queue. */
 static int
 add_dma(char **list, const char *name)
@@ -213,6 +225,7 @@ static const struct weir_arg arg_table[] = {
 	{ "dmas", "a list such as [txq0@dma0;rxq0@dma1], up to 8 dmadevs a queue",
 	  set_dmas },
 	{ "dma-policy", "'turn' or 'near'", set_policy },
+	{ "dma-watchdog", "milliseconds, at most 1000000", set_watchdog },
 	{ "dma-threshold", "a number of bytes from 0 to 4294967295", set_threshold },
 };
 
@@ -235,7 +248,7 @@ net_weir_args_parse(const char *name, const char *str, struct net_weir_args *a)
 	char why[256];
 	int ret;
 
-	*a = (struct net_weir_args){ .queues = 1 };
+	*a = (struct net_weir_args){ .queues = 1, .dma_watchdog_us = UINT64_MAX };
 	ret = weir_args_parse(str, arg_table, RTE_DIM(arg_table), a, why, sizeof(why));
 	if (ret == 0 && a->iface == NULL) {
 		snprintf(why, sizeof(why), "argument 'iface' is missing");

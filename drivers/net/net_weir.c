@@ -10,6 +10,7 @@
 #include <ethdev_vdev.h>
 
 #include "net_weir.h"
+#include "weir_copy.h"
 #include "weir_errno.h"
 #include "weir_log.h"
 
@@ -290,6 +291,8 @@ probe(struct rte_vdev_device *vdev)
 	w = dev->data->dev_private;
 	w->args = args;
 	dev_fill(dev, w);
+	if (args.dma_watchdog_us != UINT64_MAX)
+		weir_copy_set_watchdog(args.dma_watchdog_us);
 	ret = port_create(w);
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: %s", name, weir_strerror(ret));
@@ -335,4 +338,5 @@ RTE_PMD_REGISTER_PARAM_STRING(net_weir, "iface=<path> "
 					"legacy-ol-flags=<0|1> "
 					"dmas=[<txq|rxq><n>@<dmadev>;...] "
 					"dma-policy=<turn|near> "
+					"dma-watchdog=<ms> "
 					"dma-threshold=<bytes>");

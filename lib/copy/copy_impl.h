@@ -67,6 +67,12 @@ bool copy_dev_there(const struct copy_dev *d);
 /* Configure a stopped device and all its vchans, and start it. 0, -errno. */
 int copy_dev_up(struct copy_dev *d);
 
+/* copy_tel.c: register the command, once. */
+void copy_telemetry_init(void);
+
+/* copy_tend.c: what was set by weir_copy_set_watchdog(). */
+uint64_t copy_watchdog_us(void);
+
 /* copy_unplug.c: hear of removals from EAL. Under the lock. */
 void copy_events_on(void);
 

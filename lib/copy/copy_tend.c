@@ -45,6 +45,12 @@ weir_copy_set_watchdog(uint64_t timeout_us)
 	atomic_store(&watchdog_us, timeout_us);
 }
 
+uint64_t
+copy_watchdog_us(void)
+{
+	return atomic_load(&watchdog_us);
+}
+
 /* Look at a channel once more, as whoever uses it may not be polling. */
 static bool
 vchan_stands(struct copy_vchan *v)
@@ -64,7 +70,7 @@ vchan_stands(struct copy_vchan *v)
 static const char *
 vchan_look(struct copy_vchan *v, uint64_t now)
 {
-	const uint64_t limit = from_us(atomic_load(&watchdog_us));
+	const uint64_t limit = from_us(copy_watchdog_us());
 	uint64_t submitted = __atomic_load_n(&v->chan.submitted, __ATOMIC_RELAXED);
 	uint64_t done = __atomic_load_n(&v->chan.done, __ATOMIC_RELAXED);
 	uint64_t errors = __atomic_load_n(&v->chan.errors, __ATOMIC_RELAXED);
@@ -275,7 +281,7 @@ dev_find(struct copy_dev *d)
 static void
 dev_probe(struct copy_dev *d, uint64_t now)
 {
-	const uint64_t limit = atomic_load(&watchdog_us);
+	const uint64_t limit = copy_watchdog_us();
 	int ret = dev_find(d);
 
 	if (ret == -ENODEV) {

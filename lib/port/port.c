@@ -421,6 +421,7 @@ weir_queue_stats_get(const struct weir_queue *q, struct weir_queue_stats *out)
 		.bytes = counter(&q->stats.bytes),
 		.cpu_copies = counter(&q->stats.cpu_copies),
 		.dma_copies = counter(&q->stats.dma_copies),
+		.dma_full = counter(&q->stats.dma_full),
 		.dma_errors = dma_errors(q),
 		.in_flight = q->chan != NULL ? queue_in_flight(q) : 0,
 		.dropped = counter(&q->stats.dropped),

@@ -66,6 +66,7 @@ struct queue_stats {
 	_Atomic uint64_t bytes;
 	_Atomic uint64_t cpu_copies; /* pieces */
 	_Atomic uint64_t dma_copies; /* pieces */
+	_Atomic uint64_t dma_full;   /* pieces, by CPU for want of room in a channel */
 	_Atomic uint64_t dropped;    /* frames that could not be carried */
 	_Atomic uint64_t no_mbuf;    /* bursts ended for want of mbufs */
 	_Atomic uint64_t calls;	     /* interrupts sent to the guest */

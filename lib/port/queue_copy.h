@@ -88,16 +88,17 @@ copy_piece(struct weir_queue *q, unsigned int mode, const struct cursor *c,
 	uint64_t host_iova = rte_mbuf_data_iova(m) + off;
 	bool taken;
 
-	if ((mode & QUEUE_CHAN) != 0 && n >= q->threshold &&
-	    weir_copy_room(q->chan) != 0) {
-		taken = to_guest ? weir_copy_submit(q->chan, guest, guest_iova, host,
-						    host_iova, n)
-				 : weir_copy_submit(q->chan, host, host_iova, guest,
-						    guest_iova, n);
+	if ((mode & QUEUE_CHAN) != 0 && n >= q->threshold) {
+		taken = weir_copy_room(q->chan) != 0 &&
+			(to_guest ? weir_copy_submit(q->chan, guest, guest_iova, host,
+						     host_iova, n)
+				  : weir_copy_submit(q->chan, host, host_iova, guest,
+						     guest_iova, n));
 		if (taken) {
 			stat_add(&q->stats.dma_copies, 1);
 			return q->chan->submitted;
 		}
+		stat_add(&q->stats.dma_full, 1);
 	}
 	if (to_guest)
 		rte_memcpy(guest, host, n);

@@ -310,6 +310,7 @@ struct weir_queue_stats {
 	uint64_t bytes;	     /**< of those, without the virtio header */
 	uint64_t cpu_copies; /**< pieces copied by CPU */
 	uint64_t dma_copies; /**< pieces given to the DMA channel */
+	uint64_t dma_full;   /**< of cpu_copies: channels had no room, or were down */
 	uint64_t dma_errors; /**< pieces that the channel's device failed, done by CPU; of
 				all queues that share the channel */
 	uint64_t in_flight;  /**< frames in the window now */

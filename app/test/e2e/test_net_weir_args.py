@@ -102,6 +102,7 @@ BAD_ARGS = [
     ("iface={path},dmas=[q0@dma_weir0]", r"argument 'dmas=\[q0@dma_weir0\]'"),
     ("iface={path},dmas=[txq0@a;txq0@]", r"argument 'dmas=\[txq0@a;txq0@\]'"),
     ("iface={path},dmas=[" + ";".join(["txq0@a"] * 9) + "]", "up to 8 dmadevs a queue"),
+    ("iface={path},dma-watchdog=1s", "argument 'dma-watchdog=1s'"),
     ("iface={path},dma-policy=far", "argument 'dma-policy=far'"),
     ("iface={path},dmas=[txq1@dma_weir0]", "argument 'dmas': .* queues=1"),
     ("iface={path},colour=blue", "argument 'colour=blue': no such argument"),

@@ -139,7 +139,8 @@ def engine_detached_and_attached(ws):
     The port has two engines for one of its queues and one for the other; the second
     time they both go, and packets are copied by CPU.
     """
-    switch = Switch(ws, ["dmas=[txq0@dma_weir0;txq0@dma_weir1;rxq0@dma_weir0]"],
+    switch = Switch(ws, ["dmas=[txq0@dma_weir0;txq0@dma_weir1;rxq0@dma_weir0],"
+                         "dma-watchdog=700"],
                     engine="mode=thread,delay_us=50", more=["dma_weir1,mode=thread"])
     guest = Guest(ws, "guest", [(ws.socket("w0"), VIRTIO_USER)], gen="size=60-1514,window=200")
     guest.begin()
@@ -152,11 +153,17 @@ def engine_detached_and_attached(ws):
         old = copies(counter, queue)
         wait_for(lambda: copies(counter, queue) > old + 1000, f"{counter} of {queue}")
 
+    check_equal(switch.telemetry("/weir/copy")["watchdog_us"], 700000, "the watchdog")
+    one = switch.telemetry("/weir/copy", "dma_weir0")
+    check_equal((one["state"], one["queues"], one["channels_used"]), ("up", 2, 2), f"{one}")
+    check(one["vchan0"]["submitted"] != 0 and one["vchan1"]["submitted"] != 0, f"copies of {one}")
     for gone in (["dma_weir0"], ["dma_weir0", "dma_weir1"]):
         for name in gone:
             mark = switch.log_mark()
             switch.command(f"device detach {name}")
             switch.wait_log(f"WEIR: {name}: it is going to be removed", mark)
+            state = switch.telemetry("/weir/copy", name)["state"]
+            check(state in ("gone", "down"), f"{name} is {state}")
         exchange([guest], 2000)
         wait_more("cpu_copies", "rxq0")
         wait_more("cpu_copies" if len(gone) == 2 else "dma_copies", "txq0")
@@ -167,6 +174,8 @@ def engine_detached_and_attached(ws):
         exchange([guest], 2000)
         wait_more("dma_copies", "rxq0")
         wait_more("dma_copies", "txq0")
+        one = switch.telemetry("/weir/copy", "dma_weir0")
+        check(one["resets"] != 0, f"{one}")
     check_equal(settle([guest], switch), 0, "packets dropped")
     switch.check_no_errors()
     guest.stop()
