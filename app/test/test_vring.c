@@ -124,7 +124,7 @@ init_bad_refused(void)
 	BAD(avail_uva, UVA + AVAIL + 1, -EINVAL);
 	BAD(used_uva, UVA + USED + 2, -EINVAL);
 	BAD(desc_uva, UVA - 16, -EFAULT);
-	BAD(desc_uva, UINT64_MAX & ~UINT64_C(15), -EFAULT);
+	BAD(desc_uva, UINT64_MAX & ~UINT64_C(15), -EOVERFLOW);
 	/* the table would reach from one slot into the next */
 	BAD(desc_uva, UVA + SLOT - 16, -EFAULT);
 	BAD(avail_uva, UVA + 2 * SLOT - 4, -EFAULT);

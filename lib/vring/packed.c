@@ -29,7 +29,11 @@ gather_table(struct weir_vring *vr, struct vring_walk *w, uint64_t gpa, uint32_t
 		if (ret == 0)
 			ret = vring_walk_add(vr, w, d.addr, d.len, d.flags & w->dir);
 	}
-	return ret;
+	if (ret != -WEIR_VRING_MISS)
+		return ret;
+	/* the walk goes on to the chain's end, which tells where the next begins */
+	w->missed = true;
+	return 0;
 }
 
 /* The next descriptor in the ring; the second half of the chain's first was read. */

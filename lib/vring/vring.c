@@ -4,38 +4,63 @@
 
 #include "vring_packed.h"
 #include "vring_split.h"
+#include "weir_iotlb.h"
 
-/* Find the three parts. 0; -EINVAL; -EFAULT. */
-static int
-parts_find(struct weir_vring *vr, const struct weir_vring_addr *a, uint64_t avail_len,
-	   uint64_t used_len)
+int
+weir_vring_parts(const struct weir_vring_addr *a,
+		 struct weir_vring_part part[WEIR_VRING_PARTS])
 {
-	uint64_t avail_align = a->packed ? 4 : VRING_AVAIL_ALIGN_SIZE;
+	const uint64_t avail_align = a->packed ? 4 : VRING_AVAIL_ALIGN_SIZE;
+	/* split: flags, idx, ring[size], and the event field, which lies there anyway */
+	uint64_t avail_len = sizeof(uint16_t) * (3 + (uint64_t)a->size);
+	uint64_t used_len =
+		sizeof(uint16_t) * 3 + sizeof(struct vring_used_elem) * (uint64_t)a->size;
 
-	if (a->desc_uva % VRING_DESC_ALIGN_SIZE != 0 || a->avail_uva % avail_align != 0 ||
+	if (a->size == 0 || a->size > WEIR_VRING_MAX_SIZE ||
+	    (!a->packed && (a->size & (a->size - 1)) != 0) ||
+	    a->desc_uva % VRING_DESC_ALIGN_SIZE != 0 || a->avail_uva % avail_align != 0 ||
 	    a->used_uva % VRING_USED_ALIGN_SIZE != 0)
 		return -EINVAL;
-	vr->desc = weir_gmem_uva(vr->gmem, a->desc_uva,
-				 sizeof(struct vring_desc) * (uint64_t)a->size);
-	vr->avail = weir_gmem_uva(vr->gmem, a->avail_uva, avail_len);
-	vr->used = weir_gmem_uva(vr->gmem, a->used_uva, used_len);
+	if (a->packed)
+		avail_len = used_len = sizeof(struct vring_packed_desc_event);
+	part[0].write = a->packed;
+	part[1].write = false;
+	part[2].write = true;
+	if (weir_range_make(&part[0].at, a->desc_uva,
+			    sizeof(struct vring_desc) * (uint64_t)a->size) != 0 ||
+	    weir_range_make(&part[1].at, a->avail_uva, avail_len) != 0 ||
+	    weir_range_make(&part[2].at, a->used_uva, used_len) != 0)
+		return -EOVERFLOW;
+	return 0;
+}
+
+static void *
+part_find(const struct weir_gmem *g, const struct weir_vring_part *p)
+{
+	return g->memory != NULL ? weir_iotlb_find(g, p->at, p->write)
+				 : weir_gmem_uva(g, p->at.start, weir_range_len(p->at));
+}
+
+/* Find the three parts. 0; -EINVAL; -EOVERFLOW; -EFAULT. */
+static int
+parts_find(struct weir_vring *vr, const struct weir_vring_addr *a)
+{
+	struct weir_vring_part part[WEIR_VRING_PARTS];
+	int ret = weir_vring_parts(a, part);
+
+	if (ret != 0)
+		return ret;
+	vr->desc = part_find(vr->gmem, &part[0]);
+	vr->avail = part_find(vr->gmem, &part[1]);
+	vr->used = part_find(vr->gmem, &part[2]);
 	return vr->desc != NULL && vr->avail != NULL && vr->used != NULL ? 0 : -EFAULT;
 }
 
-static int
-split_init(struct weir_vring *vr, const struct weir_vring_addr *a)
+static void
+split_begin(struct weir_vring *vr, const struct weir_vring_addr *a)
 {
 	uint16_t avail_idx;
-	int ret;
 
-	if ((a->size & (a->size - 1)) != 0)
-		return -EINVAL;
-	/* flags, idx, ring[size], and the event field, which lies there anyway */
-	ret = parts_find(vr, a, sizeof(uint16_t) * (3 + (uint64_t)a->size),
-			 sizeof(uint16_t) * 3 +
-				 sizeof(struct vring_used_elem) * (uint64_t)a->size);
-	if (ret != 0)
-		return ret;
 	vr->mask = (uint16_t)(a->size - 1);
 	vr->used_idx = __atomic_load_n(&vr->used->idx, __ATOMIC_RELAXED);
 	/*
@@ -58,27 +83,17 @@ split_init(struct weir_vring *vr, const struct weir_vring_addr *a)
 	 */
 	__atomic_store_n(&vr->used->flags, a->event_idx ? 0 : VRING_USED_F_NO_NOTIFY,
 			 __ATOMIC_RELAXED);
-	return 0;
 }
 
-static int
-packed_init(struct weir_vring *vr, const struct weir_vring_addr *a)
+static void
+packed_begin(struct weir_vring *vr, const struct weir_vring_addr *a)
 {
-	const uint64_t event_len = sizeof(struct vring_packed_desc_event);
-	int ret;
-
-	if ((a->base & WEIR_VRING_POS_IDX) >= a->size)
-		return -EINVAL;
-	ret = parts_find(vr, a, event_len, event_len);
-	if (ret != 0)
-		return ret;
 	vr->mask = (uint16_t)(weir_vring_shadow_size(a->size) - 1);
 	vr->shadow = a->shadow;
 	vr->last_avail = a->base;
 	vr->used_pos = a->base;
 	__atomic_store_n(&vr->device->flags, VRING_PACKED_EVENT_FLAG_DISABLE,
 			 __ATOMIC_RELAXED);
-	return 0;
 }
 
 int
@@ -94,12 +109,17 @@ weir_vring_init(struct weir_vring *vr, const struct weir_gmem *gmem,
 	};
 	int ret;
 
-	if (a->size == 0 || a->size > WEIR_VRING_MAX_SIZE)
+	if (a->packed && (a->base & WEIR_VRING_POS_IDX) >= a->size)
 		return -EINVAL;
-	ret = a->packed ? packed_init(&new, a) : split_init(&new, a);
-	if (ret == 0)
-		*vr = new;
-	return ret;
+	ret = parts_find(&new, a);
+	if (ret != 0)
+		return ret;
+	if (a->packed)
+		packed_begin(&new, a);
+	else
+		split_begin(&new, a);
+	*vr = new;
+	return 0;
 }
 
 void
@@ -129,6 +149,8 @@ weir_vring_fault_name(enum weir_vring_fault f)
 		[WEIR_VRING_CHAIN_TOO_LONG] = "a chain has too many pieces",
 		[WEIR_VRING_EMPTY] = "a buffer to be written has no bytes",
 		[WEIR_VRING_OVERRUN] = "descriptors are offered that are in use",
+		[WEIR_VRING_ACCESS] = "a buffer is mapped for the other direction only",
+		[WEIR_VRING_MISS] = "a translation is not there yet",
 	};
 
 	return (unsigned int)f < WEIR_VRING_NR_FAULTS ? name[f] : "unknown fault";

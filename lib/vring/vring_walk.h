@@ -14,6 +14,7 @@ struct vring_walk {
 	uint16_t dir;	      /* VRING_DESC_F_WRITE, 0 or WEIR_VRING_BOTH */
 	bool writes;	      /* BOTH: a buffer to be written was seen */
 	bool empty;	      /* a buffer without bytes was seen */
+	bool missed;	      /* a translation was not there */
 	uint64_t len;
 };
 
@@ -25,7 +26,7 @@ int vring_walk_add(struct weir_vring *vr, struct vring_walk *w, uint64_t gpa,
 int vring_walk_table(uint64_t gpa, uint32_t len);
 
 /* Copy a descriptor of an indirect table out of guest memory, even if it
- * straddles two slots. 0 or a negated fault. */
+ * straddles two slots. 0 or a negated fault, or -WEIR_VRING_MISS. */
 int vring_walk_read(struct weir_vring *vr, uint64_t gpa, void *desc);
 
 /* The chain is at its end. @return its pieces, or a negated fault. */

@@ -41,6 +41,11 @@
  * driver's doing is a fault: the ring is dead until the frontend sets it up
  * again.
  *
+ * **Behind a vIOMMU** addresses of buffers, and of the ring's parts, are the
+ * driver's (iova), and the table of slots is a view of translations
+ * (weir_iotlb.h), which may lack one. A chain that needs it is left where it is:
+ * WEIR_VRING_MISS, and `miss` says what is to be asked for.
+ *
  * No threads, no sockets, no system calls. One thread at a time.
  */
 #include <linux/virtio_ring.h>
@@ -73,6 +78,9 @@ extern "C" {
 /** A chain of which the device reads the first part and writes the second. */
 #define WEIR_VRING_BOTH 0xffffu
 
+/** Missing translations of which a ring makes a note. */
+#define WEIR_VRING_MISSES 32u
+
 /** What a guest did that no driver does. 0: nothing. */
 enum weir_vring_fault {
 	WEIR_VRING_OK,
@@ -88,6 +96,8 @@ enum weir_vring_fault {
 	WEIR_VRING_CHAIN_TOO_LONG,  /**< more pieces than the device gathers */
 	WEIR_VRING_EMPTY,	    /**< a buffer to be written has no bytes */
 	WEIR_VRING_OVERRUN, /**< packed: descriptors offered that are not given back */
+	WEIR_VRING_ACCESS,  /**< a buffer is mapped for the other direction only */
+	WEIR_VRING_MISS,    /**< no fault: a translation is not there yet, see `miss` */
 	WEIR_VRING_NR_FAULTS,
 };
 
@@ -102,6 +112,12 @@ struct weir_iov {
 struct weir_chain {
 	uint16_t id; /**< of its used entry */
 	uint16_t nr; /**< places in the ring, 1 in a split one */
+};
+
+/** A translation that a view of an IOTLB has not. */
+struct weir_vring_miss {
+	uint64_t iova;
+	bool write; /**< for the device to write; else to read */
 };
 
 /** Where a burst is in the ring, ahead of the ring's own last_avail. */
@@ -156,9 +172,13 @@ struct weir_vring {
 	bool packed;	     /**< VIRTIO_F_RING_PACKED was negotiated */
 	bool event_idx;	     /**< VIRTIO_F_RING_EVENT_IDX was negotiated */
 	bool call_any;	     /**< call_idx means nothing yet: call at once */
+	/** what chains that could not be taken lacked; whoever looks sets nr_misses to 0
+	 */
+	uint32_t nr_misses;
+	struct weir_vring_miss miss[WEIR_VRING_MISSES];
 };
 
-/** The frontend's description of a ring. */
+/** The frontend's description of a ring; where the table is a view, of iovas. */
 struct weir_vring_addr {
 	uint64_t desc_uva;  /**< 16-byte aligned */
 	uint64_t avail_uva; /**< 2-byte aligned; packed: driver's events, 4 */
@@ -172,6 +192,23 @@ struct weir_vring_addr {
 	/** packed: weir_vring_shadow_size() of them; the ring's while it is used */
 	struct weir_vring_used *shadow;
 };
+
+/** A part of a ring. */
+struct weir_vring_part {
+	struct weir_range at; /**< as weir_vring_addr gives it */
+	bool write;	      /**< the device writes it, too */
+};
+
+/** Descriptors, available and used ring; packed: the driver's and device's events. */
+#define WEIR_VRING_PARTS 3u
+
+/**
+ * Where a ring's parts are, each with the event index behind it.
+ *
+ * @return 0; -EINVAL: size or alignment; -EOVERFLOW: one wraps.
+ */
+int weir_vring_parts(const struct weir_vring_addr *addr,
+		     struct weir_vring_part part[WEIR_VRING_PARTS]);
 
 /** Used entries that the shadow of a packed ring of @p size entries has. */
 static inline uint32_t
@@ -192,8 +229,8 @@ weir_vring_shadow_size(uint32_t size)
  * Tells the guest not to kick: the ring is polled.
  *
  * @param vr  Written only on success.
- * @return 0; -EINVAL: size, alignment or base; -EFAULT: a part is not in one
- *         slot.
+ * @return 0; -EINVAL: size, alignment or base; -EOVERFLOW: a part wraps; -EFAULT:
+ *         one is not in one slot, or not translated to one stretch of it.
  */
 int weir_vring_init(struct weir_vring *vr, const struct weir_gmem *gmem,
 		    const struct weir_vring_addr *addr);

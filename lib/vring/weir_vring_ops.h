@@ -88,7 +88,8 @@ weir_vring_plain(struct weir_vring *vr, bool packed, const struct weir_vring_at 
  * @param len    Bytes of the whole chain, of WEIR_VRING_BOTH those to read,
  *               which end where a piece does. Written on success.
  * @return pieces, none of length 0, up to @p max; 0: an empty chain, which only
- *         one to be read can be; or a negated enum weir_vring_fault.
+ *         one to be read can be; or a negated enum weir_vring_fault. With
+ *         -WEIR_VRING_MISS @p chain is written, so that one can look behind it.
  */
 WEIR_VRING_OP int
 weir_vring_take(struct weir_vring *vr, bool packed, const struct weir_vring_at *at,
