@@ -122,6 +122,8 @@ take_offer(struct input *in)
 		offer.features |= WEIR_VHOST_BIT(WEIR_VHOST_F_PROTOCOL_FEATURES);
 		offer.protocol_features = WEIR_VHOST_PF_SUPPORTED;
 	}
+	if ((a & 0x11) == 0x10)
+		offer.features |= WEIR_VHOST_BIT(VIRTIO_F_ACCESS_PLATFORM);
 	if ((a & 2) == 0)
 		offer.features |= WEIR_VHOST_BIT(VIRTIO_F_RING_PACKED);
 	return offer;
@@ -203,6 +205,15 @@ one_message(struct weir_vhost_session *s, const struct weir_vhost_config *offer,
 		FUZZ_CHECK(ev.type == WEIR_VHOST_EV_NONE, "an event of a refusal");
 		FUZZ_CHECK(weir_vhost_session_error(s)[0] != '\0', "no reason");
 		port = ret;
+	}
+	if (ev.type == WEIR_VHOST_EV_IOTLB_UPDATE) {
+		uint64_t gpa;
+
+		FUZZ_CHECK(ev.iotlb.iova.start <= ev.iotlb.iova.last &&
+				   weir_vhost_user_to_gpa(s, ev.iotlb.user,
+							  weir_range_len(ev.iotlb.iova),
+							  &gpa) == 0,
+			   "a translation to nowhere");
 	}
 	if (!answered)
 		return false;

@@ -14,12 +14,14 @@ GET_FEATURES, SET_FEATURES, SET_OWNER, RESET_OWNER, SET_MEM_TABLE = range(1, 6)
 SET_LOG_BASE, SET_LOG_FD, NUM, ADDR, BASE, GET_BASE, KICK, CALL, ERR = range(6, 15)
 GET_PF, SET_PF, GET_QUEUE_NUM, ENABLE, RARP, MTU, BACKEND_FD = range(15, 22)
 GET_CONFIG, SET_CONFIG, GET_INFLIGHT, SET_INFLIGHT = 24, 25, 31, 32
+IOTLB = 22
 RESET_DEVICE, MAX_SLOTS, ADD_REG, REM_REG, SET_STATUS, GET_STATUS = 34, 36, 37, 38, 39, 40
 
 ACK = 0x9
 ONE_FILE, OTHER_FILE, SHORT_FILE, NO_FILE, SOCKET = 0x01, 0x11, 0x21, 0x31, 0x41
 USER = 0x7f0000000000
 PROTOCOL, VERSION_1, PACKED, LOG_ALL = 1 << 30, 1 << 32, 1 << 34, 1 << 26
+PLATFORM = 1 << 33
 # MQ, LOG_SHMFD, RARP, REPLY_ACK, MTU, BACKEND_REQ, CONFIG, RESET, SLOTS, STATUS
 # ... and INFLIGHT_SHMFD, GET_VRING_BASE_INFLIGHT
 PF = 0x11B23F
@@ -69,6 +71,10 @@ def area(length, rings, size, offset=0):
 def start(features, pf=PF):
     return (msg(SET_OWNER) + msg(GET_FEATURES) + msg(GET_PF) +
             msg(SET_PF, u64(pf)) + msg(SET_FEATURES, u64(features)))
+
+
+def iotlb(iova, size, user=0, perm=0, kind=3):
+    return msg(IOTLB, struct.pack('<QQQBB6x', iova, size, user, perm, kind), ACK)
 
 
 def stop(*rings):
@@ -124,6 +130,11 @@ SEEDS = {
     msg(SET_INFLIGHT, area(1 << 16, 2, 1024), ACK, SHORT_FILE) +
     msg(SET_FEATURES, u64(SPLIT | PACKED)) + msg(GET_INFLIGHT, area(0, 4, 100)) +
     msg(SET_INFLIGHT, area(4 * 3264, 4, 100), ACK, ONE_FILE),
+    'iommu': bytes([0x10, 1]) + start(SPLIT | PLATFORM) +
+    msg(SET_MEM_TABLE, WHOLE, ACK, ONE_FILE) + ring(0) +
+    iotlb(0xfff00000, 0x1000, USER, 1, 2) + iotlb(0xfff00000, 0x1000) +
+    iotlb(0, 0x1000, USER + 0x1000000, 3, 2) + iotlb(0, 0) + iotlb(0x1000, 0, USER, 3, 2) +
+    iotlb(0, 0x1000, USER, 1, 1) + stop(0),
     'stream': bytes([0x20, 1]) + piece(wire(SET_OWNER) + wire(GET_FEATURES)) +
     piece(wire(SET_FEATURES, u64(SPLIT))[:7]) + piece(wire(SET_FEATURES, u64(SPLIT))[7:]) +
     piece(wire(SET_MEM_TABLE, WHOLE)[:12], ONE_FILE) + piece(wire(SET_MEM_TABLE, WHOLE)[12:]) +

@@ -188,6 +188,16 @@ msg_rand(struct weir_vhost_msg *msg)
 		msg->hdr.size = 20 + 4 * (uint32_t)below(2);
 		fds_rand(msg, msg->hdr.request == WEIR_VHOST_SET_INFLIGHT_FD, TALK_FILE);
 		break;
+	case WEIR_VHOST_IOTLB_MSG:
+		msg->payload.iotlb = (struct vhost_iotlb_msg){
+			.iova = below(4) * PAGE,
+			.size = below(4) * PAGE,
+			.uaddr = TALK_USER + below(4) * PAGE,
+			.perm = (uint8_t)below(5),
+			.type = (uint8_t)below(5),
+		};
+		msg->hdr.size = sizeof(msg->payload.iotlb);
+		break;
 	case WEIR_VHOST_SET_BACKEND_REQ_FD:
 		fds_rand(msg, 1, TALK_SOCK);
 		break;

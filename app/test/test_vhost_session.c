@@ -20,7 +20,7 @@
 #define PACKED BIT(VIRTIO_F_RING_PACKED)
 
 /* Where a session is when the refused message comes. */
-enum level { FRESH, AGREED, RUNNING, PACKED_SET };
+enum level { FRESH, AGREED, RUNNING, PACKED_SET, IOMMU };
 
 /* Ring 0 runs, ring 1 is configured and not started. */
 static const struct talk to_agreed[] = {
@@ -46,6 +46,12 @@ static const struct talk to_packed[] = {
 	SAY(SET_VRING_NUM, RING, STATE(0, 100)),
 };
 
+static const struct talk to_iommu[] = {
+	SAY(SET_PROTOCOL_FEATURES, NONE, U64(WEIR_VHOST_PF_SUPPORTED)),
+	SAY(SET_FEATURES, FEATURES, U64(KEEP | BIT(VIRTIO_F_ACCESS_PLATFORM))),
+	SAY(SET_MEM_TABLE, MEM_TABLE, TABLE1),
+};
+
 static bool
 session_at(enum level level, struct weir_vhost_session **s)
 {
@@ -54,6 +60,8 @@ session_at(enum level level, struct weir_vhost_session **s)
 	if (level >= AGREED && talk_run(*s, to_agreed, NR(to_agreed)) >= 0)
 		return false;
 	if (level == RUNNING && talk_run(*s, to_running, NR(to_running)) >= 0)
+		return false;
+	if (level == IOMMU && talk_run(*s, to_iommu, NR(to_iommu)) >= 0)
 		return false;
 	return level != PACKED_SET || talk_run(*s, to_packed, NR(to_packed)) < 0;
 }
@@ -113,7 +121,6 @@ static const struct bad bad[] = {
 	{ FRESH, -EPROTO, "0 is not known", { 0 } },
 	{ FRESH, -EPROTO, "45 is not known", { 45 } },
 	{ FRESH, -EPROTO, "4294967295 is not known", { UINT32_MAX } },
-	BAD(AGREED, -EPROTONOSUPPORT, "not supported", IOTLB_MSG),
 	BAD(AGREED, -EPROTONOSUPPORT, "CROSS_ENDIAN was not offered", SET_VRING_ENDIAN),
 	BAD(AGREED, -EPROTONOSUPPORT, "PAGEFAULT was not offered", POSTCOPY_ADVISE),
 	BAD(AGREED, -EPROTONOSUPPORT, "not supported", GPU_SET_SOCKET, EVENT),
@@ -142,6 +149,27 @@ static const struct bad bad[] = {
 	    U64(0x08090a0b0c0d)),
 	BAD(AGREED, -EINVAL, "00:00:00:00:00:00 is no station", SEND_RARP,
 	    U64(UINT64_C(0xffff) << 48)),
+
+	/* a vIOMMU's translations */
+	BAD(IOMMU, -EPROTO, "payload of 8 bytes", IOTLB_MSG, U64(0)),
+	BAD(IOMMU, -EINVAL, "type 1 is none", IOTLB_MSG,
+	    IOTLB(0, 4096, U, VHOST_ACCESS_RW, VHOST_IOTLB_MISS)),
+	BAD(IOMMU, -EINVAL, "type 4 is none", IOTLB_MSG,
+	    IOTLB(0, 4096, U, VHOST_ACCESS_RW, VHOST_IOTLB_ACCESS_FAIL)),
+	BAD(IOMMU, -EINVAL, "empty, or wraps", IOTLB_MSG,
+	    IOTLB(0, 0, U, VHOST_ACCESS_RW, VHOST_IOTLB_UPDATE)),
+	BAD(IOMMU, -EOVERFLOW, "empty, or wraps", IOTLB_MSG,
+	    IOTLB(4096, UINT64_MAX, 0, VHOST_ACCESS_RW, VHOST_IOTLB_UPDATE)),
+	BAD(IOMMU, -EOVERFLOW, "empty, or wraps", IOTLB_MSG,
+	    IOTLB(0, 8192, UINT64_MAX - 4095, VHOST_ACCESS_RW, VHOST_IOTLB_UPDATE)),
+	BAD(IOMMU, -EINVAL, "permission 0", IOTLB_MSG,
+	    IOTLB(0, 4096, U, 0, VHOST_IOTLB_UPDATE)),
+	BAD(IOMMU, -EINVAL, "permission 4", IOTLB_MSG,
+	    IOTLB(0, 4096, U, 4, VHOST_IOTLB_UPDATE)),
+	BAD(IOMMU, -EFAULT, "is in no region", IOTLB_MSG,
+	    IOTLB(0, 4096, U - 4096, VHOST_ACCESS_RW, VHOST_IOTLB_UPDATE)),
+	BAD(IOMMU, -EFAULT, "is in no region", IOTLB_MSG,
+	    IOTLB(0, TALK_MEM_LEN + 1, U, VHOST_ACCESS_RW, VHOST_IOTLB_UPDATE)),
 
 	/* rings that are not there */
 	BAD(RUNNING, -ERANGE, "ring 4: only 4", SET_VRING_NUM, STATE(4, 256)),
@@ -646,7 +674,11 @@ session_offer_out_of_limits_refused(void)
 		    .protocol_features = BIT(WEIR_VHOST_PF_PAGEFAULT) },
 		  -EPROTONOSUPPORT },
 		{ { .nr_queue_pairs = 1, .features = BIT(VIRTIO_F_ACCESS_PLATFORM) },
-		  -EPROTONOSUPPORT },
+		  -EINVAL },
+		{ { .nr_queue_pairs = 1,
+		    .features = TALK_PF | BIT(VIRTIO_F_ACCESS_PLATFORM),
+		    .protocol_features = BIT(WEIR_VHOST_PF_BACKEND_REQ) },
+		  -EINVAL },
 		{ { .nr_queue_pairs = 128, .nr_mem_slots = 32764, .config_len = 256 },
 		  0 },
 	};
@@ -657,6 +689,68 @@ session_offer_out_of_limits_refused(void)
 		TEST_EQ(weir_vhost_session_create(&cases[i].offer, &s), cases[i].err);
 		weir_vhost_session_destroy(s);
 	}
+	return TEST_OK;
+}
+
+static const struct talk iotlb_update =
+	SAY(IOTLB_MSG, NONE,
+	    IOTLB(UINT64_MAX - 4095, 4096, U, VHOST_ACCESS_WO, VHOST_IOTLB_UPDATE));
+static const struct talk iotlb_one =
+	SAY(IOTLB_MSG, NONE, IOTLB(8192, 4096, 0, 0, VHOST_IOTLB_INVALIDATE));
+/* of 2^64 bytes, and of more than there are */
+static const struct talk iotlb_all =
+	SAY(IOTLB_MSG, NONE, IOTLB(0, 0, 0, 0, VHOST_IOTLB_INVALIDATE));
+static const struct talk iotlb_rest =
+	SAY(IOTLB_MSG, NONE, IOTLB(4096, UINT64_MAX, 0, 0, VHOST_IOTLB_INVALIDATE));
+static const struct talk iotlb_ring[] = {
+	SAY(SET_VRING_NUM, RING, STATE(0, 256)),
+	SAY(SET_VRING_ADDR, RING, ADDRS(0, 0, 0xfff00000, 0xfff10000, 0xfff20000, 0)),
+	SAY(SET_VRING_KICK, RING, U64(0), EVENT),
+	SAY(SET_VRING_ENABLE, RING, STATE(0, 1)),
+	READY(0x1),
+};
+
+/* An event's range. */
+static bool
+iotlb_is(struct weir_vhost_session *s, const struct talk *t,
+	 enum weir_vhost_event_type type, uint64_t start, uint64_t last)
+{
+	static struct weir_vhost_msg msg, reply;
+	struct weir_vhost_event ev;
+	int ret;
+
+	talk_build(t, &msg);
+	ret = weir_vhost_session_input(s, &msg, &ev);
+	weir_vhost_session_reply(s, &ev, ret, &reply);
+	return ret == 0 && ev.type == type &&
+	       (type == WEIR_VHOST_EV_NONE ||
+		(ev.iotlb.iova.start == start && ev.iotlb.iova.last == last));
+}
+
+static enum test_result
+session_iotlb_ranges(void)
+{
+	struct weir_vhost_session *s;
+
+	TEST_ASSERT(session_at(IOMMU, &s));
+	TEST_ASSERT(weir_vhost_iotlb(s));
+	TEST_ASSERT(iotlb_is(s, &iotlb_update, WEIR_VHOST_EV_IOTLB_UPDATE,
+			     UINT64_MAX - 4095, UINT64_MAX));
+	TEST_ASSERT(iotlb_is(s, &iotlb_one, WEIR_VHOST_EV_IOTLB_INVALIDATE, 8192,
+			     8192 + 4095));
+	TEST_ASSERT(
+		iotlb_is(s, &iotlb_all, WEIR_VHOST_EV_IOTLB_INVALIDATE, 0, UINT64_MAX));
+	TEST_ASSERT(iotlb_is(s, &iotlb_rest, WEIR_VHOST_EV_IOTLB_INVALIDATE, 4096,
+			     UINT64_MAX));
+	/* where its rings are in memory nobody has said */
+	TEST_EQ(talk_run(s, iotlb_ring, NR(iotlb_ring)), -1);
+	weir_vhost_session_destroy(s);
+
+	/* who has no channel to be asked over has no IOTLB */
+	TEST_ASSERT(session_at(AGREED, &s));
+	TEST_ASSERT(!weir_vhost_iotlb(s));
+	TEST_ASSERT(iotlb_is(s, &iotlb_all, WEIR_VHOST_EV_NONE, 0, 0));
+	weir_vhost_session_destroy(s);
 	return TEST_OK;
 }
 
@@ -743,6 +837,7 @@ static const struct test_case vhost_cases[] = {
 	{ "session_every_slot_filled_then_no_more",
 	  session_every_slot_filled_then_no_more },
 	{ "session_offer_out_of_limits_refused", session_offer_out_of_limits_refused },
+	{ "session_iotlb_ranges", session_iotlb_ranges },
 	{ "base_splits_and_joins", base_splits_and_joins },
 	{ "session_allocation_failure_changes_nothing",
 	  session_allocation_failure_changes_nothing },

@@ -85,6 +85,8 @@ ring_invariant(const struct weir_vhost_session *s, uint32_t i)
 		return NULL;
 	if (r->num == 0 || !r->has_addr || !r->started || !r->enabled)
 		return "a ready ring lacks something";
+	if (weir_vhost_iotlb(s))
+		return NULL;
 	if (weir_vhost_user_to_gpa(s, r->desc, 16 * (uint64_t)r->num, &gpa) != 0 ||
 	    weir_vhost_user_to_gpa(s, r->avail, 4, &gpa) != 0 ||
 	    weir_vhost_user_to_gpa(s, r->used, 4, &gpa) != 0)

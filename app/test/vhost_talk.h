@@ -23,7 +23,8 @@
 #define TALK_FEATURES                                                    \
 	(TALK_PF | BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_RING_PACKED) | \
 	 BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_MQ) |            \
-	 BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VHOST_F_LOG_ALL))
+	 BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VHOST_F_LOG_ALL) |           \
+	 BIT(VIRTIO_F_ACCESS_PLATFORM))
 
 /* Descriptors that a message takes along. */
 enum talk_fds { TALK_NO_FD, TALK_EVENT, TALK_FILE, TALK_SOCK };
@@ -51,6 +52,8 @@ struct talk {
 #define ADDR(i, fl)                                                   \
 	DATA(struct vhost_vring_addr, i, fl, TALK_USER + (i)*0x10000, \
 	     TALK_USER + (i)*0x10000 + 0x8000, TALK_USER + (i)*0x10000 + 0x4000, 0)
+#define IOTLB(iova, len, user, perm, type) \
+	DATA(struct vhost_iotlb_msg, iova, len, user, perm, type)
 #define EVENT .fds = TALK_EVENT, .nr_fds = 1
 #define CHANNEL .fds = TALK_SOCK, .nr_fds = 1
 #define FILES(n) .fds = TALK_FILE, .nr_fds = n

@@ -373,7 +373,11 @@ static const struct vhost_desc descs[WEIR_VHOST_REQUEST_COUNT] = {
 	[WEIR_VHOST_SET_BACKEND_REQ_FD] = { "SET_BACKEND_REQ_FD", IF_OFFERED(BACKEND_REQ),
 					    .fds_min = 1, .fds_max = 1,
 					    .handle = set_backend_req_fd },
-	[WEIR_VHOST_IOTLB_MSG] = { "IOTLB_MSG" },
+	/* REPLY_ACK says when: it is answered like any other */
+	[WEIR_VHOST_IOTLB_MSG] = { "IOTLB_MSG", IF_OFFERED(BACKEND_REQ),
+				   .len_min = WEIR_VHOST_IOTLB_LEN,
+				   .len_max = WEIR_VHOST_IOTLB_LEN,
+				   .handle = vhost_iotlb_msg },
 	[WEIR_VHOST_SET_VRING_ENDIAN] = { "SET_VRING_ENDIAN", IF_OFFERED(CROSS_ENDIAN) },
 	[WEIR_VHOST_GET_CONFIG] = { "GET_CONFIG", CONFIG, IF_NEGOTIATED(CONFIG),
 				    GIVES(CONFIG), .handle = get_config },

@@ -16,6 +16,8 @@
 _Static_assert(sizeof(struct weir_vhost_hdr) == 12, "header as on the wire");
 _Static_assert(sizeof(struct weir_vhost_wire_region) == 32, "region as on the wire");
 _Static_assert(sizeof(struct weir_vhost_wire_mem_reg) == 40, "ADD_MEM_REG's payload");
+_Static_assert(sizeof(struct vhost_iotlb_msg) == WEIR_VHOST_IOTLB_LEN,
+	       "IOTLB_MSG's payload");
 _Static_assert(sizeof(struct vhost_vring_addr) == 40, "SET_VRING_ADDR's payload");
 _Static_assert(offsetof(struct weir_vhost_wire_config, data) == 12, "config's head");
 

@@ -98,6 +98,9 @@ ring_outside(const struct weir_vhost_session *s, const struct weir_vhost_ring *r
 	*where = (struct weir_range){ r->desc, UINT64_MAX };
 	if (vhost_ring_areas(r, s->features, &a) != 0)
 		return "a range that wraps";
+	/* where they are in memory comes by and by */
+	if (weir_vhost_iotlb(s))
+		return NULL;
 	*where = a.desc;
 	if (!vhost_mem_has_user(s, a.desc))
 		return "descriptors";

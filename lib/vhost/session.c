@@ -66,10 +66,12 @@ config_check(const struct weir_vhost_config *c)
 	if (c->protocol_features != 0 &&
 	    !has_bit(c->features, WEIR_VHOST_F_PROTOCOL_FEATURES))
 		return -EINVAL;
-	if ((c->protocol_features & ~WEIR_VHOST_PF_SUPPORTED) != 0 ||
-	    has_bit(c->features, VIRTIO_F_ACCESS_PLATFORM))
-		return -EPROTONOSUPPORT;
-	return 0;
+	if (has_bit(c->features, VIRTIO_F_ACCESS_PLATFORM) &&
+	    (!has_bit(c->protocol_features, WEIR_VHOST_PF_REPLY_ACK) ||
+	     !has_bit(c->protocol_features, WEIR_VHOST_PF_BACKEND_REQ)))
+		return -EINVAL;
+	return (c->protocol_features & ~WEIR_VHOST_PF_SUPPORTED) != 0 ? -EPROTONOSUPPORT
+								      : 0;
 }
 
 int
@@ -316,6 +318,13 @@ uint64_t
 weir_vhost_protocol_features(const struct weir_vhost_session *s)
 {
 	return s->protocol_features;
+}
+
+bool
+weir_vhost_iotlb(const struct weir_vhost_session *s)
+{
+	return has_bit(s->features, VIRTIO_F_ACCESS_PLATFORM) &&
+	       has_bit(s->protocol_features, WEIR_VHOST_PF_BACKEND_REQ);
 }
 
 const struct weir_vhost_log *

@@ -203,6 +203,13 @@ struct weir_vhost_wire_inflight {
 	uint8_t pad[4];
 };
 
+/**
+ * IOTLB_MSG, either way: VHOST_IOTLB_UPDATE and _INVALIDATE from the frontend,
+ * _MISS and _ACCESS_FAIL from the backend. As struct vhost_iotlb_msg, whose padding
+ * the wire has too.
+ */
+#define WEIR_VHOST_IOTLB_LEN 32u
+
 /** A payload, by request. */
 union weir_vhost_payload {
 	uint64_t u64;
@@ -213,6 +220,7 @@ union weir_vhost_payload {
 	struct weir_vhost_wire_log log;
 	struct weir_vhost_wire_config config;
 	struct weir_vhost_wire_inflight inflight;
+	struct vhost_iotlb_msg iotlb;
 };
 
 #ifdef __cplusplus

@@ -57,6 +57,10 @@
  * QEMU up to 7.2 adds, and later removes, each region once a queue pair: adding
  * the very same region again is counted, and the last removal removes it.
  *
+ * **vIOMMU.** Translations come and go by IOTLB_MSG, and the session keeps none of
+ * them: they are the port's. Each is an event; an invalidation is answered when
+ * nobody uses the translation any more.
+ *
  * **Resets.** RESET_OWNER disables all rings. RESET_DEVICE, and a SET_STATUS of
  * 0, take features, rings, MTU and status back to the start (the latter leaves
  * call and error descriptors). Memory, log, protocol features and the backend's
@@ -141,10 +145,18 @@ struct weir_vhost_inflight {
 	bool packed;	      /**< its parts are of packed rings */
 };
 
+/** A translation of the guest's IOMMU. */
+struct weir_vhost_iotlb {
+	struct weir_range iova;
+	uint64_t user; /**< update: the frontend's address of iova.start */
+	uint8_t perm;  /**< update: VHOST_ACCESS_RO, _WO or _RW */
+};
+
 /** A ring, as its frontend wants it. */
 struct weir_vhost_ring {
 	uint64_t gen;	  /**< goes up with each change of anything below */
-	uint64_t desc;	  /**< a user address, as all three */
+	uint64_t desc;	  /**< a user address, or with weir_vhost_iotlb() an iova, as all
+			     three */
 	uint64_t avail;	  /**< packed: the driver's event suppression */
 	uint64_t used;	  /**< packed: the device's event suppression */
 	uint64_t log_gpa; /**< where writes to `used` are logged */
@@ -186,6 +198,8 @@ enum weir_vhost_event_type {
 	WEIR_VHOST_EV_SET_CONFIG,   /**< ev.config was written */
 	WEIR_VHOST_EV_GET_INFLIGHT, /**< make ev.inflight, put its file in ev.fd */
 	WEIR_VHOST_EV_INFLIGHT,	    /**< weir_vhost_inflight() was replaced */
+	WEIR_VHOST_EV_IOTLB_UPDATE, /**< ev.iotlb was translated by the guest's IOMMU */
+	WEIR_VHOST_EV_IOTLB_INVALIDATE, /**< ... is not any more; see reply() */
 };
 
 /** How a message is answered when it succeeds; the session's, for reply(). */
@@ -214,16 +228,18 @@ struct weir_vhost_event {
 	int fd;	      /**< -1, or what the port wants sent; the port's */
 	struct weir_vhost_region region;
 	struct weir_vhost_inflight inflight; /**< all but its fd */
+	struct weir_vhost_iotlb iotlb;
 	struct weir_vhost_wire_config config;
 };
 
 /**
  * Make a session, for one connection.
  *
- * @return 0; -EINVAL: queue pairs, slots or config_len out of their limits, or
- *         protocol features without WEIR_VHOST_F_PROTOCOL_FEATURES;
- *         -EPROTONOSUPPORT: protocol features outside WEIR_VHOST_PF_SUPPORTED,
- *         or VIRTIO_F_ACCESS_PLATFORM, which needs an IOTLB; -ENOMEM.
+ * @return 0; -EINVAL: queue pairs, slots or config_len out of their limits,
+ *         protocol features without WEIR_VHOST_F_PROTOCOL_FEATURES,
+ *         or VIRTIO_F_ACCESS_PLATFORM without REPLY_ACK and BACKEND_REQ, which
+ *         an IOTLB needs; -EPROTONOSUPPORT: protocol features outside
+ *         WEIR_VHOST_PF_SUPPORTED; -ENOMEM.
  */
 int weir_vhost_session_create(const struct weir_vhost_config *config,
 			      struct weir_vhost_session **out);
@@ -318,6 +334,14 @@ const struct weir_vhost_log *weir_vhost_log(const struct weir_vhost_session *s);
 
 /** The area of SET_INFLIGHT_FD; its fd is -1 if there is none. */
 const struct weir_vhost_inflight *weir_vhost_inflight(const struct weir_vhost_session *s);
+
+/**
+ * True if addresses of rings and buffers are those of the guest's IOMMU: it is what
+ * VIRTIO_F_ACCESS_PLATFORM and BACKEND_REQ together mean. A frontend without the
+ * latter, such as DPDK's virtio-user, has nobody to ask for a translation and uses
+ * guest addresses whatever it has agreed to.
+ */
+bool weir_vhost_iotlb(const struct weir_vhost_session *s);
 
 /** The backend's own channel, the session's; -1: there is none. */
 int weir_vhost_backend_fd(const struct weir_vhost_session *s);
