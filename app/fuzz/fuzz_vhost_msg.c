@@ -177,7 +177,10 @@ check_reply(const struct weir_vhost_event *ev, bool due, int result,
 	FUZZ_CHECK(reply->hdr.request == ev->request, "a reply to another message");
 	FUZZ_CHECK(reply->hdr.flags == (WEIR_VHOST_VERSION | WEIR_VHOST_FLAG_REPLY),
 		   "a reply's flags");
-	FUZZ_CHECK(reply->hdr.size <= sizeof(reply->payload.config), "a reply's size");
+	FUZZ_CHECK(reply->hdr.size <= (ev->answer == WEIR_VHOST_ANSWER_REGIONS
+					       ? ev->len
+					       : sizeof(reply->payload.config)),
+		   "a reply's size");
 	FUZZ_CHECK(reply->nr_fds == (result == 0 && ev->fd >= 0),
 		   "a reply's descriptors");
 	FUZZ_CHECK(reply->nr_fds == 0 || reply->fds[0] == ev->fd,
@@ -218,7 +221,8 @@ one_message(struct weir_vhost_session *s, const struct weir_vhost_config *offer,
 	if (!answered)
 		return false;
 	/* what the port makes is the port's: nobody may close it */
-	if (ret == 0 && ev.type == WEIR_VHOST_EV_GET_INFLIGHT)
+	if (ret == 0 && (ev.type == WEIR_VHOST_EV_GET_INFLIGHT ||
+			 ev.type == WEIR_VHOST_EV_POSTCOPY_ADVISE))
 		ev.fd = files[0];
 	due = weir_vhost_session_reply(s, &ev, port, &reply);
 	check_reply(&ev, due, port, &reply);

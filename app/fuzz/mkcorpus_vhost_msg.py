@@ -15,6 +15,7 @@ SET_LOG_BASE, SET_LOG_FD, NUM, ADDR, BASE, GET_BASE, KICK, CALL, ERR = range(6, 
 GET_PF, SET_PF, GET_QUEUE_NUM, ENABLE, RARP, MTU, BACKEND_FD = range(15, 22)
 GET_CONFIG, SET_CONFIG, GET_INFLIGHT, SET_INFLIGHT = 24, 25, 31, 32
 IOTLB = 22
+ADVISE, LISTEN, END = 28, 29, 30
 RESET_DEVICE, MAX_SLOTS, ADD_REG, REM_REG, SET_STATUS, GET_STATUS = 34, 36, 37, 38, 39, 40
 
 ACK = 0x9
@@ -23,8 +24,8 @@ USER = 0x7f0000000000
 PROTOCOL, VERSION_1, PACKED, LOG_ALL = 1 << 30, 1 << 32, 1 << 34, 1 << 26
 PLATFORM = 1 << 33
 # MQ, LOG_SHMFD, RARP, REPLY_ACK, MTU, BACKEND_REQ, CONFIG, RESET, SLOTS, STATUS
-# ... and INFLIGHT_SHMFD, GET_VRING_BASE_INFLIGHT
-PF = 0x11B23F
+# ... and INFLIGHT_SHMFD, GET_VRING_BASE_INFLIGHT, PAGEFAULT
+PF = 0x11B33F
 
 
 def msg(request, payload=b'', flags=1, fds=0, result=0):
@@ -135,6 +136,12 @@ SEEDS = {
     iotlb(0xfff00000, 0x1000, USER, 1, 2) + iotlb(0xfff00000, 0x1000) +
     iotlb(0, 0x1000, USER + 0x1000000, 3, 2) + iotlb(0, 0) + iotlb(0x1000, 0, USER, 3, 2) +
     iotlb(0, 0x1000, USER, 1, 1) + stop(0),
+    'postcopy': OFFER + start(SPLIT) + msg(ADVISE) + msg(LISTEN, flags=ACK) +
+    msg(SET_MEM_TABLE, WHOLE, 1, ONE_FILE) + msg(SET_MEM_TABLE, u64(0)) + ring(0) +
+    msg(ADD_REG, slot(0x100000000, 0x10000, USER + 0x10000000), 1, OTHER_FILE) +
+    msg(ADD_REG, u64(0), ACK) + msg(0, u64(0)) + msg(ADVISE) + msg(LISTEN, flags=ACK) +
+    msg(REM_REG, slot(0x100000000, 0x10000, USER + 0x10000000), ACK) +
+    msg(END, flags=ACK) + msg(0, u64(0)),
     'stream': bytes([0x20, 1]) + piece(wire(SET_OWNER) + wire(GET_FEATURES)) +
     piece(wire(SET_FEATURES, u64(SPLIT))[:7]) + piece(wire(SET_FEATURES, u64(SPLIT))[7:]) +
     piece(wire(SET_MEM_TABLE, WHOLE)[:12], ONE_FILE) + piece(wire(SET_MEM_TABLE, WHOLE)[12:]) +

@@ -53,14 +53,15 @@ told(void *arg, enum weir_port_event event)
 		weir_port_stop(p);
 }
 
-int
-bench_open(struct bench *b, const char *dma, uint32_t threshold)
+static int
+open_with(struct bench *b, const char *dma, uint32_t threshold, bool postcopy)
 {
 	struct weir_port_conf conf = {
 		.name = "w0",
 		.path = b->path,
 		.nr_pairs = 1,
 		.dma_threshold = threshold,
+		.postcopy = postcopy,
 		.notify = told,
 	};
 	int ret = 0;
@@ -89,6 +90,18 @@ bench_open(struct bench *b, const char *dma, uint32_t threshold)
 	b->rxq = weir_port_rxq(b->port, 0);
 	b->txq = weir_port_txq(b->port, 0);
 	return ret;
+}
+
+int
+bench_open(struct bench *b, const char *dma, uint32_t threshold)
+{
+	return open_with(b, dma, threshold, false);
+}
+
+int
+bench_open_postcopy(struct bench *b, const char *dma)
+{
+	return open_with(b, dma, 0, true);
 }
 
 unsigned int

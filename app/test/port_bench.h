@@ -44,6 +44,9 @@ bool said(const char *words);
 /* A port of one pair that listens; @dma NULL: the CPU copies. 0; -errno. */
 int bench_open(struct bench *b, const char *dma, uint32_t threshold);
 
+/* The same, offering postcopy. */
+int bench_open_postcopy(struct bench *b, const char *dma);
+
 /* 0 if no mbuf is left with anyone. */
 unsigned int bench_close(struct bench *b);
 

@@ -20,7 +20,7 @@
 #define PACKED BIT(VIRTIO_F_RING_PACKED)
 
 /* Where a session is when the refused message comes. */
-enum level { FRESH, AGREED, RUNNING, PACKED_SET, IOMMU };
+enum level { FRESH, AGREED, RUNNING, PACKED_SET, IOMMU, LISTENING };
 
 /* Ring 0 runs, ring 1 is configured and not started. */
 static const struct talk to_agreed[] = {
@@ -52,6 +52,11 @@ static const struct talk to_iommu[] = {
 	SAY(SET_MEM_TABLE, MEM_TABLE, TABLE1),
 };
 
+static const struct talk to_listening[] = {
+	SAY(POSTCOPY_ADVISE, POSTCOPY_ADVISE),
+	SAY(POSTCOPY_LISTEN, POSTCOPY_LISTEN),
+};
+
 static bool
 session_at(enum level level, struct weir_vhost_session **s)
 {
@@ -62,6 +67,8 @@ session_at(enum level level, struct weir_vhost_session **s)
 	if (level == RUNNING && talk_run(*s, to_running, NR(to_running)) >= 0)
 		return false;
 	if (level == IOMMU && talk_run(*s, to_iommu, NR(to_iommu)) >= 0)
+		return false;
+	if (level == LISTENING && talk_run(*s, to_listening, NR(to_listening)) >= 0)
 		return false;
 	return level != PACKED_SET || talk_run(*s, to_packed, NR(to_packed)) < 0;
 }
@@ -122,7 +129,14 @@ static const struct bad bad[] = {
 	{ FRESH, -EPROTO, "45 is not known", { 45 } },
 	{ FRESH, -EPROTO, "4294967295 is not known", { UINT32_MAX } },
 	BAD(AGREED, -EPROTONOSUPPORT, "CROSS_ENDIAN was not offered", SET_VRING_ENDIAN),
-	BAD(AGREED, -EPROTONOSUPPORT, "PAGEFAULT was not offered", POSTCOPY_ADVISE),
+	BAD(FRESH, -EPROTONOSUPPORT, "PAGEFAULT was not negotiated", POSTCOPY_ADVISE),
+	BAD(AGREED, -EINVAL, "without POSTCOPY_ADVISE", POSTCOPY_LISTEN),
+	BAD(RUNNING, -EINVAL, "without POSTCOPY_ADVISE", POSTCOPY_LISTEN),
+	BAD(LISTENING, -EINVAL, "without POSTCOPY_ADVISE", POSTCOPY_LISTEN),
+	BAD(LISTENING, -EBUSY, "a postcopy is under way", POSTCOPY_ADVISE),
+	BAD(LISTENING, -EPROTO, "payload of 8 bytes", ADD_MEM_REG, U64(1)),
+	BAD(LISTENING, -EPROTO, "payload of 8 bytes", ADD_MEM_REG, U64(0), FILES(1)),
+	{ LISTENING, -EPROTO, "0 is not known", { 0, DATA(uint64_t, 1) } },
 	BAD(AGREED, -EPROTONOSUPPORT, "not supported", GPU_SET_SOCKET, EVENT),
 	BAD(AGREED, -EPROTONOSUPPORT, "SHMEM_MAP was not offered", GET_SHMEM_CONFIG),
 	BAD(FRESH, -EPROTONOSUPPORT, "STATUS was not negotiated", GET_STATUS),
@@ -136,8 +150,8 @@ static const struct bad bad[] = {
 	    CONF(0, 4, 0, { 0 })),
 	BAD(FRESH, -EPROTONOSUPPORT, "0x1 was not offered", SET_FEATURES, U64(1)),
 	BAD(FRESH, -EPROTONOSUPPORT, "was not offered", SET_FEATURES, U64(UINT64_MAX)),
-	BAD(FRESH, -EPROTONOSUPPORT, "0x100 was not offered", SET_PROTOCOL_FEATURES,
-	    U64(BIT(WEIR_VHOST_PF_PAGEFAULT))),
+	BAD(FRESH, -EPROTONOSUPPORT, "0x40 was not offered", SET_PROTOCOL_FEATURES,
+	    U64(BIT(WEIR_VHOST_PF_CROSS_ENDIAN))),
 
 	BAD(FRESH, -EPROTONOSUPPORT, "INFLIGHT_SHMFD was not negotiated", SET_INFLIGHT_FD,
 	    AREA(4096, 0, 1, 8), FILES(1)),
@@ -671,7 +685,7 @@ session_offer_out_of_limits_refused(void)
 		{ { .nr_queue_pairs = 1, .protocol_features = 1 }, -EINVAL },
 		{ { .nr_queue_pairs = 1,
 		    .features = TALK_PF,
-		    .protocol_features = BIT(WEIR_VHOST_PF_PAGEFAULT) },
+		    .protocol_features = BIT(WEIR_VHOST_PF_CROSS_ENDIAN) },
 		  -EPROTONOSUPPORT },
 		{ { .nr_queue_pairs = 1, .features = BIT(VIRTIO_F_ACCESS_PLATFORM) },
 		  -EINVAL },

@@ -301,6 +301,44 @@ talk_qemu_lives_a_whole_life(void)
 	return CONVERSE(&talk_offer, parts);
 }
 
+/* A guest that arrives by postcopy: advised, then moved before it; then a hop more. */
+#define HOP_SLOT(g) \
+	DATA(struct weir_vhost_wire_mem_reg, 0, { g, TALK_MEM_LEN, TALK_USER + (g), 0 })
+
+static const struct talk postcopy_all[] = {
+	SAY(SET_PROTOCOL_FEATURES, NONE, U64(WEIR_VHOST_PF_SUPPORTED)),
+	SAY(POSTCOPY_ADVISE, POSTCOPY_ADVISE),
+	SAY(SET_MEM_TABLE, MEM_TABLE, TABLE1, ACK),
+	SAY(SET_MEM_TABLE, MEM_TABLE, U64(0), ACK),
+	SAY(POSTCOPY_ADVISE, POSTCOPY_ADVISE),
+	SAY(POSTCOPY_LISTEN, POSTCOPY_LISTEN, ACK),
+	SAY(SET_FEATURES, FEATURES, U64(FEATURES_SPLIT)),
+	/* answered with addresses, whatever it brings; then with nothing */
+	SAY(SET_MEM_TABLE, MEM_TABLE, TABLE1),
+	SAY(SET_MEM_TABLE, NONE, TABLE1, ACK),
+	SAY(SET_MEM_TABLE, POSTCOPY_READY, U64(0)),
+	SAY(SET_MEM_TABLE, POSTCOPY_READY, ACK),
+	SAY(ADD_MEM_REG, MEM_ADD, HOP_SLOT(UINT64_C(1) << 32), FILES(1)),
+	SAY(ADD_MEM_REG, NONE, HOP_SLOT(UINT64_C(1) << 32), FILES(1)),
+	SAY(ADD_MEM_REG, POSTCOPY_READY, U64(0)),
+	SAY(REM_MEM_REG, NONE, HOP_SLOT(UINT64_C(1) << 32), ACK),
+	SAY(REM_MEM_REG, MEM_DEL, HOP_SLOT(UINT64_C(1) << 32), ACK),
+	SAY(REM_MEM_REG, POSTCOPY_READY, U64(0), ACK),
+	SAY(POSTCOPY_END, POSTCOPY_END, ACK, IS(0)),
+	SAY(SET_MEM_TABLE, MEM_TABLE, U64(0), ACK),
+	SAY(POSTCOPY_ADVISE, POSTCOPY_ADVISE),
+	SAY(POSTCOPY_LISTEN, POSTCOPY_LISTEN, ACK),
+	SAY(POSTCOPY_END, POSTCOPY_END, IS(0)),
+};
+
+static enum test_result
+talk_postcopy_comes_and_ends(void)
+{
+	static const struct part parts[] = { PART(postcopy_all) };
+
+	return CONVERSE(&talk_offer, parts);
+}
+
 /* One that knows no protocol features: rings are enabled as they start. */
 static const struct talk old_all[] = {
 	SAY(SET_OWNER, NONE),
@@ -339,6 +377,7 @@ static const struct test_case talk_cases[] = {
 	{ "talk_virtio_user_server_reconnects", talk_virtio_user_server_reconnects },
 	{ "talk_virtio_user_packed_starts", talk_virtio_user_packed_starts },
 	{ "talk_qemu_lives_a_whole_life", talk_qemu_lives_a_whole_life },
+	{ "talk_postcopy_comes_and_ends", talk_postcopy_comes_and_ends },
 	{ "talk_old_frontend_needs_no_enable", talk_old_frontend_needs_no_enable },
 };
 AUTOTEST(vhost_talk_autotest, talk_cases);

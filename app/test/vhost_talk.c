@@ -92,6 +92,10 @@ reply_is(const struct talk *t, const struct weir_vhost_event *ev, bool due,
 	case WEIR_VHOST_ANSWER_CONFIG:
 		return due && reply->hdr.size == t->size &&
 		       p->config.data[0] == t->answer;
+	case WEIR_VHOST_ANSWER_FD:
+		return due && reply->hdr.size == 0 && reply->fds[0] == TALK_FD;
+	case WEIR_VHOST_ANSWER_REGIONS:
+		return due && reply->hdr.size == t->size && reply->nr_fds == 0;
 	case WEIR_VHOST_ANSWER_INFLIGHT:
 		return due && reply->hdr.size == t->size &&
 		       p->inflight.len == t->answer && reply->fds[0] == TALK_FD;
@@ -124,7 +128,8 @@ talk_step(struct weir_vhost_session *s, const struct talk *t)
 		ev.base = TALK_BASE;
 	if (ev.type == WEIR_VHOST_EV_GET_CONFIG)
 		ev.config.data[0] = (uint8_t)t->answer;
-	if (ev.type == WEIR_VHOST_EV_GET_INFLIGHT)
+	if (ev.type == WEIR_VHOST_EV_GET_INFLIGHT ||
+	    ev.type == WEIR_VHOST_EV_POSTCOPY_ADVISE)
 		ev.fd = TALK_FD;
 	due = weir_vhost_session_reply(s, &ev, 0, &reply);
 	if (!reply_is(t, &ev, due, &reply) || ev.close) {

@@ -71,6 +71,12 @@ set_ctrl_vq(const char *value, void *ctx)
 }
 
 static int
+set_postcopy(const char *value, void *ctx)
+{
+	return set_bool(value, &((struct net_weir_args *)ctx)->postcopy);
+}
+
+static int
 set_tso(const char *value, void *ctx)
 {
 	return set_bool(value, &((struct net_weir_args *)ctx)->tso);
@@ -221,7 +227,7 @@ static const struct weir_arg arg_table[] = {
 	{ "ext-buffer", "0 or 1", set_ext_buf },
 	{ "legacy-ol-flags", "0 or 1", set_legacy_flags },
 	{ "iommu-support", "0: net_weir has no IOTLB yet", set_must_be_off },
-	{ "postcopy-support", "0: net_weir has no postcopy yet", set_must_be_off },
+	{ "postcopy-support", "0 or 1", set_postcopy },
 	{ "dmas", "a list such as [txq0@dma0;rxq0@dma1], up to 8 dmadevs a queue",
 	  set_dmas },
 	{ "dma-policy", "'turn' or 'near'", set_policy },

@@ -219,6 +219,7 @@ port_create(struct net_weir *w)
 		.mbuf_port = w->dev->data->port_id,
 		.split_only = w->args.split_only,
 		.ctrl_vq = w->args.ctrl_vq,
+		.postcopy = w->args.postcopy,
 		.tso = w->args.tso,
 		.linear = w->args.linear,
 		.ext_buf = w->args.ext_buf,
@@ -331,6 +332,7 @@ RTE_PMD_REGISTER_PARAM_STRING(net_weir, "iface=<path> "
 					"mac=<xx:xx:xx:xx:xx:xx> "
 					"client=<0|1> "
 					"ctrl-vq=<0|1> "
+					"postcopy-support=<0|1> "
 					"tso=<0|1> "
 					"packed=<0|1> "
 					"linear-buffer=<0|1> "

@@ -25,6 +25,7 @@ struct net_weir_args {
 	bool client;
 	bool split_only;
 	bool ctrl_vq;
+	bool postcopy;
 	bool tso;
 	bool linear;
 	bool ext_buf;

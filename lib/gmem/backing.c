@@ -143,6 +143,14 @@ weir_gmem_lost(const struct weir_gmem *g)
 	return NULL;
 }
 
+struct weir_range
+weir_gmem_mapping(const struct weir_gmem_slot *s)
+{
+	const uint64_t start = (uintptr_t)s->backing->addr;
+
+	return (struct weir_range){ start, start + s->backing->len - 1 };
+}
+
 uint64_t
 weir_gmem_page_size(const struct weir_gmem_slot *s)
 {

@@ -179,6 +179,9 @@ int weir_gmem_del(const struct weir_gmem *old, struct weir_gpa gpa,
 /** The slot of that id. @return NULL: there is none. Control plane. */
 const struct weir_gmem_slot *weir_gmem_slot(const struct weir_gmem *g, uint16_t id);
 
+/** What of this process's addresses is mapped for a slot: whole pages of its file. */
+struct weir_range weir_gmem_mapping(const struct weir_gmem_slot *s);
+
 /**
  * Put a table away. Memory that no other table uses is unmapped.
  *

@@ -18,6 +18,7 @@
 #include "ctl.h"
 #include "ctrlq.h"
 #include "port_backend.h"
+#include "port_postcopy.h"
 #include "queue.h"
 #include "weir_gmem_file.h"
 #include "weir_port.h"
@@ -99,6 +100,7 @@ struct weir_port {
 	struct port_inflight inflight;
 	struct port_ctrl ctrl;
 	struct port_backend backend;
+	struct port_postcopy postcopy;
 	struct weir_gmem_file log; /* SET_LOG_BASE's */
 	uint64_t connections;	   /* peers so far */
 	uint64_t resets;	   /* peers disconnected for what they did */
@@ -138,6 +140,9 @@ void port_notify(struct weir_port *p, enum weir_port_event event);
 int port_mem_table(struct weir_port *p);
 int port_mem_add(struct weir_port *p, const struct weir_vhost_region *r);
 int port_mem_del(struct weir_port *p, const struct weir_vhost_region *r);
+
+/* Map all there is for DMA. 0; -errno: nothing is. */
+int port_mem_map(struct weir_port *p);
 
 /* Forget all guest memory. Rings are stopped. */
 void port_mem_clear(struct weir_port *p);

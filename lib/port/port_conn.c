@@ -65,7 +65,8 @@ session_open(struct weir_port *p)
 			BIT(WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT) |
 			BIT(WEIR_VHOST_PF_RESET_DEVICE) |
 			BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS) |
-			(p->conf.ctrl_vq ? BIT(WEIR_VHOST_PF_CONFIG) : 0),
+			(p->conf.ctrl_vq ? BIT(WEIR_VHOST_PF_CONFIG) : 0) |
+			(p->conf.postcopy ? BIT(WEIR_VHOST_PF_PAGEFAULT) : 0),
 		.nr_queue_pairs = p->conf.nr_pairs,
 		.ctrl_queue = p->conf.ctrl_vq,
 		.config_len = p->conf.ctrl_vq ? PORT_CONFIG_LEN : 0,
@@ -110,6 +111,9 @@ conn_lost(struct weir_port *p)
 	ctl_close(&p->conn);
 	p->state = PORT_CLOSING;
 	port_backend_close(p);
+	/* first: whoever sleeps for want of a page could not be waited for */
+	port_postcopy_close(p);
+	p->postcopy.by_cpu = false;
 	if (settle(p, PORT_DRAIN_US) != 0) {
 		port_link_sync(p);
 		/* the next peer waits in the backlog until the memory is free */
@@ -212,6 +216,19 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		mtu_set(p);
 		ret = 0;
 		break;
+	case WEIR_VHOST_EV_POSTCOPY_ADVISE:
+		ret = port_postcopy_advise(p, ev);
+		break;
+	case WEIR_VHOST_EV_POSTCOPY_LISTEN:
+		ret = port_postcopy_listen(p);
+		break;
+	case WEIR_VHOST_EV_POSTCOPY_READY:
+		port_postcopy_ready(p);
+		ret = 0;
+		break;
+	case WEIR_VHOST_EV_POSTCOPY_END:
+		ret = port_postcopy_end(p);
+		break;
 	case WEIR_VHOST_EV_GET_CONFIG:
 		port_config_get(p, &ev->config);
 		ret = 0;
@@ -259,6 +276,8 @@ message(struct weir_port *p)
 				 weir_vhost_request_name(ev.request), weir_strerror(ret));
 	}
 	answer = weir_vhost_session_reply(p->session, &ev, ret, &p->tx);
+	if (ret == 0 && ev.answer == WEIR_VHOST_ANSWER_REGIONS)
+		port_postcopy_answer(p, &p->rx, &p->tx);
 	/* a change of memory that was undone may have stopped rings */
 	if (ret != 0 && !ev.close && !stuck)
 		port_rings_sync(p);

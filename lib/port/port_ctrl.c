@@ -328,7 +328,7 @@ port_ctrl_sync(struct weir_port *p)
 	const struct weir_vhost_ring *want =
 		p->session != NULL ? weir_vhost_ring(p->session, i) : NULL;
 	bool ready = want != NULL && p->state == PORT_CONNECTED && p->started &&
-		     weir_vhost_ring_ready(p->session, i);
+		     !port_postcopy_holds(p) && weir_vhost_ring_ready(p->session, i);
 	int ret;
 
 	if (p->ctrl.running && (!ready || p->ctrl.gen != want->gen))

@@ -57,7 +57,10 @@ mirror_unmap(struct weir_port *p, const struct weir_gmem *g, const struct weir_g
 static int
 mirror_map(struct weir_port *p, const struct weir_gmem *g, const struct weir_gmem *old)
 {
-	for (uint32_t i = 0; i < g->nr_slots && p->conf.mirror != NULL; i++) {
+	/* pages that are missing cannot be pinned */
+	if (p->conf.mirror == NULL || p->postcopy.by_cpu)
+		return 0;
+	for (uint32_t i = 0; i < g->nr_slots; i++) {
 		const struct weir_gmem_slot *s = &g->slot[i];
 		struct weir_region r = {
 			.iova = slot_iova(s),
@@ -87,6 +90,7 @@ table_retire(struct weir_port *p, const struct weir_gmem *g, const struct weir_g
 {
 	int ret = mirror_unmap(p, g, keep);
 
+	port_postcopy_leave(p, g, keep);
 	if (ret == 0) {
 		weir_gmem_put(g);
 		return;
@@ -201,6 +205,8 @@ table_replace(struct weir_port *p, const struct weir_gmem *new)
 	bool shrinks = !table_within(old, new);
 	int ret = t != NULL ? mirror_map(p, new, old) : -ENOMEM;
 
+	if (ret == 0)
+		ret = port_postcopy_enter(p, new, old);
 	if (ret != 0) {
 		table_retire(p, new, old);
 		free(t);
@@ -286,6 +292,16 @@ port_mem_del(struct weir_port *p, const struct weir_vhost_region *r)
 	int ret = weir_gmem_del(p->gmem, (struct weir_gpa){ r->gpa.start }, &g);
 
 	return ret != 0 ? ret : table_replace(p, g);
+}
+
+int
+port_mem_map(struct weir_port *p)
+{
+	int ret = mirror_map(p, p->gmem, &weir_gmem_empty);
+
+	if (ret != 0)
+		mirror_unmap(p, p->gmem, &weir_gmem_empty);
+	return ret;
 }
 
 void

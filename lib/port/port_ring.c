@@ -214,6 +214,8 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 		return ret;
 	}
 	queue_features(r, features);
+	/* no piece is so long */
+	r->q.threshold = p->postcopy.by_cpu ? UINT32_MAX : p->conf.dma_threshold;
 	atomic_store(&r->q.guest_offloads, port_ctrl_offloads(p));
 	r->gen = want->gen;
 	r->uva[0] = want->desc;
@@ -249,7 +251,8 @@ static bool
 ring_wanted(const struct weir_port *p, uint32_t i)
 {
 	return p->state == PORT_CONNECTED && p->started && p->ring[i].set_up &&
-	       port_ctrl_wants(p, i) && weir_vhost_ring_ready(p->session, i);
+	       !port_postcopy_holds(p) && port_ctrl_wants(p, i) &&
+	       weir_vhost_ring_ready(p->session, i);
 }
 
 static int

@@ -107,6 +107,7 @@ struct weir_port_conf {
 	uint16_t mbuf_port; /**< rte_mbuf.port of received frames */
 	bool split_only;    /**< do not offer packed rings */
 	bool ctrl_vq;	    /**< serve the control queue, if the frontend hands it over */
+	bool postcopy;	    /**< offer postcopy migration */
 	bool tso;	    /**< offer segmentation of TCP and UDP, both ways */
 	bool linear;	    /**< receive only frames that fit one mbuf */
 	bool ext_buf;	    /**< ... or give a long one an external buffer */

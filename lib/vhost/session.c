@@ -199,6 +199,10 @@ session_dispatch(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		ev->close = true;
 		return vhost_why(&s->why, -EPROTO, "%s: %#" PRIx32, bad, msg->hdr.flags);
 	}
+	if (vhost_is_postcopy_ready(s, msg)) {
+		ev->type = WEIR_VHOST_EV_POSTCOPY_READY;
+		return 0;
+	}
 	if (d == NULL)
 		return vhost_why(&s->why, -EPROTO, "%" PRIu32 " is not known",
 				 msg->hdr.request);
@@ -213,6 +217,11 @@ session_dispatch(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		ret = index_check(s, d, msg, &ev->ring, &s->why);
 	if (ret == 0)
 		ret = d->handle(s, msg, ev);
+	/* the frontend has to find a fault's page by its address */
+	if (ret == 0 && s->postcopy == VHOST_POSTCOPY_LISTENING &&
+	    (msg->hdr.request == WEIR_VHOST_SET_MEM_TABLE ||
+	     msg->hdr.request == WEIR_VHOST_ADD_MEM_REG))
+		ev->answer = WEIR_VHOST_ANSWER_REGIONS;
 	return ret;
 }
 
@@ -283,6 +292,10 @@ weir_vhost_session_reply(struct weir_vhost_session *s, struct weir_vhost_event *
 		reply_config(ev, failed, reply);
 	} else if (ev->answer == WEIR_VHOST_ANSWER_INFLIGHT) {
 		reply_inflight(ev, failed, reply);
+	} else if (!failed && ev->answer == WEIR_VHOST_ANSWER_REGIONS) {
+		reply->hdr.size = ev->len;
+	} else if (ev->answer == WEIR_VHOST_ANSWER_FD && ev->type != WEIR_VHOST_EV_NONE) {
+		/* a descriptor, or none if the port has none, is all it says */
 	} else if (!failed && ev->answer == WEIR_VHOST_ANSWER_BASE) {
 		reply->payload.state.index = ev->ring;
 		reply->payload.state.num = ev->base;

@@ -77,6 +77,13 @@ struct vhost_undo {
 	int fd; /**< ADD, DEL: the file that came or goes */
 };
 
+/** How far a postcopy migration is. */
+enum vhost_postcopy {
+	VHOST_POSTCOPY_NONE,
+	VHOST_POSTCOPY_ADVISED,
+	VHOST_POSTCOPY_LISTENING,
+};
+
 struct weir_vhost_session {
 	struct weir_vhost_config offer;
 	uint64_t features;
@@ -84,6 +91,7 @@ struct weir_vhost_session {
 	bool has_features; /**< SET_FEATURES was seen since the last reset */
 	uint16_t mtu;
 	uint8_t status;
+	enum vhost_postcopy postcopy;
 	int backend_fd;
 	struct weir_vhost_log log;
 	struct weir_vhost_inflight inflight;
@@ -230,6 +238,19 @@ int vhost_set_inflight_fd(struct weir_vhost_session *s, struct weir_vhost_msg *m
 /* iotlb.c */
 int vhost_iotlb_msg(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		    struct weir_vhost_event *ev);
+
+/* postcopy.c */
+
+/** True if a message says that faults are served from now on. */
+bool vhost_is_postcopy_ready(const struct weir_vhost_session *s,
+			     const struct weir_vhost_msg *msg);
+
+int vhost_postcopy_advise(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+			  struct weir_vhost_event *ev);
+int vhost_postcopy_listen(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+			  struct weir_vhost_event *ev);
+int vhost_postcopy_end(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		       struct weir_vhost_event *ev);
 
 /* dispatch.c */
 

@@ -47,6 +47,10 @@
  * SET_INFLIGHT_FD. Its parts are of packed rings if VIRTIO_F_RING_PACKED is set
  * when either comes, so features come first.
  *
+ * **Postcopy.** Between POSTCOPY_LISTEN and _END memory that comes is answered with
+ * where the port has mapped it, and is not to be touched before
+ * WEIR_VHOST_EV_POSTCOPY_READY.
+ *
  * **Order.** What can be taken in any order is: QEMU enables rings before it
  * sets features, and sends both again for each queue pair; virtio-user as a
  * server begins a second connection by disabling and stopping rings, without
@@ -99,6 +103,7 @@ struct weir_vhost_session;
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_RARP) | WEIR_VHOST_BIT(WEIR_VHOST_PF_REPLY_ACK) | \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_NET_MTU) |                                        \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_BACKEND_REQ) |                                    \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_PAGEFAULT) |                                      \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIG) |                                         \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_INFLIGHT_SHMFD) |                                 \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_RESET_DEVICE) |                                   \
@@ -197,17 +202,24 @@ enum weir_vhost_event_type {
 	WEIR_VHOST_EV_GET_CONFIG,   /**< fill ev.config.data */
 	WEIR_VHOST_EV_SET_CONFIG,   /**< ev.config was written */
 	WEIR_VHOST_EV_GET_INFLIGHT, /**< make ev.inflight, put its file in ev.fd */
-	WEIR_VHOST_EV_INFLIGHT,	    /**< weir_vhost_inflight() was replaced */
 	WEIR_VHOST_EV_IOTLB_UPDATE, /**< ev.iotlb was translated by the guest's IOMMU */
 	WEIR_VHOST_EV_IOTLB_INVALIDATE, /**< ... is not any more; see reply() */
+	WEIR_VHOST_EV_POSTCOPY_ADVISE,	/**< make a userfaultfd, put it in ev.fd */
+	WEIR_VHOST_EV_POSTCOPY_LISTEN,	/**< memory that comes is registered with it */
+	WEIR_VHOST_EV_POSTCOPY_READY,	/**< it may be touched: faults are served */
+	WEIR_VHOST_EV_POSTCOPY_END,	/**< all pages are there */
+	WEIR_VHOST_EV_INFLIGHT,		/**< weir_vhost_inflight() was replaced */
 };
 
 /** How a message is answered when it succeeds; the session's, for reply(). */
 enum weir_vhost_answer {
-	WEIR_VHOST_ANSWER_ACK,	    /**< only if NEED_REPLY asks: 0 or not 0 */
-	WEIR_VHOST_ANSWER_U64,	    /**< ev.u64 */
-	WEIR_VHOST_ANSWER_BASE,	    /**< ev.ring and ev.base */
-	WEIR_VHOST_ANSWER_CONFIG,   /**< ev.config, or nothing of it on failure */
+	WEIR_VHOST_ANSWER_ACK,	   /**< only if NEED_REPLY asks: 0 or not 0 */
+	WEIR_VHOST_ANSWER_U64,	   /**< ev.u64 */
+	WEIR_VHOST_ANSWER_BASE,	   /**< ev.ring and ev.base */
+	WEIR_VHOST_ANSWER_CONFIG,  /**< ev.config, or nothing of it on failure */
+	WEIR_VHOST_ANSWER_FD,	   /**< ev.fd and nothing else */
+	WEIR_VHOST_ANSWER_REGIONS, /**< the message, with the port's addresses in place of
+				      the frontend's: reply() leaves them to the port */
 	WEIR_VHOST_ANSWER_INFLIGHT, /**< ev.inflight and ev.fd; zeroes on failure */
 };
 
