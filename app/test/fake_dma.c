@@ -8,9 +8,8 @@
 #include "weir_copy.h"
 
 struct job {
-	void *dst;
-	const void *src;
-	uint32_t len;
+	struct rte_dma_sge src[FAKE_DMA_SGES], dst[FAKE_DMA_SGES];
+	uint16_t nr;
 };
 
 struct vchan {
@@ -22,21 +21,34 @@ static struct fake_dma fake;
 static struct vchan vchans[FAKE_DMA_VCHANS];
 
 static int
-fake_copy(void *priv, uint16_t v, rte_iova_t src, rte_iova_t dst, uint32_t len,
-	  uint64_t flags)
+fake_copy_sg(void *priv, uint16_t v, const struct rte_dma_sge *src,
+	     const struct rte_dma_sge *dst, uint16_t nr, uint16_t nr_dst, uint64_t flags)
 {
 	struct vchan *vc = &vchans[v];
+	struct job *j = &vc->ring[vc->head % FAKE_DMA_RING];
 
 	(void)priv;
+	(void)nr_dst;
 	fake.calls += !fake.running;
 	if ((uint16_t)(vc->head - vc->tail) == FAKE_DMA_RING)
 		return -ENOSPC;
-	vc->ring[vc->head % FAKE_DMA_RING] =
-		(struct job){ (void *)(uintptr_t)dst, (const void *)(uintptr_t)src, len };
+	memcpy(j->src, src, nr * sizeof(*src));
+	memcpy(j->dst, dst, nr * sizeof(*dst));
+	j->nr = nr;
+	fake.jobs++;
 	vc->head++;
 	if ((flags & RTE_DMA_OP_FLAG_SUBMIT) != 0)
 		vc->bell = vc->head;
 	return (uint16_t)(vc->head - 1);
+}
+
+static int
+fake_copy(void *priv, uint16_t v, rte_iova_t src, rte_iova_t dst, uint32_t len,
+	  uint64_t flags)
+{
+	const struct rte_dma_sge s = { src, len }, d = { dst, len };
+
+	return fake_copy_sg(priv, v, &s, &d, 1, 1, flags);
 }
 
 static int
@@ -57,8 +69,9 @@ fake_step(struct vchan *vc)
 	if (vc->tail == vc->bell || fake.credit == 0)
 		return false;
 	fake.credit--;
-	if (!fake.fails && !fake.wrong)
-		memcpy(j->dst, j->src, j->len);
+	for (uint16_t i = 0; i < j->nr && !fake.fails && !fake.wrong; i++)
+		memcpy((void *)(uintptr_t)j->dst[i].addr,
+		       (const void *)(uintptr_t)j->src[i].addr, j->src[i].length);
 	vc->tail++;
 	return true;
 }
@@ -100,6 +113,9 @@ fake_info(const struct rte_dma_dev *dev, struct rte_dma_info *info, uint32_t siz
 	(void)dev;
 	(void)size;
 	info->dev_capa = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_OPS_COPY;
+	if (fake.sg)
+		info->dev_capa |= RTE_DMA_CAPA_OPS_COPY_SG;
+	info->max_sges = FAKE_DMA_SGES;
 	info->max_vchans = FAKE_DMA_VCHANS;
 	info->max_desc = FAKE_DMA_RING;
 	info->min_desc = FAKE_DMA_RING;
@@ -174,6 +190,7 @@ fake_dma_plug(void)
 	dev->dev_ops = &fake_ops;
 	dev->fp_obj->dev_private = dev->data->dev_private;
 	dev->fp_obj->copy = fake_copy;
+	dev->fp_obj->copy_sg = fake_copy_sg;
 	dev->fp_obj->submit = fake_submit;
 	dev->fp_obj->completed = fake_completed;
 	dev->fp_obj->completed_status = fake_completed_status;

@@ -11,15 +11,18 @@
 #define FAKE_DMA_NAME "fake_dma"
 #define FAKE_DMA_RING 64u
 #define FAKE_DMA_VCHANS 2u
+#define FAKE_DMA_SGES 4u
 
 struct fake_dma {
 	/* the test's to set */
 	uint64_t credit; /* copies it may still make; they fail if `fails` */
 	bool fails;	 /* every copy, with an error */
 	int stop_ret;	 /* what stopping answers */
+	bool sg;	 /* it takes lists, when it is configured */
 	bool wrong;	 /* copies are reported and not made */
 	/* the test's to read */
 	unsigned int starts; /* times it was started */
+	unsigned int jobs;   /* that it was given */
 	unsigned int calls;  /* data plane calls while it was stopped */
 	bool running;
 };

@@ -47,6 +47,25 @@ close_chan(void)
 	return TEST_OK;
 }
 
+/* As submit(), as one job. */
+static bool
+submit_sg(unsigned int first, unsigned int nr)
+{
+	struct weir_copy_piece p[FAKE_DMA_SGES];
+	bool taken;
+
+	for (unsigned int i = 0; i < nr; i++)
+		p[i] = (struct weir_copy_piece){ dst[first + i], src[first + i],
+						 (uintptr_t)dst[first + i],
+						 (uintptr_t)src[first + i], LEN };
+	weir_copy_lock(chan);
+	taken = weir_copy_submit_sg(chan, p, nr);
+	weir_copy_kick(chan);
+	weir_copy_poll(chan);
+	weir_copy_unlock(chan);
+	return taken;
+}
+
 /* Submit copies from @p first on, as far as there is room. @return how many. */
 static unsigned int
 submit(unsigned int first, unsigned int nr)
@@ -266,6 +285,59 @@ engine_put_while_down_is_left_stopped(void)
 	return close_chan();
 }
 
+/* The engine ends jobs, its user counts copies. */
+static enum test_result
+job_of_several_is_as_many_copies(void)
+{
+	dev = fake_dma_plug();
+	TEST_ASSERT(dev != NULL);
+	dev->sg = true;
+	weir_copy_set_watchdog(20000);
+	for (unsigned int i = 0; i < NR; i++)
+		memset(src[i], (int)(i + 1), LEN);
+	memset(dst, 0, sizeof(dst));
+	TEST_EQ(weir_copy_get(FAKE_DMA_NAME, &chan), 0);
+	TEST_EQ(chan->max_sg, FAKE_DMA_SGES);
+	dev->credit = 0;
+	TEST_EQ(submit(0, 2), 2);
+	TEST_ASSERT(submit_sg(2, 4));
+	TEST_EQ(submit(6, 1), 1);
+	TEST_ASSERT(submit_sg(7, 3));
+	TEST_EQ(dev->jobs, 5);
+	TEST_EQ(chan->submitted, 10);
+	TEST_EQ(weir_copy_touching(chan, (struct weir_range){ (uintptr_t)dst[4],
+							      (uintptr_t)dst[4] }),
+		5);
+	dev->credit = 2;
+	TEST_EQ(weir_copy_drain(chan, 3, 1000), -EBUSY);
+	TEST_EQ(chan->done, 2);
+	dev->credit = 1;
+	TEST_EQ(weir_copy_drain(chan, 6, 1000000), 0);
+	TEST_EQ(chan->done, 6);
+	dev->credit = UINT64_MAX;
+	TEST_EQ(weir_copy_drain(chan, 10, 1000000), 0);
+	TEST_ASSERT(arrived(0, 10));
+	/* a job that fails is copied by CPU, all of it; its place is anybody's again */
+	dev->fails = true;
+	for (unsigned int i = 0; i < 200; i++)
+		TEST_ASSERT(submit_sg(10, 4) && submit(14, 1) == 1);
+	TEST_ASSERT(arrived(10, 5));
+	TEST_EQ(chan->done, 10 + 200 * 5);
+	TEST_EQ(chan->errors, 400);
+	/* one that never ends is rescued, all of it */
+	dev->fails = false;
+	dev->credit = 0;
+	TEST_ASSERT(submit_sg(15, 4) && submit(19, 1) == 1);
+	TEST_ASSERT(tend_until(true));
+	TEST_ASSERT(arrived(15, 5));
+	dev->credit = UINT64_MAX;
+	TEST_ASSERT(tend_until(false));
+	for (unsigned int i = 0; i < 200; i++)
+		TEST_EQ(submit(20, 1), 1);
+	TEST_EQ(chan->done, chan->submitted);
+	return close_chan();
+}
+
 /* It was told of: no call from then on, though the device is still there. */
 static enum test_result
 engine_about_to_be_removed_is_let_go(void)
@@ -390,6 +462,7 @@ static const struct test_case copy_cases[] = {
 	  engine_unplugged_and_plugged_in_again },
 	{ "engine_put_while_down_is_left_stopped",
 	  engine_put_while_down_is_left_stopped },
+	{ "job_of_several_is_as_many_copies", job_of_several_is_as_many_copies },
 	{ "engine_about_to_be_removed_is_let_go", engine_about_to_be_removed_is_let_go },
 	{ "engine_of_whose_removal_eal_tells_is_let_go",
 	  engine_of_whose_removal_eal_tells_is_let_go },

@@ -110,6 +110,15 @@ dev_check(int16_t dev_id, struct rte_dma_info *info)
 	return dev_reaches(dev_id, info) ? 0 : -EXDEV;
 }
 
+/* Copies that a job may have. */
+static uint16_t
+dev_max_sg(const struct rte_dma_info *info)
+{
+	if ((info->dev_capa & RTE_DMA_CAPA_OPS_COPY_SG) == 0 || info->max_sges == 0)
+		return 1;
+	return RTE_MIN(info->max_sges, (uint16_t)WEIR_COPY_MAX_SG);
+}
+
 int
 copy_dev_up(struct copy_dev *d)
 {
@@ -121,6 +130,7 @@ copy_dev_up(struct copy_dev *d)
 	if (ret == 0)
 		ret = rte_dma_configure(d->dev_id, &conf);
 	for (uint16_t v = 0; v < d->nr_vchans && ret == 0; v++) {
+		d->vchan[v].chan.max_sg = dev_max_sg(&info);
 		vconf.nb_desc = (uint16_t)RTE_MAX(d->vchan[v].chan.mask + 1,
 						  (uint32_t)info.min_desc);
 		ret = rte_dma_vchan_setup(d->dev_id, v, &vconf);
@@ -280,22 +290,76 @@ weir_copy_put_all(struct weir_copy_chan *const *c, unsigned int nr)
 		weir_copy_put(c[i]);
 }
 
+bool
+weir_copy_submit_sg(struct weir_copy_chan *c, const struct weir_copy_piece *piece,
+		    unsigned int nr)
+{
+	struct rte_dma_sge src[WEIR_COPY_MAX_SG], dst[WEIR_COPY_MAX_SG];
+	uint64_t seq = c->submitted + 1;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		src[i] = (struct rte_dma_sge){ piece[i].src_iova, piece[i].len };
+		dst[i] = (struct rte_dma_sge){ piece[i].dst_iova, piece[i].len };
+	}
+	if (rte_dma_copy_sg(c->dev_id, c->vchan, src, dst, (uint16_t)nr, (uint16_t)nr,
+			    0) < 0)
+		return false;
+	c->ring[seq & c->mask].more = nr - 1;
+	for (unsigned int i = 0; i < nr; i++) {
+		struct weir_copy_op *op = &c->ring[(seq + i) & c->mask];
+
+		/* as in weir_copy_submit() */
+		__atomic_store_n(&op->dst, piece[i].dst, __ATOMIC_RELAXED);
+		__atomic_store_n(&op->src, piece[i].src, __ATOMIC_RELAXED);
+		__atomic_store_n(&op->len, piece[i].len, __ATOMIC_RELAXED);
+	}
+	c->sg_last = seq + nr - 1;
+	__atomic_store_n(&c->submitted, c->sg_last, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* The job that begins behind copy number @p seq: how many copies it is. Its place is
+ * the next one's, which may be of a single copy. */
+static uint16_t
+job_take(struct weir_copy_chan *c, uint64_t seq)
+{
+	struct weir_copy_op *op = &c->ring[(seq + 1) & c->mask];
+	uint16_t nr = (uint16_t)(op->more + 1);
+
+	op->more = 0;
+	return nr;
+}
+
+uint16_t
+weir_copy_job_copies(struct weir_copy_chan *c, uint16_t jobs)
+{
+	uint16_t n = 0;
+
+	for (; jobs != 0; jobs--)
+		n = (uint16_t)(n + job_take(c, c->done + n));
+	return n;
+}
+
 void
 weir_copy_recover(struct weir_copy_chan *c)
 {
 	enum rte_dma_status_code status[32];
 	uint16_t n, want = (uint16_t)RTE_MIN(c->kicked - c->done, RTE_DIM(status));
+	uint64_t seq = c->done, errors = c->errors;
 
 	n = rte_dma_completed_status(c->dev_id, c->vchan, want, NULL, status);
 	for (uint16_t i = 0; i < n; i++) {
-		const struct weir_copy_op *op = &c->ring[(c->done + 1 + i) & c->mask];
+		const uint64_t last = seq + job_take(c, seq);
 
 		if (status[i] == RTE_DMA_STATUS_SUCCESSFUL)
-			continue;
-		memcpy(op->dst, op->src, op->len);
-		__atomic_store_n(&c->errors, c->errors + 1, __ATOMIC_RELAXED);
+			seq = last;
+		else
+			errors++;
+		while (seq != last)
+			copy_repeat(&c->ring[++seq & c->mask]);
 	}
-	weir_copy_advance(c, n);
+	__atomic_store_n(&c->errors, errors, __ATOMIC_RELAXED);
+	weir_copy_advance(c, (uint16_t)(seq - c->done));
 }
 
 static bool

@@ -22,6 +22,7 @@
  * be stopped stays STOPPING, and what it may still write to stays under way.
  */
 #include <pthread.h>
+#include <string.h>
 
 #include "weir_copy.h"
 
@@ -66,6 +67,13 @@ bool copy_dev_there(const struct copy_dev *d);
 
 /* Configure a stopped device and all its vchans, and start it. 0, -errno. */
 int copy_dev_up(struct copy_dev *d);
+
+/* Do a copy by CPU that the device has not, or not right. */
+static inline void
+copy_repeat(const struct weir_copy_op *op)
+{
+	memcpy(op->dst, op->src, op->len);
+}
 
 /* copy_tel.c: register the command, once. */
 void copy_telemetry_init(void);

@@ -66,6 +66,7 @@ add_dev(struct rte_tel_data *t, const struct copy_dev *d)
 	tel_add_u64(t, "channels", d->nr_vchans);
 	tel_add_u64(t, "channels_used", used);
 	tel_add_u64(t, "queues", d->users);
+	tel_add_u64(t, "max_sg", d->vchan[0].chan.max_sg);
 	tel_add_u64(t, "descriptors", d->vchan[0].chan.mask + 1);
 	add_counts(t, &sum);
 	tel_add_u64(t, "resets", d->resets);

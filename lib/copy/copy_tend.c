@@ -125,9 +125,10 @@ vchan_rescue(struct copy_vchan *v)
 	uint64_t nr = c->submitted - c->done;
 
 	while (c->done != c->submitted) {
-		const struct weir_copy_op *op = &c->ring[(c->done + 1) & c->mask];
+		struct weir_copy_op *op = &c->ring[(c->done + 1) & c->mask];
 
-		memcpy(op->dst, op->src, op->len);
+		op->more = 0;
+		copy_repeat(op);
 		weir_copy_advance(c, 1);
 	}
 	c->kicked = c->submitted;

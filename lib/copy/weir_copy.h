@@ -55,8 +55,20 @@ extern "C" {
 struct weir_copy_op {
 	void *dst;
 	const void *src;
-	uint32_t len; /**< bytes */
+	uint32_t len;  /**< bytes */
+	uint32_t more; /**< copies behind it that are of the same job of the device */
 };
+
+/** A copy that is one of several of a job. */
+struct weir_copy_piece {
+	void *dst;
+	const void *src;
+	rte_iova_t dst_iova, src_iova;
+	uint32_t len; /**< bytes, not 0 */
+};
+
+/** Copies of a job at most, of any device. */
+#define WEIR_COPY_MAX_SG 32
 
 /** A channel. Its user reads `done` and the counters, and writes nothing. */
 struct weir_copy_chan {
@@ -69,7 +81,9 @@ struct weir_copy_chan {
 	uint64_t submitted; /**< number of the last copy submitted */
 	uint64_t kicked;    /**< number of the last copy the engine knows of */
 	uint64_t done;	    /**< number of the last copy that is done */
-	uint64_t errors;    /**< copies that failed and were done by CPU */
+	uint64_t errors;    /**< jobs that failed and were done by CPU */
+	uint64_t sg_last;   /**< number of the last copy of the last job of several */
+	uint16_t max_sg;    /**< copies of a job at most; 1: the device has no lists */
 	struct weir_copy_op *ring;
 };
 
@@ -226,6 +240,19 @@ weir_copy_submit(struct weir_copy_chan *c, void *dst, rte_iova_t dst_iova,
 	return true;
 }
 
+/**
+ * Submit several copies as one job of the device (rte_dma_copy_sg()): one
+ * descriptor, one completion. Each is numbered, and repeated by CPU with the
+ * others if the job fails.
+ *
+ * The caller has seen weir_copy_room() for as many. Data plane, locked.
+ *
+ * @param nr  2 to the channel's max_sg.
+ * @return true; false: the engine did not take it.
+ */
+bool weir_copy_submit_sg(struct weir_copy_chan *c, const struct weir_copy_piece *piece,
+			 unsigned int nr);
+
 /** Tell the engine of what was submitted. Data plane, locked. */
 static inline void
 weir_copy_kick(struct weir_copy_chan *c)
@@ -244,6 +271,9 @@ weir_copy_advance(struct weir_copy_chan *c, uint16_t n)
 	__atomic_store_n(&c->done, c->done + n, __ATOMIC_RELEASE);
 }
 
+/** Copies that the next @p jobs jobs are, some of which are of several. */
+uint16_t weir_copy_job_copies(struct weir_copy_chan *c, uint16_t jobs);
+
 /** The slow half of weir_copy_poll(): the next copy has failed. */
 void weir_copy_recover(struct weir_copy_chan *c);
 
@@ -258,6 +288,8 @@ weir_copy_poll(struct weir_copy_chan *c)
 		return;
 	n = rte_dma_completed(c->dev_id, c->vchan, (uint16_t)(c->kicked - c->done), NULL,
 			      &error);
+	if (__builtin_expect(c->sg_last > c->done, 0))
+		n = weir_copy_job_copies(c, n);
 	weir_copy_advance(c, n);
 	if (__builtin_expect(error, 0))
 		weir_copy_recover(c);

@@ -92,36 +92,37 @@ cursor_skip(struct cursor *c, uint64_t n)
 	}
 }
 
-/*
- * Copy n bytes that are contiguous on both sides: by DMA if there is a channel
- * that takes them. @return the copy's number; 0: it is done.
- */
-static __rte_always_inline uint64_t
-copy_piece(struct weir_queue *q, unsigned int mode, const struct cursor *c,
-	   const struct rte_mbuf *m, uint32_t off, uint32_t n, bool to_guest)
+/* n bytes that are contiguous on both sides. */
+static __rte_always_inline struct weir_copy_piece
+piece_at(const struct cursor *c, const struct rte_mbuf *m, uint32_t off, uint32_t n,
+	 bool to_guest)
 {
 	char *guest = (char *)c->v->hva + c->off;
 	char *host = rte_pktmbuf_mtod_offset(m, char *, off);
 	uint64_t guest_iova = c->v->iova + c->off;
 	uint64_t host_iova = rte_mbuf_data_iova(m) + off;
-	bool taken;
 
-	if ((mode & QUEUE_CHAN) != 0 && n >= q->threshold) {
-		taken = weir_copy_room(q->chan) != 0 &&
-			(to_guest ? weir_copy_submit(q->chan, guest, guest_iova, host,
-						     host_iova, n)
-				  : weir_copy_submit(q->chan, host, host_iova, guest,
-						     guest_iova, n));
-		if (taken) {
+	return to_guest
+		       ? (struct weir_copy_piece){ guest, host, guest_iova, host_iova, n }
+		       : (struct weir_copy_piece){ host, guest, host_iova, guest_iova,
+						   n };
+}
+
+/* Copy it: by DMA if there is a channel that takes it. @return the copy's number; 0:
+ * it is done. */
+static __rte_always_inline uint64_t
+copy_piece(struct weir_queue *q, unsigned int mode, struct weir_copy_piece p)
+{
+	if ((mode & QUEUE_CHAN) != 0 && p.len >= q->threshold) {
+		if (weir_copy_room(q->chan) != 0 &&
+		    weir_copy_submit(q->chan, p.dst, p.dst_iova, p.src, p.src_iova,
+				     p.len)) {
 			stat_add(&q->stats.dma_copies, 1);
 			return q->chan->submitted;
 		}
 		stat_add(&q->stats.dma_full, 1);
 	}
-	if (to_guest)
-		copy_bytes(guest, host, n);
-	else
-		copy_bytes(host, guest, n);
+	copy_bytes(p.dst, p.src, p.len);
 	stat_add(&q->stats.cpu_copies, 1);
 	return 0;
 }
@@ -133,6 +134,30 @@ queue_log_run(struct weir_queue *q)
 {
 	if (__builtin_expect(q->log != NULL, 0))
 		queue_log_published(q);
+}
+
+/* Pieces of one packet that are to be one job of the channel's device. */
+struct gather {
+	unsigned int nr;
+	struct weir_copy_piece piece[WEIR_COPY_MAX_SG];
+};
+
+/* Copy what was gathered, at once if it can be. As copy_piece(). */
+static inline uint64_t
+gather_flush(struct weir_queue *q, struct gather *g)
+{
+	uint64_t last = 0;
+
+	if (g->nr > 1 && weir_copy_room(q->chan) >= g->nr &&
+	    weir_copy_submit_sg(q->chan, g->piece, g->nr)) {
+		stat_add(&q->stats.dma_copies, g->nr);
+		last = q->chan->submitted;
+		g->nr = 0;
+	}
+	for (unsigned int i = 0; i < g->nr; i++)
+		last = RTE_MAX(last, copy_piece(q, QUEUE_CHAN, g->piece[i]));
+	g->nr = 0;
+	return last;
 }
 
 /*
@@ -160,23 +185,30 @@ static __rte_always_inline uint64_t
 copy_packet(struct weir_queue *q, unsigned int mode, struct cursor *c,
 	    const struct rte_mbuf *m, bool to_guest)
 {
+	const unsigned int max = (mode & QUEUE_CHAN) != 0 ? q->chan->max_sg : 0;
+	struct gather g;
 	uint64_t last = 0;
 
+	g.nr = 0; /* the rest as it is filled */
 	for (; m != NULL; m = m->next) {
 		uint32_t off = 0;
 
 		while (off != m->data_len) {
 			uint32_t n = (uint32_t)RTE_MIN((uint64_t)(m->data_len - off),
 						       c->v->len - c->off);
-			uint64_t seq = copy_piece(q, mode, c, m, off, n, to_guest);
+			struct weir_copy_piece p = piece_at(c, m, off, n, to_guest);
 
-			if (seq != 0)
-				last = seq;
+			if (max > 1 && n >= q->threshold)
+				g.piece[g.nr++] = p;
+			else
+				last = RTE_MAX(last, copy_piece(q, mode, p));
+			if (max > 1 && g.nr == max)
+				last = RTE_MAX(last, gather_flush(q, &g));
 			cursor_skip(c, n);
 			off += n;
 		}
 	}
-	return last;
+	return max > 1 ? RTE_MAX(last, gather_flush(q, &g)) : last;
 }
 
 #endif /* WEIR_PORT_QUEUE_COPY_H */

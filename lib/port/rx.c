@@ -193,7 +193,7 @@ rx_one(struct weir_queue *q, unsigned int mode, const struct weir_vring_at *at,
 		memcpy(hdr, v.hva, sizeof(*hdr));
 	m->pkt_len = (uint32_t)v.len - hdr_len;
 	m->data_len = (uint16_t)m->pkt_len;
-	*seq = copy_piece(q, mode, &c, m, 0, m->data_len, false);
+	*seq = copy_piece(q, mode, piece_at(&c, m, 0, m->data_len, false));
 	return RX_TAKEN;
 }
 

@@ -243,7 +243,7 @@ tx_plain(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
 	memcpy(v.hva, &h, hdr_len);
 	if ((mode & QUEUE_LOG) != 0)
 		q->iov[0] = v;
-	*seq = copy_piece(q, mode, &c, m, 0, m->data_len, true);
+	*seq = copy_piece(q, mode, piece_at(&c, m, 0, m->data_len, true));
 	t->packets++;
 	t->bytes += m->pkt_len;
 	return true;
