@@ -4,28 +4,22 @@
  * hands it over.
  */
 #include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
-#include <rte_mbuf.h>
 
 #include "ctrlq.h"
-#include "frontend.h"
+#include "ctrlq_bench.h"
 #include "offload.h"
 #include "test.h"
-#include "weir_log.h"
-#include "weir_port.h"
 
 #define ALL UINT64_MAX
 #define F(name) OFFLOAD_BIT(name)
 
 struct command {
 	const char *what;
-	uint8_t bytes[24];
+	uint8_t bytes[64];
 	uint8_t len;
 	uint64_t features;
 	uint8_t answer;
@@ -34,6 +28,10 @@ struct command {
 
 #define OK(f, c) f, VIRTIO_NET_OK, c
 #define ERR(f) f, VIRTIO_NET_ERR, 0
+
+/* Up to the table: types, mask, unclassified. */
+#define RSS(types, mask, other) 4, 1, types, 0, 0, 0, mask, 0, other, 0
+#define RSS_CHANGED (CTRLQ_PAIRS | CTRLQ_HASH)
 
 static const struct command commands[] = {
 	{ "nothing", { 0 }, 0, ERR(ALL) },
@@ -67,7 +65,25 @@ static const struct command commands[] = {
 	{ "4 pairs, not negotiated", { 4, 0, 4, 0 }, 4, ERR(~F(MQ)) },
 	{ "5 pairs", { 4, 0, 5, 0 }, 4, ERR(ALL) },
 	{ "no pairs", { 4, 0, 0, 0 }, 4, ERR(ALL) },
-	{ "RSS", { 4, 1, 0, 0 }, 4, ERR(ALL) },
+	{ "RSS, cut", { 4, 1, 0, 0 }, 4, ERR(ALL) },
+	{ "RSS", { RSS(0x3f, 0, 1), 1, 0, 3, 0, 0 }, 15, OK(F(RSS), RSS_CHANGED) },
+	{ "RSS, not negotiated", { RSS(1, 0, 0), 1, 0, 3, 0, 0 }, 15, ERR(~F(RSS)) },
+	{ "RSS by home address", { RSS(0x40, 0, 0), 1, 0, 3, 0, 0 }, 15, ERR(ALL) },
+	{ "RSS, 3 entries", { RSS(1, 2, 0), 1, 0, 1, 0, 1, 0, 1, 0, 0 }, 19, ERR(ALL) },
+	{ "RSS, 256 entries", { RSS(1, 0xff, 0) }, 24, ERR(ALL) },
+	{ "RSS to pair 4", { RSS(1, 0, 0), 4, 0, 3, 0, 0 }, 15, ERR(ALL) },
+	{ "RSS, unclassified to pair 4", { RSS(1, 0, 4), 0, 0, 3, 0, 0 }, 15, ERR(ALL) },
+	{ "RSS, sends on no pair", { RSS(1, 0, 0), 1, 0, 0, 0, 0 }, 15, ERR(ALL) },
+	{ "RSS, sends on 5 pairs", { RSS(1, 0, 0), 1, 0, 5, 0, 0 }, 15, ERR(ALL) },
+	{ "RSS, a key of 41", { RSS(1, 0, 0), 1, 0, 3, 0, 41 }, 15 + 41, ERR(ALL) },
+	{ "RSS, a key of 2 in 1", { RSS(1, 0, 0), 1, 0, 3, 0, 2, 7 }, 16, ERR(ALL) },
+	{ "RSS, a key and bytes", { RSS(1, 0, 0), 1, 0, 3, 0, 1, 7, 7 }, 17, ERR(ALL) },
+	{ "hashes", { 4, 2, 0x3f, 0 }, 15, OK(F(HASH_REPORT), CTRLQ_HASH) },
+	{ "hashes, not negotiated", { 4, 2, 0x3f, 0 }, 15, ERR(~F(HASH_REPORT)) },
+	{ "hashes by home address", { 4, 2, 0, 1 }, 15, ERR(ALL) },
+	{ "hashes, short", { 4, 2, 0x3f, 0 }, 14, ERR(ALL) },
+	{ "hashes, long", { 4, 2, 0x3f, 0 }, 16, ERR(ALL) },
+	{ "multiqueue command 3", { 4, 3, 1, 0 }, 4, ERR(ALL) },
 	{ "checksums",
 	  { 5, 0, 2 },
 	  10,
@@ -131,6 +147,25 @@ wishes_kept(void)
 	TEST_ASSERT(!c.filter.promiscuous);
 	TEST_EQ(ctrlq_command(&c, ALL, 4, (uint8_t[]){ 4, 0, 3, 0 }, 4, &changed), 0);
 	TEST_EQ(c.nr_pairs, 3);
+	/* pairs are those that are sent on, and those that are received on */
+	TEST_EQ(ctrlq_command(
+			&c, ALL, 4,
+			(uint8_t[]){ RSS(7, 1, 0), 3, 0, 1, 0, 2, 0, 2, 0xaa, 0xbb }, 19,
+			&changed),
+		0);
+	TEST_EQ(c.nr_pairs, 4);
+	TEST_EQ(c.hash.table_len, 2);
+	TEST_EQ(c.hash.table[0], 3);
+	TEST_EQ(c.hash.table[1], 1);
+	TEST_EQ(c.hash.types, 7);
+	TEST_ASSERT(c.hash.key[1] == 0xbb && c.hash.key[2] == 0);
+	/* hashes without queues leave those as they are, */
+	TEST_EQ(ctrlq_command(&c, ALL, 4, (uint8_t[15]){ 4, 2, 1 }, 15, &changed), 0);
+	TEST_ASSERT(c.hash.types == 1 && c.hash.key[1] == 0 && c.hash.table_len == 2);
+	/* pairs without hashes do not */
+	TEST_EQ(ctrlq_command(&c, ALL, 4, (uint8_t[]){ 4, 0, 2, 0 }, 4, &changed), 0);
+	TEST_EQ(changed, RSS_CHANGED);
+	TEST_ASSERT(c.hash.table_len == 0 && c.nr_pairs == 2);
 	return TEST_OK;
 }
 
@@ -160,138 +195,22 @@ noise_survived(void)
 	return TEST_OK;
 }
 
-#define PAIRS 2u
-#define CTRL (2 * PAIRS) /* number of its ring */
-
-static struct rte_mempool *pool;
-static struct weir_port *port;
-static struct fe fe;
-static _Atomic unsigned int nr_told;
-static char last_error[256];
-
-static void
-keep_errors(enum weir_log_level level, const char *msg)
-{
-	if (level <= WEIR_LOG_WARN)
-		snprintf(last_error, sizeof(last_error), "%s", msg);
-}
-
-static void
-told(void *arg, enum weir_port_event event)
-{
-	(void)arg;
-	if (event == WEIR_PORT_EV_FILTER)
-		atomic_fetch_add(&nr_told, 1);
-}
-
-/* A port of two pairs, and a frontend that hands over the control queue. */
-static int
-bench_open(uint64_t features)
-{
-	char path[64];
-	const struct weir_port_conf conf = {
-		.name = "w0",
-		.path = path,
-		.nr_pairs = PAIRS,
-		.ctrl_vq = true,
-		.tso = true,
-		.guest_mac = { 2, 0, 0, 0, 0, 7 },
-		.guest_mtu = 9000,
-		.notify = told,
-	};
-	int ret;
-
-	snprintf(path, sizeof(path), "/tmp/weir-test-ctrl.%d.sock", (int)getpid());
-	weir_log_set_sink(keep_errors);
-	atomic_store(&nr_told, 0);
-	if (pool == NULL)
-		pool = rte_pktmbuf_pool_create("test_ctrlq", 511, 0, 0,
-					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-	ret = weir_port_create(&conf, &port);
-	for (uint16_t i = 0; i < PAIRS && ret == 0; i++) {
-		ret = weir_port_rxq_setup(port, i, pool, NULL);
-		if (ret == 0)
-			ret = weir_port_txq_setup(port, i, NULL);
-	}
-	if (ret == 0)
-		ret = weir_port_start(port);
-	/* of its rings, two a pair, the fifth is the control queue's */
-	if (ret == 0)
-		ret = fe_connect(&fe, path, PAIRS + 1);
-	if (ret == 0)
-		ret = fe_features(&fe, features);
-	if (ret == 0)
-		ret = fe_share(&fe);
-	for (unsigned int i = 0; i <= CTRL && ret == 0; i++)
-		ret = fe_ring_start(&fe, i, FE_BASE_NEW);
-	return ret;
-}
-
-static void
-bench_close(void)
-{
-	fe_close(&fe);
-	weir_port_destroy(port);
-	weir_log_set_sink(NULL);
-}
-
-/* What comes to be on another thread; 5 s are a failed test. */
-#define BECOMES(cond)                           \
-	({                                      \
-		int left_ = 5000;               \
-		while (!(cond) && left_-- != 0) \
-			usleep(1000);           \
-		(cond);                         \
-	})
-
-/* Offer a command in three buffers, kick, and wait for its answer at @gpa. */
-static int
-command_to(volatile uint8_t *answer, uint64_t gpa, const uint8_t *bytes, uint32_t len)
-{
-	struct fe_ring *r = &fe.ring[CTRL];
-
-	*answer = 0xff;
-	memcpy(r->buf, bytes, len);
-	r->desc[0] = (struct vring_desc){ fe_gpa(&fe, r->buf), 2, VRING_DESC_F_NEXT, 1 };
-	r->desc[1] = (struct vring_desc){ fe_gpa(&fe, r->buf + 2), len - 2,
-					  VRING_DESC_F_NEXT, 2 };
-	r->desc[2] = (struct vring_desc){ gpa, 1, VRING_DESC_F_WRITE, 0 };
-	fe_offer(r, 0);
-	(void)!write(r->kick, &(uint64_t){ 1 }, sizeof(uint64_t));
-	return BECOMES(*answer != 0xff || !weir_port_link(port)) ? *answer : -1;
-}
-
-static int
-command(const uint8_t *bytes, uint32_t len)
-{
-	uint8_t *answer = fe.ring[CTRL].buf + FE_BUF;
-
-	return command_to(answer, fe_gpa(&fe, answer), bytes, len);
-}
-
-static bool
-pair_runs(uint16_t pair)
-{
-	return weir_queue_running(weir_port_rxq(port, pair)) &&
-	       weir_queue_running(weir_port_txq(port, pair));
-}
-
 static enum test_result
 driver_chooses_pairs(uint64_t features)
 {
-	TEST_EQ(bench_open(features), 0);
-	TEST_ASSERT(BECOMES(weir_port_link(port)));
+	TEST_EQ(ctrlq_open(features, false), 0);
+	TEST_ASSERT(BECOMES(weir_port_link(ctrlq_bench.port)));
 	/* a driver that has not asked uses one */
-	TEST_ASSERT(pair_runs(0) && !pair_runs(1));
+	TEST_ASSERT(ctrlq_pair_runs(0) && !ctrlq_pair_runs(1));
 	for (int round = 0; round < 100; round++) {
-		TEST_EQ(command((uint8_t[]){ 4, 0, 2, 0 }, 4), VIRTIO_NET_OK);
-		TEST_ASSERT(pair_runs(0) && pair_runs(1));
-		TEST_EQ(command((uint8_t[]){ 4, 0, 3, 0 }, 4), VIRTIO_NET_ERR);
-		TEST_ASSERT(pair_runs(1));
-		TEST_EQ(command((uint8_t[]){ 4, 0, 1, 0 }, 4), VIRTIO_NET_OK);
-		TEST_ASSERT(pair_runs(0) && !pair_runs(1));
+		TEST_EQ(ctrlq_send((uint8_t[]){ 4, 0, 2, 0 }, 4), VIRTIO_NET_OK);
+		TEST_ASSERT(ctrlq_pair_runs(0) && ctrlq_pair_runs(1));
+		TEST_EQ(ctrlq_send((uint8_t[]){ 4, 0, 3, 0 }, 4), VIRTIO_NET_ERR);
+		TEST_ASSERT(ctrlq_pair_runs(1));
+		TEST_EQ(ctrlq_send((uint8_t[]){ 4, 0, 1, 0 }, 4), VIRTIO_NET_OK);
+		TEST_ASSERT(ctrlq_pair_runs(0) && !ctrlq_pair_runs(1));
 	}
-	bench_close();
+	ctrlq_close();
 	return TEST_OK;
 }
 
@@ -311,18 +230,18 @@ port_driver_chooses_pairs_packed(void)
 static enum test_result
 port_keeps_wishes_across_memory(void)
 {
-	TEST_EQ(bench_open(ALL), 0);
-	TEST_EQ(command((uint8_t[]){ 4, 0, 2, 0 }, 4), VIRTIO_NET_OK);
-	TEST_EQ(fe_share(&fe), 0);
-	TEST_ASSERT(pair_runs(0) && pair_runs(1));
-	TEST_EQ(command((uint8_t[]){ 4, 0, 1, 0 }, 4), VIRTIO_NET_OK);
-	TEST_ASSERT(!pair_runs(1));
-	weir_port_stop(port);
-	TEST_EQ(weir_port_start(port), 0);
-	TEST_ASSERT(pair_runs(0) && !pair_runs(1));
-	TEST_EQ(command((uint8_t[]){ 4, 0, 2, 0 }, 4), VIRTIO_NET_OK);
-	TEST_ASSERT(pair_runs(1));
-	bench_close();
+	TEST_EQ(ctrlq_open(ALL, false), 0);
+	TEST_EQ(ctrlq_send((uint8_t[]){ 4, 0, 2, 0 }, 4), VIRTIO_NET_OK);
+	TEST_EQ(fe_share(&ctrlq_bench.fe), 0);
+	TEST_ASSERT(ctrlq_pair_runs(0) && ctrlq_pair_runs(1));
+	TEST_EQ(ctrlq_send((uint8_t[]){ 4, 0, 1, 0 }, 4), VIRTIO_NET_OK);
+	TEST_ASSERT(!ctrlq_pair_runs(1));
+	weir_port_stop(ctrlq_bench.port);
+	TEST_EQ(weir_port_start(ctrlq_bench.port), 0);
+	TEST_ASSERT(ctrlq_pair_runs(0) && !ctrlq_pair_runs(1));
+	TEST_EQ(ctrlq_send((uint8_t[]){ 4, 0, 2, 0 }, 4), VIRTIO_NET_OK);
+	TEST_ASSERT(ctrlq_pair_runs(1));
+	ctrlq_close();
 	return TEST_OK;
 }
 
@@ -333,22 +252,22 @@ memory_under_control_queue(uint64_t features)
 	const uint8_t all[] = { 0, 0, 1 };
 	struct fe_mem m;
 
-	TEST_EQ(bench_open(features), 0);
-	TEST_ASSERT(BECOMES(weir_port_link(port)));
+	TEST_EQ(ctrlq_open(features, false), 0);
+	TEST_ASSERT(BECOMES(weir_port_link(ctrlq_bench.port)));
 	TEST_EQ(fe_mem_open(&m, "weir-test-ctrl", 0x200000000, 0x100000), 0);
 	for (int round = 0; round < 20; round++) {
-		TEST_EQ(command(all, sizeof(all)), VIRTIO_NET_OK);
-		TEST_EQ(fe_mem_add(&fe, &m), 0);
-		TEST_EQ(command_to(m.mem, m.gpa, all, sizeof(all)), VIRTIO_NET_OK);
-		TEST_EQ(command(all, sizeof(all)), VIRTIO_NET_OK);
-		TEST_EQ(fe_mem_del(&fe, &m), 0);
+		TEST_EQ(ctrlq_send(all, sizeof(all)), VIRTIO_NET_OK);
+		TEST_EQ(fe_mem_add(&ctrlq_bench.fe, &m), 0);
+		TEST_EQ(ctrlq_send_to(m.mem, m.gpa, all, sizeof(all)), VIRTIO_NET_OK);
+		TEST_EQ(ctrlq_send(all, sizeof(all)), VIRTIO_NET_OK);
+		TEST_EQ(fe_mem_del(&ctrlq_bench.fe, &m), 0);
 	}
-	last_error[0] = '\0';
-	TEST_EQ(command_to(m.mem, m.gpa, all, sizeof(all)), 0xff);
-	TEST_ASSERT(BECOMES(!weir_port_link(port)));
-	TEST_ASSERT(strstr(last_error, "outside guest memory") != NULL);
+	ctrlq_bench.last_error[0] = '\0';
+	TEST_EQ(ctrlq_send_to(m.mem, m.gpa, all, sizeof(all)), 0xff);
+	TEST_ASSERT(BECOMES(!weir_port_link(ctrlq_bench.port)));
+	TEST_ASSERT(strstr(ctrlq_bench.last_error, "outside guest memory") != NULL);
 	fe_mem_close(&m);
-	bench_close();
+	ctrlq_close();
 	return TEST_OK;
 }
 
@@ -366,23 +285,26 @@ static uint8_t *
 log_begin(void)
 {
 	const uint64_t pf = WEIR_VHOST_BIT(WEIR_VHOST_PF_LOG_SHMFD);
-	const uint64_t features = fe.features | WEIR_VHOST_BIT(VHOST_F_LOG_ALL);
+	const uint64_t features =
+		ctrlq_bench.fe.features | WEIR_VHOST_BIT(VHOST_F_LOG_ALL);
 	const struct weir_vhost_wire_log log = { LOG_LEN, 0 };
 	int fd = memfd_create("weir-test-log", MFD_CLOEXEC);
 	struct vhost_vring_addr addr;
 	uint64_t answer = 1;
 	uint8_t *bits;
 
-	if (fd < 0 || ftruncate(fd, LOG_LEN) != 0 || fe_protocol(&fe, pf) != 0 ||
-	    fe_msg(&fe, WEIR_VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1, &answer,
-		   sizeof(answer)) != 0 ||
+	if (fd < 0 || ftruncate(fd, LOG_LEN) != 0 ||
+	    fe_protocol(&ctrlq_bench.fe, pf) != 0 ||
+	    fe_msg(&ctrlq_bench.fe, WEIR_VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1,
+		   &answer, sizeof(answer)) != 0 ||
 	    answer != 0 ||
-	    fe_msg_ack(&fe, WEIR_VHOST_SET_FEATURES, &features, sizeof(features), NULL,
-		       0) != 0)
+	    fe_msg_ack(&ctrlq_bench.fe, WEIR_VHOST_SET_FEATURES, &features,
+		       sizeof(features), NULL, 0) != 0)
 		return NULL;
-	fe.log_used = true;
-	addr = fe_ring_addr(&fe, CTRL);
-	if (fe_msg_ack(&fe, WEIR_VHOST_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0) != 0)
+	ctrlq_bench.fe.log_used = true;
+	addr = fe_ring_addr(&ctrlq_bench.fe, CTRL);
+	if (fe_msg_ack(&ctrlq_bench.fe, WEIR_VHOST_SET_VRING_ADDR, &addr, sizeof(addr),
+		       NULL, 0) != 0)
 		return NULL;
 	bits = mmap(NULL, LOG_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
@@ -393,7 +315,7 @@ log_begin(void)
 static bool
 bit_take(uint8_t *bits, const void *p)
 {
-	const uint64_t page = fe_gpa(&fe, p) / 4096;
+	const uint64_t page = fe_gpa(&ctrlq_bench.fe, p) / 4096;
 	const uint8_t bit = (uint8_t)(1u << page % 8);
 	bool set = (bits[page / 8] & bit) != 0;
 
@@ -409,19 +331,19 @@ writes_logged(uint64_t features)
 	struct fe_ring *r;
 	uint8_t *bits;
 
-	TEST_EQ(bench_open(features & ~WEIR_VHOST_BIT(VHOST_F_LOG_ALL)), 0);
-	TEST_ASSERT(BECOMES(weir_port_link(port)));
+	TEST_EQ(ctrlq_open(features & ~WEIR_VHOST_BIT(VHOST_F_LOG_ALL), false), 0);
+	TEST_ASSERT(BECOMES(weir_port_link(ctrlq_bench.port)));
 	bits = log_begin();
 	TEST_ASSERT(bits != NULL);
-	r = &fe.ring[CTRL];
+	r = &ctrlq_bench.fe.ring[CTRL];
 	for (int round = 0; round < 3; round++) {
 		uint8_t *answer = r->buf + (10 + round) * 2 * FE_BUF;
 
-		TEST_EQ(command_to(answer, fe_gpa(&fe, answer), (uint8_t[]){ 0, 0, 1 },
-				   3),
+		TEST_EQ(ctrlq_send_to(answer, fe_gpa(&ctrlq_bench.fe, answer),
+				      (uint8_t[]){ 0, 0, 1 }, 3),
 			VIRTIO_NET_OK);
 		/* the control thread is done with it */
-		weir_port_guest_filter(port, &filter);
+		weir_port_guest_filter(ctrlq_bench.port, &filter);
 		TEST_ASSERT(bit_take(bits, answer));
 		TEST_ASSERT(bit_take(bits, r->packed != NULL ? (void *)r->packed
 							     : (void *)r->used));
@@ -429,12 +351,12 @@ writes_logged(uint64_t features)
 			TEST_ASSERT(bit_take(bits, r->device));
 		/* those of the other rings, which started anew */
 		for (unsigned int i = 0; i < CTRL && r->packed != NULL; i++)
-			bit_take(bits, fe.ring[i].device);
+			bit_take(bits, ctrlq_bench.fe.ring[i].device);
 		for (size_t i = 0; i < LOG_LEN; i++)
 			TEST_EQ(bits[i], 0);
 	}
 	munmap(bits, LOG_LEN);
-	bench_close();
+	ctrlq_close();
 	return TEST_OK;
 }
 
@@ -451,16 +373,16 @@ port_tells_of_the_filter(void)
 {
 	struct weir_guest_filter f;
 
-	TEST_EQ(bench_open(ALL), 0);
-	weir_port_guest_filter(port, &f);
+	TEST_EQ(ctrlq_open(ALL, false), 0);
+	weir_port_guest_filter(ctrlq_bench.port, &f);
 	TEST_ASSERT(f.promiscuous && !f.has_mac);
-	TEST_EQ(command((uint8_t[]){ 0, 0, 0 }, 3), VIRTIO_NET_OK);
-	TEST_EQ(command((uint8_t[]){ 1, 1, 2, 0, 0, 0, 0, 9 }, 8), VIRTIO_NET_OK);
-	TEST_ASSERT(BECOMES(atomic_load(&nr_told) != 0));
-	weir_port_guest_filter(port, &f);
+	TEST_EQ(ctrlq_send((uint8_t[]){ 0, 0, 0 }, 3), VIRTIO_NET_OK);
+	TEST_EQ(ctrlq_send((uint8_t[]){ 1, 1, 2, 0, 0, 0, 0, 9 }, 8), VIRTIO_NET_OK);
+	TEST_ASSERT(BECOMES(atomic_load(&ctrlq_bench.nr_told) != 0));
+	weir_port_guest_filter(ctrlq_bench.port, &f);
 	TEST_ASSERT(!f.promiscuous && f.has_mac);
 	TEST_EQ(f.mac[5], 9);
-	bench_close();
+	ctrlq_close();
 	return TEST_OK;
 }
 
@@ -472,23 +394,23 @@ port_driver_switches_offloads(void)
 	struct virtio_net_hdr h;
 	const uint8_t *expect[] = { on, off, on };
 
-	TEST_EQ(bench_open(~(UINT64_C(1) << VIRTIO_F_RING_PACKED)), 0);
-	TEST_ASSERT(BECOMES(weir_port_link(port)));
-	fe_post(&fe, 0);
+	TEST_EQ(ctrlq_open(~(UINT64_C(1) << VIRTIO_F_RING_PACKED), false), 0);
+	TEST_ASSERT(BECOMES(weir_port_link(ctrlq_bench.port)));
+	fe_post(&ctrlq_bench.fe, 0);
 	for (unsigned int i = 0; i < RTE_DIM(expect); i++) {
-		struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+		struct rte_mbuf *m = rte_pktmbuf_alloc(ctrlq_bench.pool);
 
 		if (i != 0)
-			TEST_EQ(command(expect[i], sizeof(on)), VIRTIO_NET_OK);
+			TEST_EQ(ctrlq_send(expect[i], sizeof(on)), VIRTIO_NET_OK);
 		memset(rte_pktmbuf_append(m, 60), 0, 60);
 		m->l2_len = 14;
 		m->l3_len = 20;
 		m->ol_flags = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
-		TEST_EQ(weir_port_tx_burst(weir_port_txq(port, 0), &m, 1), 1);
-		memcpy(&h, fe.ring[0].buf + i * FE_BUF, sizeof(h));
+		TEST_EQ(weir_port_tx_burst(weir_port_txq(ctrlq_bench.port, 0), &m, 1), 1);
+		memcpy(&h, ctrlq_bench.fe.ring[0].buf + i * FE_BUF, sizeof(h));
 		TEST_EQ(h.flags, expect[i] == on ? VIRTIO_NET_HDR_F_NEEDS_CSUM : 0);
 	}
-	bench_close();
+	ctrlq_close();
 	return TEST_OK;
 }
 
@@ -496,21 +418,21 @@ port_driver_switches_offloads(void)
 static enum test_result
 hostile(struct vring_desc d0, struct vring_desc d1, const char *says)
 {
-	struct fe_ring *r = &fe.ring[CTRL];
+	struct fe_ring *r = &ctrlq_bench.fe.ring[CTRL];
 
-	TEST_EQ(bench_open(~(UINT64_C(1) << VIRTIO_F_RING_PACKED)), 0);
-	TEST_ASSERT(BECOMES(weir_port_link(port)));
-	last_error[0] = '\0';
-	d0.addr += fe_gpa(&fe, r->buf);
-	d1.addr += fe_gpa(&fe, r->buf);
+	TEST_EQ(ctrlq_open(~(UINT64_C(1) << VIRTIO_F_RING_PACKED), false), 0);
+	TEST_ASSERT(BECOMES(weir_port_link(ctrlq_bench.port)));
+	ctrlq_bench.last_error[0] = '\0';
+	d0.addr += fe_gpa(&ctrlq_bench.fe, r->buf);
+	d1.addr += fe_gpa(&ctrlq_bench.fe, r->buf);
 	r->desc[0] = d0;
 	r->desc[1] = d1;
 	fe_offer(r, 0);
 	(void)!write(r->kick, &(uint64_t){ 1 }, sizeof(uint64_t));
-	TEST_ASSERT(BECOMES(!weir_port_link(port)));
-	bench_close();
-	if (strstr(last_error, says) == NULL) {
-		printf("    '%s' does not say '%s'\n", last_error, says);
+	TEST_ASSERT(BECOMES(!weir_port_link(ctrlq_bench.port)));
+	ctrlq_close();
+	if (strstr(ctrlq_bench.last_error, says) == NULL) {
+		printf("    '%s' does not say '%s'\n", ctrlq_bench.last_error, says);
 		return TEST_FAILED;
 	}
 	return TEST_OK;
@@ -542,20 +464,21 @@ port_breaks_with_the_hostile(void)
 static enum test_result
 port_refuses_what_is_too_long(void)
 {
-	struct fe_ring *r = &fe.ring[CTRL];
+	struct fe_ring *r = &ctrlq_bench.fe.ring[CTRL];
 	volatile uint8_t *answer;
 
-	TEST_EQ(bench_open(~(UINT64_C(1) << VIRTIO_F_RING_PACKED)), 0);
+	TEST_EQ(ctrlq_open(~(UINT64_C(1) << VIRTIO_F_RING_PACKED), false), 0);
 	answer = r->buf;
 	*answer = 0xff;
 	r->desc[0] =
 		(struct vring_desc){ FE_GPA, CTRLQ_CMD_MAX + 1, VRING_DESC_F_NEXT, 1 };
-	r->desc[1] = (struct vring_desc){ fe_gpa(&fe, r->buf), 1, VRING_DESC_F_WRITE, 0 };
+	r->desc[1] = (struct vring_desc){ fe_gpa(&ctrlq_bench.fe, r->buf), 1,
+					  VRING_DESC_F_WRITE, 0 };
 	fe_offer(r, 0);
 	(void)!write(r->kick, &(uint64_t){ 1 }, sizeof(uint64_t));
 	TEST_ASSERT(BECOMES(*answer != 0xff));
 	TEST_EQ(*answer, VIRTIO_NET_ERR);
-	bench_close();
+	ctrlq_close();
 	return TEST_OK;
 }
 
@@ -568,7 +491,8 @@ config_read(uint32_t offset, uint32_t len, void *out)
 {
 	struct weir_vhost_wire_config c = { .offset = offset, .len = len };
 	const uint32_t size = offsetof(struct weir_vhost_wire_config, data) + len;
-	int ret = fe_msg(&fe, WEIR_VHOST_GET_CONFIG, &c, size, NULL, 0, &c, size);
+	int ret = fe_msg(&ctrlq_bench.fe, WEIR_VHOST_GET_CONFIG, &c, size, NULL, 0, &c,
+			 size);
 
 	if (ret != 0)
 		return ret;
@@ -582,7 +506,7 @@ config_write(uint32_t offset, const void *data, uint32_t len)
 	struct weir_vhost_wire_config c = { .offset = offset, .len = len };
 
 	memcpy(c.data, data, len);
-	return fe_msg_ack(&fe, WEIR_VHOST_SET_CONFIG, &c,
+	return fe_msg_ack(&ctrlq_bench.fe, WEIR_VHOST_SET_CONFIG, &c,
 			  offsetof(struct weir_vhost_wire_config, data) + len, NULL, 0);
 }
 
@@ -594,9 +518,9 @@ port_shows_its_configuration(void)
 	const uint8_t mac[6] = { 2, 0, 0, 0, 0, 7 }, other[6] = { 2, 0, 0, 0, 0, 8 };
 	uint8_t all[24];
 
-	TEST_EQ(bench_open(FE_SPLIT), 0);
-	TEST_EQ(fe_protocol(&fe, CONFIG_PF), 0);
-	TEST_EQ(fe.features & has, has);
+	TEST_EQ(ctrlq_open(FE_SPLIT, false), 0);
+	TEST_EQ(fe_protocol(&ctrlq_bench.fe, CONFIG_PF), 0);
+	TEST_EQ(ctrlq_bench.fe.features & has, has);
 	TEST_EQ(config_read(0, sizeof(all), all), sizeof(all));
 	memcpy(&c, all, sizeof(all));
 	TEST_ASSERT(memcmp(c.mac, mac, sizeof(mac)) == 0);
@@ -618,7 +542,7 @@ port_shows_its_configuration(void)
 	TEST_EQ(config_read(0, 6, all), 6);
 	TEST_ASSERT(memcmp(all, other, sizeof(other)) == 0);
 	TEST_ASSERT(config_write(22, all, 4) != 0);
-	bench_close();
+	ctrlq_close();
 	return TEST_OK;
 }
 
@@ -630,28 +554,28 @@ port_tells_of_its_link(void)
 	int chan, waiting;
 	uint16_t status;
 
-	TEST_EQ(bench_open(FE_SPLIT), 0);
-	TEST_EQ(fe_protocol(&fe, CONFIG_PF), 0);
-	chan = fe_channel(&fe);
+	TEST_EQ(ctrlq_open(FE_SPLIT, false), 0);
+	TEST_EQ(fe_protocol(&ctrlq_bench.fe, CONFIG_PF), 0);
+	chan = fe_channel(&ctrlq_bench.fe);
 	TEST_ASSERT(chan >= 0);
 	for (int round = 0; round < 3; round++) {
-		weir_port_stop(port);
+		weir_port_stop(ctrlq_bench.port);
 		TEST_EQ(fe_channel_recv(chan, &h, NULL, 0), 0);
 		TEST_EQ(h.request, WEIR_VHOST_BACKEND_CONFIG_CHANGE_MSG);
 		TEST_EQ(h.flags, WEIR_VHOST_VERSION);
 		TEST_EQ(config_read(6, 2, &status), 2);
 		TEST_EQ(status, 0);
-		TEST_EQ(weir_port_start(port), 0);
+		TEST_EQ(weir_port_start(ctrlq_bench.port), 0);
 		TEST_EQ(fe_channel_recv(chan, &h, NULL, 0), 0);
 		TEST_EQ(config_read(6, 2, &status), 2);
 		TEST_EQ(status, VIRTIO_NET_S_LINK_UP);
 	}
 	/* one that does not read is told as soon as it does */
 	for (int round = 0; round < 2000; round++) {
-		weir_port_stop(port);
-		TEST_EQ(weir_port_start(port), 0);
+		weir_port_stop(ctrlq_bench.port);
+		TEST_EQ(weir_port_start(ctrlq_bench.port), 0);
 	}
-	weir_port_stop(port);
+	weir_port_stop(ctrlq_bench.port);
 	waiting = fe_channel_waiting(chan) / (int)sizeof(h);
 	TEST_ASSERT(waiting > 0 && waiting < 4000);
 	for (int i = 0; i <= waiting; i++)
@@ -659,7 +583,7 @@ port_tells_of_its_link(void)
 	TEST_EQ(config_read(6, 2, &status), 2);
 	TEST_EQ(status, 0);
 	close(chan);
-	bench_close();
+	ctrlq_close();
 	return TEST_OK;
 }
 

@@ -77,6 +77,12 @@ set_postcopy(const char *value, void *ctx)
 }
 
 static int
+set_rss(const char *value, void *ctx)
+{
+	return set_bool(value, &((struct net_weir_args *)ctx)->rss);
+}
+
+static int
 set_tso(const char *value, void *ctx)
 {
 	return set_bool(value, &((struct net_weir_args *)ctx)->tso);
@@ -221,6 +227,7 @@ static const struct weir_arg arg_table[] = {
 	{ "mac", "the address of a station, such as 02:00:00:00:00:01", set_mac },
 	{ "client", "0 or 1", set_client },
 	{ "ctrl-vq", "0 or 1", set_ctrl_vq },
+	{ "rss", "0 or 1", set_rss },
 	{ "tso", "0 or 1", set_tso },
 	{ "packed", "0 or 1", set_packed },
 	{ "linear-buffer", "0 or 1", set_linear },
@@ -265,6 +272,12 @@ net_weir_args_parse(const char *name, const char *str, struct net_weir_args *a)
 			 "argument 'ctrl-vq=1': the protocol has no ring for it beside "
 			 "queues=%u",
 			 a->queues);
+		ret = -EINVAL;
+	}
+	if (ret == 0 && a->rss && !a->ctrl_vq) {
+		snprintf(why, sizeof(why),
+			 "argument 'rss=1': wants ctrl-vq=1, by which a guest configures "
+			 "it");
 		ret = -EINVAL;
 	}
 	if (ret == 0 && dma_without_queue(a) != NULL) {

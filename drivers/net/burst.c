@@ -26,16 +26,43 @@ rx_burst_vlan_strip(void *rxq, struct rte_mbuf **pkts, uint16_t n)
 	return n;
 }
 
+/* @return how many can be sent: one whose tag cannot be inserted is not, nor any
+ * behind it. */
 static uint16_t
-tx_burst_vlan_insert(void *txq, struct rte_mbuf **pkts, uint16_t n)
+vlan_insert(struct rte_mbuf **pkts, uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
-		/* one whose tag cannot be inserted is not sent, nor any behind it */
 		if ((pkts[i]->ol_flags & RTE_MBUF_F_TX_VLAN) != 0 &&
 		    rte_vlan_insert(&pkts[i]) != 0)
 			n = i;
 	}
-	return weir_port_tx_burst(txq, pkts, n);
+	return n;
+}
+
+static uint16_t
+tx_burst_vlan_insert(void *txq, struct rte_mbuf **pkts, uint16_t n)
+{
+	return weir_port_tx_burst(txq, pkts, vlan_insert(pkts, n));
+}
+
+/* The guest chooses the queue. */
+static uint16_t
+tx_burst_steer(void *txq, struct rte_mbuf **pkts, uint16_t n)
+{
+	return weir_port_tx_steer(txq, pkts, n);
+}
+
+static uint16_t
+tx_burst_steer_vlan_insert(void *txq, struct rte_mbuf **pkts, uint16_t n)
+{
+	return weir_port_tx_steer(txq, pkts, vlan_insert(pkts, n));
+}
+
+static bool
+inserts_vlan(const struct rte_eth_dev *dev)
+{
+	return (dev->data->dev_conf.txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) !=
+	       0;
 }
 
 #if RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0)
@@ -59,13 +86,16 @@ void
 net_weir_set_bursts(struct rte_eth_dev *dev)
 {
 	const struct rte_eth_conf *conf = &dev->data->dev_conf;
+	const struct net_weir *w = dev->data->dev_private;
 
 	dev->rx_pkt_burst = (conf->rxmode.offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0
 				    ? rx_burst_vlan_strip
 				    : rx_burst;
-	dev->tx_pkt_burst = (conf->txmode.offloads & RTE_ETH_TX_OFFLOAD_VLAN_INSERT) != 0
-				    ? tx_burst_vlan_insert
-				    : tx_burst;
+	if (w->args.rss)
+		dev->tx_pkt_burst =
+			inserts_vlan(dev) ? tx_burst_steer_vlan_insert : tx_burst_steer;
+	else
+		dev->tx_pkt_burst = inserts_vlan(dev) ? tx_burst_vlan_insert : tx_burst;
 	dev->rx_queue_count = rx_queue_count;
 	dev->rx_descriptor_status = rx_descriptor_status;
 }
@@ -96,7 +126,7 @@ net_weir_tx_burst_mode(struct rte_eth_dev *dev, uint16_t q,
 	const struct net_weir *w = dev->data->dev_private;
 
 	return burst_mode(mode, w->args.dma_tx[q],
-			  dev->tx_pkt_burst == tx_burst ? "" : ", VLAN insert by CPU");
+			  inserts_vlan(dev) ? ", VLAN insert by CPU" : "");
 }
 
 int

@@ -220,6 +220,7 @@ port_create(struct net_weir *w)
 		.split_only = w->args.split_only,
 		.ctrl_vq = w->args.ctrl_vq,
 		.postcopy = w->args.postcopy,
+		.rss = w->args.rss,
 		.tso = w->args.tso,
 		.linear = w->args.linear,
 		.ext_buf = w->args.ext_buf,
@@ -333,6 +334,7 @@ RTE_PMD_REGISTER_PARAM_STRING(net_weir, "iface=<path> "
 					"client=<0|1> "
 					"ctrl-vq=<0|1> "
 					"postcopy-support=<0|1> "
+					"rss=<0|1> "
 					"tso=<0|1> "
 					"packed=<0|1> "
 					"linear-buffer=<0|1> "

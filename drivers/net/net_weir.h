@@ -26,6 +26,7 @@ struct net_weir_args {
 	bool split_only;
 	bool ctrl_vq;
 	bool postcopy;
+	bool rss;
 	bool tso;
 	bool linear;
 	bool ext_buf;

@@ -146,16 +146,107 @@ do_vlan(struct ctrlq *c, uint64_t features, uint8_t cmd, struct reader *r)
 }
 
 static bool
-do_pairs(struct ctrlq *c, uint64_t features, uint16_t max_pairs, uint8_t cmd,
-	 struct reader *r)
+do_pairs(struct ctrlq *c, uint64_t features, uint16_t max_pairs, struct reader *r)
 {
 	uint64_t nr;
 
-	if ((features & OFFLOAD_BIT(MQ)) == 0 || cmd != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET ||
-	    !take_only_le(r, 2, &nr) || nr == 0 || nr > max_pairs)
+	if ((features & OFFLOAD_BIT(MQ)) == 0 || !take_only_le(r, 2, &nr) || nr == 0 ||
+	    nr > max_pairs)
 		return false;
 	c->nr_pairs = (uint16_t)nr;
+	/* the later command of the two is in force */
+	c->hash.table_len = 0;
 	return true;
+}
+
+/* A length and a key, which end the command. */
+static bool
+take_key(struct reader *r, uint8_t *key)
+{
+	const uint8_t *p;
+	uint64_t len;
+
+	if (!take_le(r, 1, &len) || len > HASH_KEY_MAX || len != r->left)
+		return false;
+	p = take(r, len);
+	memset(key, 0, HASH_KEY_MAX);
+	memcpy(key, p, len);
+	return true;
+}
+
+/* Where frames go by their hash; and how many pairs that is. */
+static bool
+take_table(struct reader *r, struct hash_conf *h, uint16_t max_pairs, uint16_t *nr_pairs)
+{
+	uint64_t mask, pair;
+
+	if (!take_le(r, 2, &mask) || mask >= HASH_TABLE_MAX || (mask & (mask + 1)) != 0 ||
+	    !take_le(r, 2, &pair) || pair >= max_pairs)
+		return false;
+	h->table_len = (uint16_t)(mask + 1);
+	h->unclassified = (uint16_t)pair;
+	*nr_pairs = (uint16_t)(pair + 1);
+	for (uint16_t i = 0; i < h->table_len; i++) {
+		if (!take_le(r, 2, &pair) || pair >= max_pairs)
+			return false;
+		h->table[i] = (uint16_t)pair;
+		if (pair >= *nr_pairs)
+			*nr_pairs = (uint16_t)(pair + 1);
+	}
+	return true;
+}
+
+static bool
+do_rss(struct ctrlq *c, uint64_t features, uint16_t max_pairs, struct reader *r)
+{
+	struct hash_conf h = { 0 };
+	uint64_t types, nr_tx;
+	uint16_t nr_rx;
+
+	if ((features & OFFLOAD_BIT(RSS)) == 0 || !take_le(r, 4, &types) ||
+	    (types & ~(uint64_t)HASH_TYPES) != 0 ||
+	    !take_table(r, &h, max_pairs, &nr_rx) || !take_le(r, 2, &nr_tx) ||
+	    nr_tx == 0 || nr_tx > max_pairs || !take_key(r, h.key))
+		return false;
+	h.types = (uint32_t)types;
+	c->hash = h;
+	c->nr_pairs = RTE_MAX(nr_rx, (uint16_t)nr_tx);
+	return true;
+}
+
+static bool
+do_hash(struct ctrlq *c, uint64_t features, struct reader *r)
+{
+	struct hash_conf h = c->hash;
+	uint64_t types;
+
+	/* 8 bytes are reserved, whatever is in them */
+	if ((features & OFFLOAD_BIT(HASH_REPORT)) == 0 || !take_le(r, 4, &types) ||
+	    (types & ~(uint64_t)HASH_TYPES) != 0 || take(r, 8) == NULL ||
+	    !take_key(r, h.key))
+		return false;
+	h.types = (uint32_t)types;
+	c->hash = h;
+	return true;
+}
+
+static bool
+do_queues(struct ctrlq *c, uint64_t features, uint16_t max_pairs, uint8_t cmd,
+	  struct reader *r, unsigned int *changed)
+{
+	switch (cmd) {
+	case VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET:
+		*changed = CTRLQ_PAIRS | (c->hash.table_len != 0 ? CTRLQ_HASH : 0);
+		return do_pairs(c, features, max_pairs, r);
+	case VIRTIO_NET_CTRL_MQ_RSS_CONFIG:
+		*changed = CTRLQ_PAIRS | CTRLQ_HASH;
+		return do_rss(c, features, max_pairs, r);
+	case VIRTIO_NET_CTRL_MQ_HASH_CONFIG:
+		*changed = CTRLQ_HASH;
+		return do_hash(c, features, r);
+	default:
+		return false;
+	}
 }
 
 static bool
@@ -201,8 +292,7 @@ dispatch(struct ctrlq *c, uint64_t features, uint16_t max_pairs, struct reader *
 	case VIRTIO_NET_CTRL_ANNOUNCE:
 		return do_announce(features, head[1], r);
 	case VIRTIO_NET_CTRL_MQ:
-		*changed = CTRLQ_PAIRS;
-		return do_pairs(c, features, max_pairs, head[1], r);
+		return do_queues(c, features, max_pairs, head[1], r, changed);
 	case VIRTIO_NET_CTRL_GUEST_OFFLOADS:
 		*changed = CTRLQ_OFFLOADS;
 		return do_offloads(c, features, head[1], r);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hash.h"
 #include "weir_port.h"
 
 /* A command's length at most: two tables of 256 addresses. */
@@ -21,8 +22,9 @@
 /* What a driver has asked for. */
 struct ctrlq {
 	struct weir_guest_filter filter;
-	uint64_t offloads; /* VIRTIO_NET_F_GUEST_* bits that it wants used */
-	uint16_t nr_pairs; /* that it uses */
+	uint64_t offloads;     /* VIRTIO_NET_F_GUEST_* bits that it wants used */
+	uint16_t nr_pairs;     /* that it uses */
+	struct hash_conf hash; /* RSS, hash reports */
 	uint64_t commands, refused;
 };
 
@@ -31,6 +33,7 @@ enum ctrlq_change {
 	CTRLQ_FILTER = 1,
 	CTRLQ_OFFLOADS = 2,
 	CTRLQ_PAIRS = 4,
+	CTRLQ_HASH = 8,
 };
 
 /* As after a reset: every frame is wanted on one pair, as negotiated. */

@@ -88,7 +88,8 @@ conf_check(const struct weir_port_conf *conf)
 	    (conf->guest_mtu != 0 && conf->guest_mtu < MTU_MIN))
 		return -EINVAL;
 	if (conf->nr_pairs == 0 ||
-	    conf->nr_pairs > WEIR_PORT_MAX_PAIRS - (conf->ctrl_vq ? 1 : 0))
+	    conf->nr_pairs > WEIR_PORT_MAX_PAIRS - (conf->ctrl_vq ? 1 : 0) ||
+	    (conf->rss && !conf->ctrl_vq))
 		return -EINVAL;
 	if (strlen(conf->name) >= sizeof(((struct weir_port *)0)->name) ||
 	    strlen(conf->path) >= sizeof(((struct weir_port *)0)->path))
@@ -126,6 +127,7 @@ port_alloc(const struct weir_port_conf *conf)
 		p->ring[i].q.call_fd = -1;
 		p->ring[i].q.kick_fd = -1;
 		p->ring[i].q.wake_fd = -1;
+		p->ring[i].q.steer = conf->rss && i % 2 == 0 ? p : NULL;
 		weir_epoch_register(&p->epoch, &p->ring[i].q.reader);
 	}
 	p->gmem = &weir_gmem_empty;
@@ -222,6 +224,7 @@ weir_port_destroy(struct weir_port *p)
 		port_ring_set_chans(p, &p->ring[i], NULL, 0);
 	}
 	ctl_put();
+	port_hash_free(p);
 	free(p);
 }
 

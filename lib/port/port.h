@@ -17,6 +17,7 @@
  */
 #include "ctl.h"
 #include "ctrlq.h"
+#include "hash.h"
 #include "port_backend.h"
 #include "port_postcopy.h"
 #include "queue.h"
@@ -46,6 +47,12 @@ struct port_ring {
 struct port_table {
 	const struct weir_gmem *g;
 	struct port_table *next;
+};
+
+/* How a guest has frames hashed. Those that are not in force wait in a list. */
+struct port_hash {
+	struct hash h; /* first */
+	struct port_hash *next;
 };
 
 /* The area of SET_INFLIGHT_FD, see weir_inflight.h. */
@@ -101,6 +108,9 @@ struct weir_port {
 	struct port_ctrl ctrl;
 	struct port_backend backend;
 	struct port_postcopy postcopy;
+	const struct hash *_Atomic hash; /* in force; NULL: none. lcores read it */
+	struct port_hash *hash_out;	 /* to be freed when nobody is at them */
+	_Atomic uint16_t nr_tx;	   /* tx queues that run, from 0 on. lcores read it */
 	struct weir_gmem_file log; /* SET_LOG_BASE's */
 	uint64_t connections;	   /* peers so far */
 	uint64_t resets;	   /* peers disconnected for what they did */
@@ -246,6 +256,20 @@ void port_config_changed(struct weir_port *p);
 
 /* The timer's function. */
 void port_config_expired(struct ctl_timer *t);
+
+/* port_steer.c: frames' hashes, and the queues that they choose. */
+
+/* Put the driver's wish in force. 0; -ENOMEM: the old one is. */
+int port_hash_set(struct weir_port *p, const struct hash_conf *conf);
+
+/* What ring i, which is about to run, hashes by. */
+void port_hash_begin(struct weir_port *p, uint32_t i);
+
+/* The port is put away: nobody bursts any more. */
+void port_hash_free(struct weir_port *p);
+
+/* Rings have started or stopped: which of them frames can go to. */
+void port_steer_sync(struct weir_port *p);
 
 /* port_wake.c: sleep until a guest has sent something. */
 

@@ -46,6 +46,10 @@ config_make(const struct weir_port *p, uint8_t out[PORT_CONFIG_LEN])
 		.status = htole16(p->started ? VIRTIO_NET_S_LINK_UP : 0),
 		.max_virtqueue_pairs = htole16(p->conf.nr_pairs),
 		.mtu = htole16(p->conf.guest_mtu),
+		.rss_max_key_size = p->conf.rss ? HASH_KEY_MAX : 0,
+		.rss_max_indirection_table_length =
+			htole16(p->conf.rss ? HASH_TABLE_MAX : 0),
+		.supported_hash_types = htole32(p->conf.rss ? HASH_TYPES : 0),
 	};
 
 	memcpy(c.mac, p->guest_mac, sizeof(c.mac));

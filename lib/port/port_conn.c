@@ -47,6 +47,8 @@ offered_features(const struct weir_port *p)
 		f |= BIT(VIRTIO_NET_F_CTRL_RX_EXTRA) | BIT(VIRTIO_NET_F_CTRL_VLAN) |
 		     BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) |
 		     BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+	if (p->conf.rss)
+		f |= BIT(VIRTIO_NET_F_RSS) | BIT(VIRTIO_NET_F_HASH_REPORT);
 	if (p->conf.tso)
 		f |= OFFLOAD_HOST_SEGMENT | OFFLOAD_GUEST;
 	return f;

@@ -47,7 +47,9 @@ port_ctrl_index(const struct weir_port *p)
 	if ((features & OFFLOAD_BIT(CTRL_VQ)) == 0)
 		return UINT32_MAX;
 	/* behind all pairs there are, or behind the only one (5.1.2) */
-	return (features & OFFLOAD_BIT(MQ)) != 0 ? 2u * p->conf.nr_pairs : 2u;
+	return (features & (OFFLOAD_BIT(MQ) | OFFLOAD_BIT(RSS))) != 0
+		       ? 2u * p->conf.nr_pairs
+		       : 2u;
 }
 
 bool
@@ -78,6 +80,8 @@ port_ctrl_reset(struct weir_port *p)
 	if (r != NULL && r->started)
 		return;
 	ctrlq_reset(&p->ctrl.q, weir_vhost_features(p->session));
+	/* none needs no memory */
+	(void)port_hash_set(p, &p->ctrl.q.hash);
 }
 
 void
@@ -127,6 +131,9 @@ apply(struct weir_port *p, unsigned int changed)
 
 	if ((changed & CTRLQ_PAIRS) != 0)
 		ret = port_rings_sync(p);
+	/* behind the rings that it chooses */
+	if (ret == 0 && (changed & CTRLQ_HASH) != 0)
+		ret = port_hash_set(p, &p->ctrl.q.hash);
 	if ((changed & CTRLQ_OFFLOADS) != 0)
 		for (uint32_t i = 0; i < p->nr_rings; i += 2)
 			atomic_store(&p->ring[i].q.guest_offloads, port_ctrl_offloads(p));
@@ -138,7 +145,7 @@ apply(struct weir_port *p, unsigned int changed)
 static uint8_t
 carry_out(struct weir_port *p, const struct weir_iov *iov, uint64_t len)
 {
-	const uint16_t pairs = p->ctrl.q.nr_pairs;
+	const struct ctrlq before = p->ctrl.q;
 	uint8_t cmd[CTRLQ_CMD_MAX], answer;
 	unsigned int changed;
 
@@ -149,7 +156,8 @@ carry_out(struct weir_port *p, const struct weir_iov *iov, uint64_t len)
 	answer = ctrlq_command(&p->ctrl.q, weir_vhost_features(p->session),
 			       p->conf.nr_pairs, cmd, len, &changed);
 	if (apply(p, changed) != 0) {
-		p->ctrl.q.nr_pairs = pairs;
+		p->ctrl.q.nr_pairs = before.nr_pairs;
+		p->ctrl.q.hash = before.hash;
 		port_rings_sync(p);
 		answer = VIRTIO_NET_ERR;
 	}

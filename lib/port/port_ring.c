@@ -129,6 +129,8 @@ queue_features(struct port_ring *r, uint64_t features)
 	r->q.hdr_len = (features & (mrg | v1)) != 0
 			       ? sizeof(struct virtio_net_hdr_mrg_rxbuf)
 			       : sizeof(struct virtio_net_hdr);
+	if ((features & OFFLOAD_BIT(HASH_REPORT)) != 0)
+		r->q.hdr_len = sizeof(struct virtio_net_hdr_v1_hash);
 	r->q.rx_offload = (features & (UINT64_C(1) << VIRTIO_NET_F_CSUM |
 				       UINT64_C(1) << VIRTIO_NET_F_HOST_TSO4 |
 				       UINT64_C(1) << VIRTIO_NET_F_HOST_TSO6)) != 0;
@@ -217,6 +219,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	/* no piece is so long */
 	r->q.threshold = p->postcopy.by_cpu ? UINT32_MAX : p->conf.dma_threshold;
 	atomic_store(&r->q.guest_offloads, port_ctrl_offloads(p));
+	port_hash_begin(p, i);
 	r->gen = want->gen;
 	r->uva[0] = want->desc;
 	r->uva[1] = want->avail;
@@ -312,6 +315,7 @@ port_rings_sync(struct weir_port *p)
 		if (one != 0 && ret != -EBUSY)
 			ret = one;
 	}
+	port_steer_sync(p);
 	port_link_sync(p);
 	idle_sync(p);
 	return ret;

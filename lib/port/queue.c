@@ -147,7 +147,7 @@ int
 queue_quiet(struct weir_queue *q, uint64_t timeout_us)
 {
 	atomic_store(&q->live, false);
-	if (q->chan == NULL)
+	if (!queue_locked(q))
 		return weir_epoch_wait(&q->reader, timeout_us) == 0 ? 0 : -EBUSY;
 	/* whoever holds it leaves at the end of his burst */
 	rte_spinlock_lock(&q->lock);

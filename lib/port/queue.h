@@ -15,7 +15,9 @@
  *     application does not call it, so that a second thread has to come in: the
  *     lcore that receives on the same pair, or the control thread. `lock` is
  *     for them. They try it and go away if it is taken; only the owner waits,
- *     at most for one collection.
+ *     at most for one collection;
+ *   - where a guest chooses the queue of each frame (`steer`), all lcores that
+ *     send come in by `lock`. `reader` is then its owner's while it chooses.
  *
  * **The window** (queues with a channel). Packets whose chains were taken and
  * not yet given back, in ring order, whether their bytes go by DMA or went by
@@ -56,6 +58,7 @@
 #define QUEUE_LOG 16u	  /* tx: what is written is logged, the guest migrates */
 #define QUEUE_NR_MODES 8u /* with QUEUE_HDR12 and without QUEUE_LOG */
 
+struct weir_port;
 struct weir_queue;
 typedef uint16_t (*queue_burst_t)(struct weir_queue *q, struct rte_mbuf **pkts,
 				  uint16_t n);
@@ -96,7 +99,7 @@ struct weir_queue {
 	/* guest memory; the control thread puts another table here, also while the
 	 * queue is live, and vr has it from the next burst on */
 	const struct weir_gmem *_Atomic gmem;
-	uint8_t hdr_len;   /* virtio_net_hdr: 10, or 12 with num_buffers */
+	uint8_t hdr_len;   /* virtio_net_hdr: 10, 12 with num_buffers, 20 with a hash */
 	bool mergeable;	   /* VIRTIO_NET_F_MRG_RXBUF */
 	bool rx_offload;   /* rx: the guest may leave checksums, segmentation to us */
 	bool sw_csum;	   /* rx: complete partial checksums in software */
@@ -105,6 +108,11 @@ struct weir_queue {
 	bool legacy_flags; /* rx: offload flags as of old, RTE_MBUF_F_TX_* */
 	/* tx: VIRTIO_NET_F_GUEST_* bits: what the guest takes as it is */
 	_Atomic uint64_t guest_offloads;
+	/* tx: how the guest has frames hashed, if it has; as gmem */
+	const struct hash *_Atomic hash;
+	/* tx: the port by whose wish lcores burst on each other's queues; NULL: one
+	 * lcore at a time bursts here. port_steer.c */
+	struct weir_port *steer;
 	int call_fd; /* -1: the guest polls */
 	struct weir_vring vr;
 	queue_burst_t burst;	  /* for mode; called from inside */
@@ -155,11 +163,18 @@ queue_in_flight(const struct weir_queue *q)
 	       atomic_load_explicit(&q->win_tail, memory_order_relaxed);
 }
 
+/* True if whoever comes in takes the lock. */
+static inline bool
+queue_locked(const struct weir_queue *q)
+{
+	return q->chan != NULL || q->steer != NULL;
+}
+
 /* Come in as the owner. False: not live, and nothing is held. */
 static inline bool
 queue_enter(struct weir_queue *q)
 {
-	if (q->chan != NULL)
+	if (queue_locked(q))
 		rte_spinlock_lock(&q->lock);
 	else
 		weir_epoch_enter(&q->reader);
@@ -167,7 +182,7 @@ queue_enter(struct weir_queue *q)
 		q->vr.gmem = atomic_load_explicit(&q->gmem, memory_order_acquire);
 		return true;
 	}
-	if (q->chan != NULL)
+	if (queue_locked(q))
 		rte_spinlock_unlock(&q->lock);
 	else
 		weir_epoch_leave(&q->reader);
@@ -177,7 +192,7 @@ queue_enter(struct weir_queue *q)
 static inline void
 queue_leave(struct weir_queue *q)
 {
-	if (q->chan != NULL)
+	if (queue_locked(q))
 		rte_spinlock_unlock(&q->lock);
 	else
 		weir_epoch_leave(&q->reader);

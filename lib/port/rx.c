@@ -20,7 +20,7 @@ static __rte_always_inline void
 get_header(struct weir_queue *q, unsigned int mode, struct cursor *c,
 	   struct virtio_net_hdr *h)
 {
-	char buf[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
+	char buf[sizeof(struct virtio_net_hdr_v1_hash)];
 	const uint32_t hdr_len = queue_hdr_len(q, mode);
 	uint32_t got = 0;
 

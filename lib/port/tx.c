@@ -4,11 +4,14 @@
  *
  * What is `always_inline` here is a template, as in rx.c.
  */
+#include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <linux/virtio_net.h>
 
+#include "hash.h"
 #include "offload.h"
 #include "queue.h"
 #include "queue_copy.h"
@@ -86,25 +89,52 @@ put_bytes(struct cursor *c, const void *from, uint32_t left)
 	}
 }
 
-static __rte_always_inline void
-put_header(struct weir_queue *q, unsigned int mode, struct cursor *c, struct rte_mbuf *m,
-	   uint16_t nr_heads)
+/* The longest header there is; of most guests' it is the beginning. */
+struct header {
+	struct virtio_net_hdr_mrg_rxbuf mrg;
+	uint32_t hash;
+	uint16_t report, padding;
+};
+
+static_assert(sizeof(struct header) == sizeof(struct virtio_net_hdr_v1_hash) &&
+		      offsetof(struct header, hash) ==
+			      offsetof(struct virtio_net_hdr_v1_hash, hash_value),
+	      "it is virtio's");
+
+/* The guest wants to know a frame's hash. */
+static void
+header_hash(const struct weir_queue *q, struct header *h, const struct rte_mbuf *m,
+	    uint32_t types)
 {
-	struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = nr_heads };
+	const struct hash *hash = atomic_load_explicit(&q->hash, memory_order_acquire);
+
+	if (hash != NULL)
+		h->hash = hash_frame(hash, m, types, &h->report);
+}
+
+static void
+put_header(struct weir_queue *q, struct cursor *c, struct rte_mbuf *m, uint16_t nr_heads)
+{
+	struct header h = { .mrg.num_buffers = nr_heads };
 
 	if (__builtin_expect((m->ol_flags & OFFLOAD_TX_FLAGS) != 0, 0))
-		offload_tx_header(&h.hdr, m);
-	put_bytes(c, &h, queue_hdr_len(q, mode));
+		offload_tx_header(&h.mrg.hdr, m);
+	if (q->hdr_len == sizeof(h))
+		header_hash(q, &h, m, HASH_TYPES);
+	put_bytes(c, &h, q->hdr_len);
 }
 
 static void
 put_segment(struct weir_queue *q, const struct segmenter *s, uint16_t nr_heads)
 {
-	struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = nr_heads };
+	struct header h = { .mrg.num_buffers = nr_heads };
 	struct cursor c = { .v = q->iov };
 	uint32_t off = s->off, left = s->len;
 
-	segment_header(s, &h.hdr);
+	segment_header(s, &h.mrg.hdr);
+	if (q->hdr_len == sizeof(h))
+		header_hash(q, &h, s->m,
+			    s->kind == SEGMENT_FRAGMENT ? HASH_TYPES_IP : HASH_TYPES);
 	put_bytes(&c, &h, q->hdr_len);
 	put_bytes(&c, s->hdr, s->hdr_len);
 	for (const struct rte_mbuf *m = s->m; left != 0; m = m->next) {
@@ -200,7 +230,7 @@ tx_shape(struct weir_queue *q, struct rte_mbuf *m, struct weir_vring_at *at,
 	}
 	if (ret != 0)
 		return 0;
-	put_header(q, mode, &c, m, room->nr_heads);
+	put_header(q, &c, m, room->nr_heads);
 	*seq = copy_packet(q, mode, &c, m, true);
 	stat_add(&q->stats.packets, 1);
 	stat_add(&q->stats.bytes, m->pkt_len);
@@ -231,6 +261,9 @@ tx_plain(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
 	struct weir_iov v;
 	struct cursor c = { .v = &v, .off = hdr_len };
 
+	/* a hash is reported, which is not the same for all */
+	if (hdr_len > sizeof(h))
+		return false;
 	if (!tx_is_plain(m) || !weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
 		return false;
 	if (__builtin_expect(!weir_vring_plain(&q->vr, mode & QUEUE_PACKED, at,
@@ -314,6 +347,9 @@ tx_runs(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	struct weir_vring_run run;
 	bool raw;
 
+	/* as in tx_plain() */
+	if (queue_hdr_len(q, mode) > sizeof(struct virtio_net_hdr_mrg_rxbuf))
+		return 0;
 	n = tx_count_plain(pkts, n, &raw);
 	n = weir_vring_run(&q->vr, mode & QUEUE_PACKED, at, VRING_DESC_F_WRITE, 1,
 			   UINT32_MAX, &run, n);

@@ -108,6 +108,8 @@ struct weir_port_conf {
 	bool split_only;    /**< do not offer packed rings */
 	bool ctrl_vq;	    /**< serve the control queue, if the frontend hands it over */
 	bool postcopy;	    /**< offer postcopy migration */
+	bool rss;	    /**< offer RSS and hash reports; with ctrl_vq. See
+			       weir_port_tx_steer() */
 	bool tso;	    /**< offer segmentation of TCP and UDP, both ways */
 	bool linear;	    /**< receive only frames that fit one mbuf */
 	bool ext_buf;	    /**< ... or give a long one an external buffer */
@@ -128,8 +130,8 @@ struct weir_port_conf {
 /**
  * Make a port; nothing is opened yet.
  *
- * @return 0; -EINVAL: name, path, nr_pairs, guest_mac or guest_mtu;
- *         -ENAMETOOLONG: path or name; -ENOTSUP: not in a secondary process;
+ * @return 0; -EINVAL: name, path, nr_pairs, guest_mac, guest_mtu, or rss without
+ *         ctrl_vq; -ENAMETOOLONG: path or name; -ENOTSUP: not in a secondary process;
  *         -ENOMEM; or why the control thread could not be started.
  */
 int weir_port_create(const struct weir_port_conf *conf, struct weir_port **out);
@@ -304,6 +306,20 @@ uint16_t weir_port_rx_burst(struct weir_queue *rxq, struct rte_mbuf **pkts, uint
  *         that can never be carried is taken, freed and counted as dropped.
  */
 uint16_t weir_port_tx_burst(struct weir_queue *txq, struct rte_mbuf **pkts, uint16_t n);
+
+/**
+ * Send up to @p n frames to the guest, each on the queue that the guest has
+ * chosen by RSS; on @p txq if it has not, or, if it does not use that many queues,
+ * on one that it uses. Data plane; for ports with weir_port_conf.rss, of which
+ * weir_port_tx_burst() as well may be called by several lcores for one queue.
+ *
+ * Frames of a queue keep their order. One for which a queue has no room delays
+ * none for other queues, so those that are left may be anywhere in @p pkts: they
+ * are moved to its end, in their order.
+ *
+ * @return frames taken; those from there on in @p pkts stay the caller's.
+ */
+uint16_t weir_port_tx_steer(struct weir_queue *txq, struct rte_mbuf **pkts, uint16_t n);
 
 /** A queue's counters, since the last reset. */
 struct weir_queue_stats {

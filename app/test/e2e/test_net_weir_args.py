@@ -86,6 +86,8 @@ BAD_ARGS = [
     ("iface={path},tso=yes", "argument 'tso=yes'"),
     ("iface={path},ctrl-vq=2", "argument 'ctrl-vq=2'"),
     ("iface={path},queues=128,ctrl-vq=1", "argument 'ctrl-vq=1': .*queues=128"),
+    ("iface={path},rss=2,ctrl-vq=1", "argument 'rss=2'"),
+    ("iface={path},rss=1", "argument 'rss=1': wants ctrl-vq=1"),
     ("iface={path},mac=02:00:00:00:00", "argument 'mac=02:00:00:00:00'"),
     ("iface={path},mac=03:00:00:00:00:01", "argument 'mac=03:00:00:00:00:01'"),
     ("iface={path},linear-buffer=2", "argument 'linear-buffer=2'"),
