@@ -91,6 +91,17 @@ static const struct command commands[] = {
 	{ "checksums, not negotiated", { 5, 0, 2 }, 10, ERR(F(CTRL_GUEST_OFFLOADS)) },
 	{ "what is no offload", { 5, 0, 0, 0, 2 }, 10, ERR(ALL) },
 	{ "offloads, short", { 5, 0, 2 }, 9, ERR(ALL) },
+	{ "calls by time", { 6, 1, 9, 0, 0, 0, 8 }, 10, OK(F(NOTF_COAL), CTRLQ_COAL) },
+	{ "calls by time, not negotiated", { 6, 1, 9 }, 10, ERR(~F(NOTF_COAL)) },
+	{ "calls by time, short", { 6, 0, 9 }, 9, ERR(ALL) },
+	{ "calls by time, long", { 6, 0, 9 }, 11, ERR(ALL) },
+	{ "calls of ring 7", { 6, 2, 7 }, 14, OK(F(VQ_NOTF_COAL), CTRLQ_COAL) },
+	{ "calls of ring 8", { 6, 2, 8 }, 14, ERR(ALL) },
+	{ "calls of ring 7, not negotiated", { 6, 2, 7 }, 14, ERR(F(NOTF_COAL)) },
+	{ "calls of ring 7, asked", { 6, 3, 7 }, 6, OK(F(VQ_NOTF_COAL), 0) },
+	{ "calls of ring 8, asked", { 6, 3, 8 }, 6, ERR(ALL) },
+	{ "calls of ring 7, asked, long", { 6, 3, 7 }, 7, ERR(ALL) },
+	{ "calls, command 4", { 6, 4, 7 }, 14, ERR(ALL) },
 	{ "a class there is not", { 99, 0, 1 }, 3, ERR(ALL) },
 };
 

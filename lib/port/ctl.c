@@ -78,17 +78,37 @@ wake_ready(struct ctl_fd *f)
 	}
 }
 
-/* Milliseconds to the first timer, rounded up; -1: there is none. */
-static int
-timers_wait_ms(void)
+/* Microseconds to the first timer; UINT64_MAX: there is none. */
+static uint64_t
+timers_wait_us(void)
 {
 	uint64_t now = now_us();
 
 	if (ctl.timers == NULL)
-		return -1;
-	if (ctl.timers->due_us <= now)
-		return 0;
-	return (int)((ctl.timers->due_us - now + 999) / 1000);
+		return UINT64_MAX;
+	return ctl.timers->due_us > now ? ctl.timers->due_us - now : 0;
+}
+
+/* As epoll_wait(), until the first timer at most: to the microsecond where the
+ * kernel can (Linux 5.11). */
+static int
+wait_event(struct epoll_event *ev)
+{
+	static bool coarse;
+	const uint64_t us = timers_wait_us();
+	const struct timespec ts = { .tv_sec = (time_t)(us / 1000000),
+				     .tv_nsec = (long)(us % 1000000 * 1000) };
+	int n;
+
+	if (!coarse) {
+		n = epoll_pwait2(ctl.epoll_fd, ev, 1, us != UINT64_MAX ? &ts : NULL,
+				 NULL);
+		if (n >= 0 || errno != ENOSYS)
+			return n;
+		coarse = true;
+	}
+	return epoll_wait(ctl.epoll_fd, ev, 1,
+			  us != UINT64_MAX ? (int)((us + 999) / 1000) : -1);
 }
 
 static void
@@ -112,7 +132,7 @@ ctl_loop(void)
 
 	on_ctl_thread = true;
 	while (!ctl.end) {
-		int n = epoll_wait(ctl.epoll_fd, &ev, 1, timers_wait_ms());
+		int n = wait_event(&ev);
 
 		if (n == 1) {
 			struct ctl_fd *f = ev.data.ptr;

@@ -272,6 +272,76 @@ do_announce(uint64_t features, uint8_t cmd, const struct reader *r)
 }
 
 static bool
+take_coal(struct reader *r, struct ctrlq_coal *out)
+{
+	uint64_t packets, usecs;
+
+	if (!take_le(r, 4, &packets) || !take_only_le(r, 4, &usecs))
+		return false;
+	*out = (struct ctrlq_coal){ (uint32_t)packets, (uint32_t)usecs };
+	return true;
+}
+
+/* Of all rings that the driver sends on, or receives on. */
+static bool
+do_coal_all(struct ctrlq *c, uint64_t features, unsigned int first, struct reader *r)
+{
+	struct ctrlq_coal coal;
+
+	if ((features & OFFLOAD_BIT(NOTF_COAL)) == 0 || !take_coal(r, &coal))
+		return false;
+	for (unsigned int i = first; i < RTE_DIM(c->coal); i += 2)
+		c->coal[i] = coal;
+	return true;
+}
+
+/* Number of a ring, and 2 bytes that are reserved. */
+static bool
+take_ring(struct reader *r, uint64_t features, uint16_t max_pairs, uint64_t *i)
+{
+	return (features & OFFLOAD_BIT(VQ_NOTF_COAL)) != 0 && take_le(r, 2, i) &&
+	       *i < 2u * max_pairs && take(r, 2) != NULL;
+}
+
+static void
+put_le32(uint8_t *at, uint32_t v)
+{
+	for (unsigned int i = 0; i < 4; i++)
+		at[i] = (uint8_t)(v >> 8 * i);
+}
+
+static bool
+do_coal(struct ctrlq *c, uint64_t features, uint16_t max_pairs, uint8_t cmd,
+	struct reader *r, unsigned int *changed)
+{
+	struct ctrlq_coal coal;
+	uint64_t i;
+
+	*changed = CTRLQ_COAL;
+	switch (cmd) {
+	case VIRTIO_NET_CTRL_NOTF_COAL_TX_SET:
+		return do_coal_all(c, features, 1, r);
+	case VIRTIO_NET_CTRL_NOTF_COAL_RX_SET:
+		return do_coal_all(c, features, 0, r);
+	case VIRTIO_NET_CTRL_NOTF_COAL_VQ_SET:
+		if (!take_ring(r, features, max_pairs, &i) || !take_coal(r, &coal))
+			return false;
+		c->coal[i] = coal;
+		return true;
+	case VIRTIO_NET_CTRL_NOTF_COAL_VQ_GET:
+		*changed = 0;
+		if (!take_ring(r, features, max_pairs, &i) || r->left != 0)
+			return false;
+		put_le32(c->result, c->coal[i].packets);
+		put_le32(c->result + 4, c->coal[i].usecs);
+		c->result_len = 8;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool
 dispatch(struct ctrlq *c, uint64_t features, uint16_t max_pairs, struct reader *r,
 	 unsigned int *changed)
 {
@@ -296,6 +366,8 @@ dispatch(struct ctrlq *c, uint64_t features, uint16_t max_pairs, struct reader *
 	case VIRTIO_NET_CTRL_GUEST_OFFLOADS:
 		*changed = CTRLQ_OFFLOADS;
 		return do_offloads(c, features, head[1], r);
+	case VIRTIO_NET_CTRL_NOTF_COAL:
+		return do_coal(c, features, max_pairs, head[1], r, changed);
 	default:
 		return false;
 	}
@@ -308,6 +380,7 @@ ctrlq_command(struct ctrlq *c, uint64_t features, uint16_t max_pairs, const uint
 	struct reader r = { cmd, len };
 
 	*changed = 0;
+	c->result_len = 0;
 	c->commands++;
 	if (dispatch(c, features, max_pairs, &r, changed))
 		return VIRTIO_NET_OK;

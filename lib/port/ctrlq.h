@@ -19,13 +19,21 @@
 /* A command's length at most: two tables of 256 addresses. */
 #define CTRLQ_CMD_MAX 4096u
 
+/* How long a call may wait. */
+struct ctrlq_coal {
+	uint32_t packets, usecs;
+};
+
 /* What a driver has asked for. */
 struct ctrlq {
 	struct weir_guest_filter filter;
 	uint64_t offloads;     /* VIRTIO_NET_F_GUEST_* bits that it wants used */
 	uint16_t nr_pairs;     /* that it uses */
 	struct hash_conf hash; /* RSS, hash reports */
+	struct ctrlq_coal coal[2 * WEIR_PORT_MAX_PAIRS]; /* by number of the ring */
 	uint64_t commands, refused;
+	uint8_t result[8]; /* of the last command, for behind its answer */
+	uint8_t result_len;
 };
 
 /* What a command has changed, as bits. */
@@ -34,6 +42,7 @@ enum ctrlq_change {
 	CTRLQ_OFFLOADS = 2,
 	CTRLQ_PAIRS = 4,
 	CTRLQ_HASH = 8,
+	CTRLQ_COAL = 16,
 };
 
 /* As after a reset: every frame is wanted on one pair, as negotiated. */

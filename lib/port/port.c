@@ -122,11 +122,14 @@ port_alloc(const struct weir_port_conf *conf)
 	p->told.expired = told_expired;
 	p->reap.expired = port_reap_expired;
 	p->config_again.expired = port_config_expired;
+	p->coal.expired = port_coal_expired;
+	p->coal_dozes = true;
 	weir_epoch_init(&p->epoch);
 	for (uint32_t i = 0; i < nr_rings; i++) {
 		p->ring[i].q.call_fd = -1;
 		p->ring[i].q.kick_fd = -1;
 		p->ring[i].q.wake_fd = -1;
+		p->ring[i].q.coal.dozes = &p->coal_dozes;
 		p->ring[i].q.steer = conf->rss && i % 2 == 0 ? p : NULL;
 		weir_epoch_register(&p->epoch, &p->ring[i].q.reader);
 	}
@@ -192,6 +195,7 @@ do_close(void *arg)
 	ctl_timer_clear(&p->idle);
 	ctl_timer_clear(&p->reap);
 	ctl_timer_clear(&p->resubmit);
+	ctl_timer_clear(&p->coal);
 	ctl_timer_clear(&p->told);
 	ctl_timer_clear(&p->config_again);
 	if (p->listen.fd >= 0)

@@ -93,6 +93,7 @@ struct weir_port {
 	struct ctl_timer idle;	/* collect for tx queues that nobody calls */
 	struct ctl_timer reap;	/* look again at `out` */
 	struct ctl_timer resubmit; /* chains of another backend's are under way */
+	struct ctl_timer coal;	   /* calls that are held back */
 	struct ctl_timer told;	   /* call conf.notify, with nothing half done */
 	bool link_changed, queue_changed, filter_changed, mtu_changed; /* what of */
 	struct ctl_timer config_again; /* say that the configuration has changed */
@@ -110,6 +111,8 @@ struct weir_port {
 	struct port_postcopy postcopy;
 	const struct hash *_Atomic hash; /* in force; NULL: none. lcores read it */
 	struct port_hash *hash_out;	 /* to be freed when nobody is at them */
+	_Atomic bool coal_dozes;	 /* its timer is not set; lcores read it */
+	unsigned int coal_idle;		 /* looks that found nothing */
 	_Atomic uint16_t nr_tx;	   /* tx queues that run, from 0 on. lcores read it */
 	struct weir_gmem_file log; /* SET_LOG_BASE's */
 	uint64_t connections;	   /* peers so far */
@@ -256,6 +259,17 @@ void port_config_changed(struct weir_port *p);
 
 /* The timer's function. */
 void port_config_expired(struct ctl_timer *t);
+
+/* port_coal.c: calls that are held back, see queue_coal.h. */
+
+/* Put the driver's wishes in force. 0; -EBUSY: a lcore does not come out. */
+int port_coal_set(struct weir_port *p);
+
+/* A lcore holds a call, and may be the first. */
+void port_coal_wake(struct weir_port *p);
+
+/* The timer's function. */
+void port_coal_expired(struct ctl_timer *t);
 
 /* port_steer.c: frames' hashes, and the queues that they choose. */
 

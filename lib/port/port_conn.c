@@ -46,7 +46,8 @@ offered_features(const struct weir_port *p)
 	if (p->conf.ctrl_vq)
 		f |= BIT(VIRTIO_NET_F_CTRL_RX_EXTRA) | BIT(VIRTIO_NET_F_CTRL_VLAN) |
 		     BIT(VIRTIO_NET_F_CTRL_MAC_ADDR) |
-		     BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+		     BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) | BIT(VIRTIO_NET_F_NOTF_COAL) |
+		     BIT(VIRTIO_NET_F_VQ_NOTF_COAL);
 	if (p->conf.rss)
 		f |= BIT(VIRTIO_NET_F_RSS) | BIT(VIRTIO_NET_F_HASH_REPORT);
 	if (p->conf.tso)
@@ -443,6 +444,7 @@ port_fault_ready(struct ctl_fd *f)
 	eventfd_t n;
 
 	(void)!eventfd_read(f->fd, &n);
+	port_coal_wake(p);
 	/* first: zeroes in place of a ring may be a fault of the ring, too */
 	if (lost != NULL) {
 		port_conn_close(p,

@@ -82,6 +82,7 @@ port_ctrl_reset(struct weir_port *p)
 	ctrlq_reset(&p->ctrl.q, weir_vhost_features(p->session));
 	/* none needs no memory */
 	(void)port_hash_set(p, &p->ctrl.q.hash);
+	(void)port_coal_set(p);
 }
 
 void
@@ -111,16 +112,38 @@ read_pieces(const struct weir_iov *iov, uint64_t len, uint8_t *out)
 		memcpy(out, iov->hva, iov->len);
 }
 
-/* The first byte of those that the guest wants written; NULL: there is none. */
-static uint8_t *
+/* The first of the pieces that the guest wants written; NULL: there is none. */
+static const struct weir_iov *
 answer_at(const struct weir_iov *iov, int nr, uint64_t len)
 {
 	for (int i = 0; i < nr; i++) {
 		if (len == 0)
-			return iov[i].hva;
+			return &iov[i];
 		len -= iov[i].len;
 	}
 	return NULL;
+}
+
+/* An answer, and behind it as much of a result as the guest has room for. */
+struct answer {
+	uint8_t bytes[1 + sizeof(((struct ctrlq *)0)->result)];
+	uint32_t len;
+};
+
+/* Write it over the pieces up to @p end. @return how much was written. */
+static uint32_t
+write_pieces(const struct weir_iov *iov, const struct weir_iov *end,
+	     const struct answer *a)
+{
+	uint32_t done = 0;
+
+	for (; iov != end && done != a->len; iov++) {
+		uint32_t n = (uint32_t)RTE_MIN((uint64_t)(a->len - done), iov->len);
+
+		memcpy(iov->hva, a->bytes + done, n);
+		done += n;
+	}
+	return done;
 }
 
 /* The wish is granted before it is answered. 0; -errno: it cannot be. */
@@ -134,6 +157,8 @@ apply(struct weir_port *p, unsigned int changed)
 	/* behind the rings that it chooses */
 	if (ret == 0 && (changed & CTRLQ_HASH) != 0)
 		ret = port_hash_set(p, &p->ctrl.q.hash);
+	if (ret == 0 && (changed & CTRLQ_COAL) != 0)
+		ret = port_coal_set(p);
 	if ((changed & CTRLQ_OFFLOADS) != 0)
 		for (uint32_t i = 0; i < p->nr_rings; i += 2)
 			atomic_store(&p->ring[i].q.guest_offloads, port_ctrl_offloads(p));
@@ -142,11 +167,12 @@ apply(struct weir_port *p, unsigned int changed)
 	return ret;
 }
 
-static uint8_t
+static struct answer
 carry_out(struct weir_port *p, const struct weir_iov *iov, uint64_t len)
 {
 	const struct ctrlq before = p->ctrl.q;
 	uint8_t cmd[CTRLQ_CMD_MAX], answer;
+	struct answer all;
 	unsigned int changed;
 
 	/* what is too long for any command is one that is not known */
@@ -158,23 +184,32 @@ carry_out(struct weir_port *p, const struct weir_iov *iov, uint64_t len)
 	if (apply(p, changed) != 0) {
 		p->ctrl.q.nr_pairs = before.nr_pairs;
 		p->ctrl.q.hash = before.hash;
+		memcpy(p->ctrl.q.coal, before.coal, sizeof(before.coal));
 		port_rings_sync(p);
+		(void)port_coal_set(p);
 		answer = VIRTIO_NET_ERR;
 	}
 	weir_log(WEIR_LOG_DEBUG, "%s: control queue: class %u command %u: %s", p->name,
 		 len > 0 ? cmd[0] : UINT8_MAX, len > 1 ? cmd[1] : UINT8_MAX,
 		 answer == VIRTIO_NET_OK ? "done" : "refused");
-	return answer;
+	all.bytes[0] = answer;
+	all.len = 1u + p->ctrl.q.result_len;
+	memcpy(all.bytes + 1, p->ctrl.q.result, p->ctrl.q.result_len);
+	return all;
 }
 
 /* An answer was written, and its chain published. */
 static void
-log_answer(struct port_ctrl *c, const uint8_t *answer)
+log_answer(struct port_ctrl *c, const struct weir_iov *iov, uint32_t len)
 {
 	uint32_t hint = 0;
 
-	if (c->log.data)
-		log_mark(&c->log, log_gpa(c->vr.gmem, answer, &hint), sizeof(*answer));
+	for (; c->log.data && len != 0; iov++) {
+		uint32_t n = (uint32_t)RTE_MIN((uint64_t)len, iov->len);
+
+		log_mark(&c->log, log_gpa(c->vr.gmem, iov->hva, &hint), n);
+		len -= n;
+	}
 	if (c->log.used)
 		c->logged = log_mark_used(&c->log, &c->vr, c->logged, &hint);
 	if (c->log.event_fd >= 0)
@@ -192,24 +227,27 @@ serve(struct weir_port *p)
 	int ret = weir_vring_open(vr, vr->packed, &at);
 
 	for (n = 0; ret == 0 && n < BATCH && weir_vring_has(vr, vr->packed, &at); n++) {
+		const struct weir_iov *out;
 		struct weir_chain chain;
-		uint8_t *answer;
+		struct answer answer;
+		uint32_t written;
 		uint64_t len;
 		int nr = weir_vring_take(vr, vr->packed, &at, WEIR_VRING_BOTH, iov,
 					 MAX_IOV, &chain, &len);
 
 		if (nr < 0)
 			return nr;
-		answer = answer_at(iov, nr, len);
-		if (answer == NULL)
+		out = answer_at(iov, nr, len);
+		if (out == NULL)
 			return -WEIR_VRING_DIRECTION;
-		*answer = carry_out(p, iov, len);
-		weir_vring_use(vr, vr->packed, chain, 1);
+		answer = carry_out(p, iov, len);
+		written = write_pieces(out, iov + nr, &answer);
+		weir_vring_use(vr, vr->packed, chain, written);
 		weir_vring_next(vr, vr->packed, &at, chain);
 		weir_vring_close(vr, &at);
 		weir_vring_publish(vr, vr->packed, 1);
 		if (p->ctrl.logs)
-			log_answer(&p->ctrl, answer);
+			log_answer(&p->ctrl, out, written);
 	}
 	if (n != 0 && weir_vring_want_call(vr, vr->packed) && p->ctrl.call_fd >= 0)
 		(void)!eventfd_write(p->ctrl.call_fd, 1);

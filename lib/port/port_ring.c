@@ -54,6 +54,7 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 	}
 	r->overdue = false;
 	p->announce |= queue_announces(&r->q);
+	queue_coal_release(&r->q);
 	call_fd_close(r);
 	port_wake_stop(r);
 	r->running = false;
@@ -220,6 +221,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	r->q.threshold = p->postcopy.by_cpu ? UINT32_MAX : p->conf.dma_threshold;
 	atomic_store(&r->q.guest_offloads, port_ctrl_offloads(p));
 	port_hash_begin(p, i);
+	atomic_store(&r->q.coal.fresh, true);
 	r->gen = want->gen;
 	r->uva[0] = want->desc;
 	r->uva[1] = want->avail;

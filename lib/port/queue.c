@@ -19,7 +19,15 @@ queue_call(struct weir_queue *q)
 {
 	if (__builtin_expect(q->log != NULL, 0))
 		queue_log_published(q);
-	if (q->call_fd < 0 || !weir_vring_want_call(&q->vr, q->vr.packed))
+	if (q->call_fd < 0)
+		return;
+	if (__builtin_expect(
+		    atomic_load_explicit(&q->coal.cycles, memory_order_relaxed) != 0,
+		    0)) {
+		queue_coal_call(q);
+		return;
+	}
+	if (!weir_vring_want_call(&q->vr, q->vr.packed))
 		return;
 	stat_add(&q->stats.calls, 1);
 	/* full only if 2^64 - 2 interrupts wait: the guest will not miss one */

@@ -35,6 +35,7 @@
 #include <rte_mbuf.h>
 #include <rte_spinlock.h>
 
+#include "queue_coal.h"
 #include "queue_log.h"
 #include "weir_copy.h"
 #include "weir_epoch.h"
@@ -125,6 +126,8 @@ struct weir_queue {
 	uint32_t max_iov;
 	struct weir_vring_used *shadow; /* packed: for the ring */
 	struct queue_log *log;		/* NULL: nobody migrates */
+
+	struct queue_coal coal;
 
 	/* with a channel only */
 	struct weir_copy_chan *chan; /* the one whose turn it is; NULL: the CPU copies */
