@@ -15,7 +15,7 @@
 
 #include "vhost_proto.h"
 
-#define FE_MAX_PAIRS 4
+#define FE_MAX_PAIRS 128
 #define FE_RING 64u	   /* entries of each ring */
 #define FE_BUF 2048u	   /* bytes of each buffer */
 #define FE_GPA 0x40000000u /* where guest memory begins */

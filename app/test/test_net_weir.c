@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <linux/virtio_config.h>
@@ -499,6 +500,42 @@ device_says_what_it_is(void)
 	return TEST_OK;
 }
 
+/* Descriptors of both sides: kick and call of each ring, and copies of them. */
+#define NR_FILES 4096u
+
+/* As many queues as the protocol can number, the last of which work. */
+static enum test_result
+queues_as_many_as_there_can_be(void)
+{
+	const struct bench_conf conf = { .queues = WEIR_PORT_MAX_PAIRS };
+	struct rte_eth_xstat_name names[8192];
+	struct rlimit files;
+	static struct bench b;
+	uint8_t buf[65536];
+	uint64_t id, value;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max < NR_FILES)
+		return test_skip("4096 descriptors needed");
+	files.rlim_cur = RTE_MAX(files.rlim_cur, (rlim_t)NR_FILES);
+	TEST_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+	TEST_EQ(bench_open(&b, &conf), 0);
+	TEST_EQ(fe_open(&b.fe, b.path, conf.queues, UINT64_MAX), 0);
+	TEST_ASSERT(link_becomes(&b, true));
+	for (uint16_t q = 0; q < conf.queues; q++) {
+		fe_post(&b.fe, q);
+		TEST_ASSERT(guest_sends(&b, q, 1) && host_sends(&b, q));
+		TEST_EQ(host_receives(&b, q), 1);
+		TEST_EQ(fe_recv(&b.fe, q, buf), 60);
+	}
+	TEST_EQ(rte_eth_xstats_get_id_by_name(b.port, "tx_q127_packets", &id), 0);
+	TEST_EQ(rte_eth_xstats_get_by_id(b.port, &id, &value, 1), 1);
+	TEST_EQ(value, 1);
+	TEST_ASSERT(rte_eth_xstats_get_names(b.port, names, RTE_DIM(names)) >
+		    18 * conf.queues);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
 static enum test_result
 xstats_asked_for_by_id(void)
 {
@@ -558,6 +595,7 @@ static const struct test_case cases[] = {
 	{ "sleeper_without_kicks_stays_awake", sleeper_without_kicks_stays_awake },
 	{ "poller_gets_no_kicks", poller_gets_no_kicks },
 	{ "device_says_what_it_is", device_says_what_it_is },
+	{ "queues_as_many_as_there_can_be", queues_as_many_as_there_can_be },
 	{ "xstats_asked_for_by_id", xstats_asked_for_by_id },
 	{ "device_removed_under_its_guest", device_removed_under_its_guest },
 };

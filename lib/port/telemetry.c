@@ -2,6 +2,9 @@
 /*
  * /weir/ports        every port in short
  * /weir/ports,NAME   one, with each queue that was set up
+ * /weir/ports,NAME,PAIR   the same, from that pair on
+ *
+ * An answer has room for some pairs only; `next` is the first that it lacks.
  *
  * A request is answered on telemetry's thread; it has the control thread fill
  * in the answer, since all that is asked for belongs to that one.
@@ -16,9 +19,14 @@
 
 #include "port.h"
 #include "tel.h"
+#include "weir_args.h"
+
+/* Rings in an answer, of which each takes some 250 of its 16384 characters. */
+#define NR_RINGS 32u
 
 struct request {
-	const char *name; /* NULL: all ports */
+	char name[64];	/* empty: all ports */
+	uint32_t first; /* ring */
 	struct rte_tel_data *d;
 	int ret;
 };
@@ -89,11 +97,14 @@ add_queue(struct rte_tel_data *d, const struct port_ring *r)
 }
 
 static int
-add_queues(struct rte_tel_data *d, const struct weir_port *p)
+add_queues(struct rte_tel_data *d, const struct weir_port *p, uint32_t first)
 {
+	const uint32_t end = RTE_MIN(p->nr_rings, first + NR_RINGS);
 	char name[16];
 
-	for (uint32_t i = 0; i < p->nr_rings; i++) {
+	if (end < p->nr_rings)
+		tel_add_u64(d, "next", end / 2);
+	for (uint32_t i = first; i < end; i++) {
 		struct rte_tel_data *q;
 
 		if (!p->ring[i].set_up)
@@ -121,11 +132,11 @@ do_ports(void *arg)
 	for (const struct weir_port *p = port_first(); p != NULL; p = p->next) {
 		struct rte_tel_data *one;
 
-		if (r->name != NULL && strcmp(r->name, p->name) != 0)
+		if (r->name[0] != '\0' && strcmp(r->name, p->name) != 0)
 			continue;
-		if (r->name != NULL) {
+		if (r->name[0] != '\0') {
 			add_port(r->d, p);
-			r->ret = add_queues(r->d, p);
+			r->ret = add_queues(r->d, p, r->first);
 			return;
 		}
 		one = rte_tel_data_alloc();
@@ -141,19 +152,41 @@ do_ports(void *arg)
 			return;
 		}
 	}
-	if (r->name != NULL)
+	if (r->name[0] != '\0')
 		r->ret = -ENOENT;
+}
+
+/* "NAME" or "NAME,PAIR". 0; -EINVAL. */
+static int
+request_parse(struct request *r, const char *params)
+{
+	const char *comma;
+	uint64_t pair = 0;
+	size_t len;
+
+	if (params == NULL)
+		return 0;
+	comma = strchr(params, ',');
+	len = comma != NULL ? (size_t)(comma - params) : strlen(params);
+	if (len >= sizeof(r->name))
+		return -EINVAL;
+	memcpy(r->name, params, len);
+	if (comma != NULL &&
+	    weir_arg_number(comma + 1, 0, WEIR_PORT_MAX_PAIRS - 1, &pair) != 0)
+		return -EINVAL;
+	r->first = 2 * (uint32_t)pair;
+	return 0;
 }
 
 static int
 ports_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	struct request r = { .d = d };
-	int ret;
+	int ret = request_parse(&r, params);
 
 	RTE_SET_USED(cmd);
-	if (params != NULL && params[0] != '\0')
-		r.name = params;
+	if (ret != 0)
+		return ret;
 	/* the thread must not end while it is asked */
 	ret = ctl_get();
 	if (ret != 0)
@@ -167,7 +200,8 @@ static void
 commands_register(void)
 {
 	rte_telemetry_register_cmd("/weir/ports", ports_cmd,
-				   "All weir ports; with a port's name also its queues.");
+				   "All weir ports; with a port's name also its queues, "
+				   "with a pair's number from there on.");
 }
 
 void
