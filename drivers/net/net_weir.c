@@ -115,7 +115,7 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 {
 	struct net_weir *w = dev->data->dev_private;
 
-	info->max_mac_addrs = 1;
+	info->max_mac_addrs = NET_WEIR_MACS;
 	info->min_mtu = RTE_ETHER_MIN_MTU;
 	info->max_rx_pktlen = WEIR_PORT_MAX_FRAME;
 	info->default_rxportconf.burst_size = BURST;
@@ -166,6 +166,33 @@ mac_addr_set(struct rte_eth_dev *dev, struct rte_ether_addr *mac)
 	return 0;
 }
 
+static int
+mac_addr_add(struct rte_eth_dev *dev, struct rte_ether_addr *mac, uint32_t index,
+	     uint32_t vmdq)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(mac);
+	RTE_SET_USED(index);
+	RTE_SET_USED(vmdq);
+	return 0;
+}
+
+static void
+mac_addr_remove(struct rte_eth_dev *dev, uint32_t index)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(index);
+}
+
+static int
+mc_addr_list_set(struct rte_eth_dev *dev, struct rte_ether_addr *list, uint32_t nr)
+{
+	RTE_SET_USED(dev);
+	RTE_SET_USED(list);
+	RTE_SET_USED(nr);
+	return 0;
+}
+
 static const struct eth_dev_ops net_weir_ops = {
 	.dev_configure = dev_configure,
 	.dev_start = dev_start,
@@ -188,6 +215,9 @@ static const struct eth_dev_ops net_weir_ops = {
 	.link_update = link_update,
 	.mtu_set = mtu_set,
 	.mac_addr_set = mac_addr_set,
+	.mac_addr_add = mac_addr_add,
+	.mac_addr_remove = mac_addr_remove,
+	.set_mc_addr_list = mc_addr_list_set,
 	.promiscuous_enable = rx_mode_set,
 	.promiscuous_disable = rx_mode_set,
 	.allmulticast_enable = rx_mode_set,
@@ -248,15 +278,15 @@ port_create(struct net_weir *w)
 static void
 dev_fill(struct rte_eth_dev *dev, struct net_weir *w)
 {
-	w->mac = w->args.mac;
-	if (rte_is_zero_ether_addr(&w->mac))
+	w->mac[0] = w->args.mac;
+	if (rte_is_zero_ether_addr(&w->mac[0]))
 		/* locally administered, "WEIR", and the port's number */
-		w->mac = (struct rte_ether_addr){
+		w->mac[0] = (struct rte_ether_addr){
 			.addr_bytes = { 0x02, 'W', 'E', 'I', 'R',
 					(uint8_t)dev->data->port_id },
 		};
 	w->dev = dev;
-	dev->data->mac_addrs = &w->mac;
+	dev->data->mac_addrs = w->mac;
 	dev->data->dev_flags |= RTE_ETH_DEV_INTR_LSC;
 	dev->data->dev_link = (struct rte_eth_link){
 		.link_speed = RTE_ETH_SPEED_NUM_10G,

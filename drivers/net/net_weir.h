@@ -18,6 +18,9 @@
 #include "weir_port.h"
 #include "weir_space.h"
 
+/* Addresses that an application may give to a port, which has no use for them. */
+#define NET_WEIR_MACS 64u
+
 /* Arguments of one device. */
 struct net_weir_args {
 	char *iface;
@@ -56,7 +59,7 @@ struct net_weir {
 	/* hardware's leave to reach guest memory, from a queue's first set-up on */
 	struct weir_space_engine *engine_rx[WEIR_PORT_MAX_PAIRS][WEIR_PORT_MAX_DMAS];
 	struct weir_space_engine *engine_tx[WEIR_PORT_MAX_PAIRS][WEIR_PORT_MAX_DMAS];
-	struct rte_ether_addr mac;
+	struct rte_ether_addr mac[NET_WEIR_MACS];
 	struct net_weir_args args;
 	struct net_weir_queue rxq[WEIR_PORT_MAX_PAIRS], txq[WEIR_PORT_MAX_PAIRS];
 };

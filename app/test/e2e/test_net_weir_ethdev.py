@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What testpmd's commands ask of an ethdev, asked of net_weir, with packets on the way."""
+import re
+
+from harness import check, check_equal, main, need_built
+from netweir import BOTH_BY_DMA, WEIR_PLUGINS, Guest, Switch, dmas, exchange, settle
+from testpmd import TestPmd
+
+PAIRS = 2
+VIRTIO_USER = f"queues={PAIRS},queue_size=1024"
+QUEUES = [f"--rxq={PAIRS}", f"--txq={PAIRS}"]
+# its messages would get into the middle of the prompt
+QUIET = ["--mask-event=queue_state"]
+
+
+def traffic(ws, port):
+    """A switch with a port of two pairs, and a guest on it."""
+    switch = Switch(ws, [f"queues={PAIRS},{port}"], engine="", app=[*QUEUES, *QUIET])
+    guest = Guest(ws, "guest", [(ws.socket("w0"), VIRTIO_USER)], app=QUEUES,
+                  gen="size=60-1514,window=200").begin()
+    exchange([guest], 1000)
+    return switch, guest
+
+
+def shown(switch, what, queue=0):
+    """A table of "Name: value" lines."""
+    return dict(re.findall(r"^([A-Z][^:\n]*): (.*)$", switch.command(f"show {what} info 0 {queue}"),
+                           re.M))
+
+
+def queues_and_modes_shown(ws):
+    """show rxq/txq info: what was set up, the state, and who copies."""
+    switch, guest = traffic(ws, dmas(PAIRS))
+    rx, tx = shown(switch, "rxq"), shown(switch, "txq", 1)
+    check_equal(rx["RX scattered packets"], "on", f"scatter of {rx}")
+    check_equal(rx["Rx queue state"], "started", f"state of {rx}")
+    check_equal(tx["Tx queue state"], "started", f"state of {tx}")
+    check(rx["Mempool"] != "NULL", f"no pool in {rx}")
+    for table in (rx, tx):
+        check_equal(table["Burst mode"], "copies by dma_weir0", f"burst mode of {table}")
+    guest.stop()
+    switch.stop()
+
+
+def queues_stopped_under_traffic(ws):
+    """port 0 rxq 0 stop: its packets wait; the other queue's go on; nothing is lost."""
+    switch, guest = traffic(ws, dmas(PAIRS))
+    for _ in range(3):
+        switch.command("stop")
+        switch.command("port 0 rxq 1 stop")
+        switch.command("port 0 txq 1 stop")
+        check_equal(shown(switch, "rxq", 1)["Rx queue state"], "stopped", "the state of rxq 1")
+        check_equal(switch.queues()["rxq1"]["ring"], "stopped", "the ring of rxq 1")
+        check_equal(switch.queues()["rxq0"]["ring"], "running", "the ring of rxq 0")
+        check(switch.link_up(), "the link is down")
+        switch.command("port 0 rxq 1 start")
+        switch.command("port 0 txq 1 start")
+        switch.command("start")
+        exchange([guest], 1000)
+    settle([guest], switch)
+    switch.check_no_errors()
+    guest.stop()
+    switch.stop()
+
+
+def settings_taken(ws):
+    """MTU, MAC, promiscuous and multicast modes, counters: testpmd has no complaint."""
+    switch, guest = traffic(ws, BOTH_BY_DMA)
+    for line in ("port config mtu 0 9000", "mac_addr set 0 02:00:00:00:00:77",
+                 "set promisc 0 on", "set promisc 0 off", "set allmulti 0 on",
+                 "set allmulti 0 off", "clear port stats 0", "clear port xstats 0"):
+        said = switch.command(line)
+        check(not re.search("fail|error|invalid|not supported", said, re.I), f"{line}: {said}")
+    text = switch.command("show port info 0")
+    check("MTU: 9000" in text and "02:00:00:00:00:77" in text.lower(), f"not kept: {text}")
+    check_equal(switch.command("mcast_addr add 0 01:00:5e:00:00:01").strip(), "", "a group")
+    exchange([guest], 1000)
+    settle([guest], switch)
+    guest.stop()
+    switch.stop()
+
+
+def many_queues_told_in_parts(ws):
+    """128 pairs: telemetry tells of 16 at a time, and where to go on."""
+    need_built("librte_net_weir.so")
+    pmd = TestPmd(ws, "many", vdevs=[f"net_weir0,iface={ws.socket('w0')},queues=128"],
+                  plugins=WEIR_PLUGINS, app=["--rxq=128", "--txq=128"])
+    names, after = [], []
+    while True:
+        answer = pmd.telemetry("/weir/ports", "net_weir0", *after)
+        names += [name for name, q in answer.items() if isinstance(q, dict)]
+        if "next" not in answer:
+            break
+        after = [answer["next"]]
+    check_equal(sorted(names), sorted(f"{way}q{i}" for i in range(128) for way in ("rx", "tx")),
+                "the queues")
+    check_equal(pmd.telemetry("/weir/ports", "net_weir0", "x"), None, "a pair x")
+    pmd.stop()
+
+
+main("net_weir_ethdev_e2e", [
+    queues_and_modes_shown,
+    queues_stopped_under_traffic,
+    settings_taken,
+    many_queues_told_in_parts,
+])
