@@ -524,7 +524,7 @@ config_write(uint32_t offset, const void *data, uint32_t len)
 static enum test_result
 port_shows_its_configuration(void)
 {
-	const uint64_t has = F(MAC) | F(STATUS) | F(MTU);
+	const uint64_t has = F(MAC) | F(STATUS) | F(MTU) | F(SPEED_DUPLEX);
 	struct virtio_net_config c;
 	const uint8_t mac[6] = { 2, 0, 0, 0, 0, 7 }, other[6] = { 2, 0, 0, 0, 0, 8 };
 	uint8_t all[24];
@@ -538,7 +538,9 @@ port_shows_its_configuration(void)
 	TEST_EQ(c.status, VIRTIO_NET_S_LINK_UP);
 	TEST_EQ(c.max_virtqueue_pairs, PAIRS);
 	TEST_EQ(c.mtu, 9000);
-	for (size_t i = 12; i < sizeof(all); i++)
+	TEST_EQ(c.speed, 10000);
+	TEST_EQ(c.duplex, 1);
+	for (size_t i = 17; i < sizeof(all); i++)
 		TEST_EQ(all[i], 0);
 	TEST_EQ(config_read(4, 4, all), 4);
 	TEST_EQ(all[1], 7);
@@ -553,6 +555,24 @@ port_shows_its_configuration(void)
 	TEST_EQ(config_read(0, 6, all), 6);
 	TEST_ASSERT(memcmp(all, other, sizeof(other)) == 0);
 	TEST_ASSERT(config_write(22, all, 4) != 0);
+	ctrlq_close();
+	return TEST_OK;
+}
+
+/* What a driver may ask for with rss. */
+static enum test_result
+port_shows_limits_of_rss(void)
+{
+	struct virtio_net_config c;
+	uint8_t all[24];
+
+	TEST_EQ(ctrlq_open(FE_SPLIT, true), 0);
+	TEST_EQ(fe_protocol(&ctrlq_bench.fe, CONFIG_PF), 0);
+	TEST_EQ(config_read(0, sizeof(all), all), sizeof(all));
+	memcpy(&c, all, sizeof(all));
+	TEST_EQ(c.rss_max_key_size, 40);
+	TEST_EQ(c.rss_max_indirection_table_length, 128);
+	TEST_EQ(c.supported_hash_types, 0x3f);
 	ctrlq_close();
 	return TEST_OK;
 }
@@ -636,6 +656,7 @@ static const struct test_case cases[] = {
 	{ "port_breaks_with_the_hostile", port_breaks_with_the_hostile },
 	{ "port_refuses_what_is_too_long", port_refuses_what_is_too_long },
 	{ "port_shows_its_configuration", port_shows_its_configuration },
+	{ "port_shows_limits_of_rss", port_shows_limits_of_rss },
 	{ "port_tells_of_its_link", port_tells_of_its_link },
 	{ "port_refuses_pairs_without_a_ring_left",
 	  port_refuses_pairs_without_a_ring_left },

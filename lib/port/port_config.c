@@ -16,6 +16,11 @@
 #include "port.h"
 #include "weir_log.h"
 
+/* What a driver is told of a link that has no speed: what net_weir tells an
+ * application of it. */
+#define SPEED_MBPS 10000u
+#define FULL_DUPLEX 1u
+
 /* Look again whether the frontend reads. */
 #define AGAIN_US 10000u
 
@@ -28,7 +33,7 @@ uint64_t
 port_config_features(const struct weir_port *p)
 {
 	static const uint8_t none[sizeof(p->conf.guest_mac)];
-	uint64_t f = OFFLOAD_BIT(STATUS);
+	uint64_t f = OFFLOAD_BIT(STATUS) | OFFLOAD_BIT(SPEED_DUPLEX);
 
 	if (!p->conf.ctrl_vq)
 		return OFFLOAD_BIT(MTU);
@@ -46,6 +51,8 @@ config_make(const struct weir_port *p, uint8_t out[PORT_CONFIG_LEN])
 		.status = htole16(p->started ? VIRTIO_NET_S_LINK_UP : 0),
 		.max_virtqueue_pairs = htole16(p->conf.nr_pairs),
 		.mtu = htole16(p->conf.guest_mtu),
+		.speed = htole32(SPEED_MBPS),
+		.duplex = FULL_DUPLEX,
 		.rss_max_key_size = p->conf.rss ? HASH_KEY_MAX : 0,
 		.rss_max_indirection_table_length =
 			htole16(p->conf.rss ? HASH_TABLE_MAX : 0),
