@@ -7,17 +7,12 @@
  */
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
+#include "sv_bench.h"
 #include "sv_dev.h"
 #include "sv_ioat_regs.h"
-#include "test.h"
-#include "weir_map.h"
 
-#define KB UINT64_C(1024)
 #define RING 64u
-#define RW (WEIR_PROT_READ | WEIR_PROT_WRITE)
-#define PATIENCE_NS UINT64_C(20000000000)
 
 /* Where things are mapped; the gap behind each is not. */
 #define RING_IOVA UINT64_C(0x100000)
@@ -90,32 +85,10 @@ status_of(struct bench *b)
 }
 
 static inline uint64_t
-now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
-
-static inline uint64_t
 desc_iova(unsigned int i)
 {
 	return RING_IOVA + (uint64_t)(i % RING) * sizeof(struct ioat_desc);
 }
-
-/* Wait for what must come; the time is only there so that a failure ends. */
-#define WAIT_FOR(cond)                                                              \
-	do {                                                                        \
-		uint64_t end_ = now_ns(CLOCK_MONOTONIC) + PATIENCE_NS;              \
-		while (!(cond)) {                                                   \
-			if (now_ns(CLOCK_MONOTONIC) > end_) {                       \
-				printf("    %s:%d: never %s\n", __FILE__, __LINE__, \
-				       #cond);                                      \
-				return TEST_FAILED;                                 \
-			}                                                           \
-		}                                                                   \
-	} while (0)
 
 /* A case in either mode; the second one's name ends in _polled. */
 #define BENCH_CASE(name)                                      \
