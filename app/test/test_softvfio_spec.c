@@ -72,7 +72,7 @@ spec_malformed_refused(void)
 		{ ";", "no device" },
 		{ "ioat", "MODEL@" },
 		{ "ioat,x@0000:00:04.0", "MODEL@" },
-		{ "dsa@0000:00:04.0", "no such model" },
+		{ "qat@0000:00:04.0", "no such model" },
 		{ "@0000:00:04.0", "no such model" },
 		{ "ioat@", "wants an address" },
 		{ "ioat@00:04.0", "wants an address" },

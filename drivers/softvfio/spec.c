@@ -12,7 +12,7 @@
 #define MAX_US UINT64_C(3600000000)
 #define DEFAULT_ARM_NS (500 * NS_PER_US)
 
-static const struct sv_model *const models[] = { &sv_ioat };
+static const struct sv_model *const models[] = { &sv_ioat, &sv_dsa };
 
 static const struct sv_model *
 model_find(const char *name, size_t len)

@@ -76,4 +76,7 @@ struct sv_model {
 /** Intel I/OAT (CBDMA) 3.4, one channel. */
 extern const struct sv_model sv_ioat;
 
+/** Intel DSA 1.0, eight dedicated work queues. */
+extern const struct sv_model sv_dsa;
+
 #endif /* SV_MODEL_H */

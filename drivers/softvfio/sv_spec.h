@@ -5,7 +5,7 @@
  * @file
  * Which devices there are: the text of WEIR_SOFTVFIO.
  *
- *     ioat@0000:00:04.0;ioat@0000:00:04.1,regs=poll,fail=3:0x2
+ *     ioat@0000:00:04.0;ioat@0000:00:04.1,regs=poll,fail=3:0x2;dsa@0000:00:05.0
  *
  * Devices are separated by semicolons. Each is a model's name and a PCI
  * address, then arguments:
@@ -26,6 +26,9 @@
  *                  fail=3:0x1+9:0x2
  *     delay=N:US   the N-th is held back
  *     stall=N      the device stops in front of the N-th
+ *
+ * regs= and arm= say something of ioat only: dsa has no register that is polled,
+ * and nothing to arm.
  */
 #include <stddef.h>
 #include <stdint.h>
