@@ -12,8 +12,11 @@ from harness import (BUILD_ROOT, SOURCE_ROOT, Process, check, check_equal, main,
 
 WRAPPER = os.path.join(SOURCE_ROOT, "devtools/softvfio")
 DEVICES = ["0000:00:04.0", "0000:00:04.1"]
+DSA = "0000:00:05.0"
 # instead of all there are: with dma_skeleton the test measures that one first, by sleeping
-DRIVERS = ["-d", "librte_bus_pci.so", "-d", "librte_mempool_ring.so", "-d", "librte_dma_ioat.so"]
+DRIVERS = ["-d", "librte_bus_pci.so", "-d", "librte_mempool_ring.so"]
+IOAT_DRIVER = ["-d", "librte_dma_ioat.so"]
+DSA_DRIVER = ["-d", "librte_dma_idxd.so"]
 # errors that a run provokes on each device, all by a source address of 0: with and without
 # fences, at four places three times, then four in one burst, twice
 PROVOKED = 2 * (4 * 3 + 2 * 4)
@@ -27,9 +30,12 @@ def softvfio(ws, name, options, *command, env=None):
 
 
 class DpdkTest:
-    """An interactive dpdk-test on devices of ours; its prompt has been seen."""
+    """An interactive dpdk-test on devices of ours; its prompt has been seen.
 
-    def __init__(self, ws, name, options, devices, eal=("--iova-mode=va",)):
+    devices  their addresses, each with its device arguments
+    """
+
+    def __init__(self, ws, name, options, devices, eal=("--iova-mode=va",), driver=IOAT_DRIVER):
         need_program("dpdk-test")
         need_hugepages(128)
         cpu = min(os.sched_getaffinity(0))
@@ -37,8 +43,8 @@ class DpdkTest:
         allow = [arg for bdf in devices for arg in ("-a", bdf)]
         self.process = softvfio(ws, name, ["--ctl", self.ctl, *options], "dpdk-test",
                                 f"--lcores=0@{cpu}", "--in-memory", "-m", "128",
-                                "--file-prefix", name, "--no-telemetry", *DRIVERS, *allow,
-                                *eal)
+                                "--file-prefix", name, "--no-telemetry", *DRIVERS,
+                                *driver, *allow, *eal)
         self.process.wait_log("RTE>>")
 
     def autotest(self):
@@ -120,6 +126,31 @@ def autotest_passes_in_one_group(ws):
     test.stop()
 
 
+def autotest_passes_on_dsa(ws):
+    """The idxd driver's work queues, each a dmadev, by MOVDIR64B; twice."""
+    test = DpdkTest(ws, "dsa", ["--dsa", "1"], [f"{DSA},max_queues=2"], driver=DSA_DRIVER)
+    for run in (1, 2):
+        test.check_passes([f"{DSA}-q0", f"{DSA}-q1"])
+        stats = test.stats(DSA)
+        check_equal((stats["errors"], stats["faults"]), (run * 2 * PROVOKED,) * 2,
+                    "errors and faults")
+        check(stats["work"] > 100000 * run, f"it has done little: {stats}")
+    check(not re.search("IDXD: .*(ERR|rror|ailed|imeout)", test.process.log()), "driver errors")
+    test.stop()
+
+
+def fault_of_dsa_is_noticed(ws):
+    """A descriptor that fails makes the test fail, and so does one that never ends. Once each:
+    the driver keeps its counters, which the next test wants to be 0."""
+    for name, plan, counted in (("dsafail", "fail=5:0x10", "errors"), ("dsastall", "stall=7",
+                                                                       "stalled")):
+        test = DpdkTest(ws, name, ["--dsa", "1", "--args", plan], [f"{DSA},max_queues=1"],
+                        driver=DSA_DRIVER)
+        check_equal(test.autotest()[0], "Failed", f"the verdict with {plan}")
+        check_equal(test.stats(DSA)[counted], 1, counted)
+        test.stop()
+
+
 def planned_fault_is_noticed(ws):
     """One descriptor that fails, and one that never ends, make the test fail."""
     test = DpdkTest(ws, "fault", ["--ioat", "1", "--args", "fail=5:0x2"], DEVICES[:1])
@@ -153,7 +184,7 @@ def entry_limit_reaches_eal(ws):
     need_hugepages(128)
     few = softvfio(ws, "few", ["--ioat", "1", "--limit", "3"], "dpdk-test", "--in-memory", "-m",
                    "128", "-a", DEVICES[0], "--iova-mode=pa", "--lcores=0@0",
-                   "--file-prefix", "few", *DRIVERS, env={"DPDK_TEST": "dmadev_autotest"})
+                   "--file-prefix", "few", *DRIVERS, *IOAT_DRIVER, env={"DPDK_TEST": "dmadev_autotest"})
     few.wait(60)
     check("No space left on device" in few.log(), "the fourth entry was not refused")
 
@@ -179,6 +210,8 @@ main("softvfio_e2e", [
     autotest_passes_with_trapped_registers,
     autotest_passes_with_polled_registers,
     autotest_passes_in_one_group,
+    autotest_passes_on_dsa,
+    fault_of_dsa_is_noticed,
     planned_fault_is_noticed,
     commands_are_answered,
     entry_limit_reaches_eal,
