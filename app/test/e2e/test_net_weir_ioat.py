@@ -5,61 +5,27 @@
 The switch runs in the software VFIO, whose IOMMU knows what EAL has mapped and what
 weir has. An address that neither has is a fault, counted by the device.
 """
-import os
-import re
-import socket
+from harness import check, check_equal, main, wait_for
+from netweir import Guest, dmas, exchange, settle
+from softswitch import SoftSwitch
 
-from harness import (BUILD_ROOT, SOURCE_ROOT, check, check_equal, main, need_built,
-                     need_program, wait_for)
-from netweir import Guest, Switch, dmas, exchange, settle
-
-WRAPPER = os.path.join(SOURCE_ROOT, "devtools/softvfio")
 DEVICES = ["0000:00:04.0", "0000:00:04.1"]
 BY_IOAT = dmas(1, DEVICES[0])
 GEN = "size=60-9000,window=128"
 
 
-class IoatSwitch(Switch):
+class IoatSwitch(SoftSwitch):
     """A switch with software I/OAT devices, `devices` of which EAL takes.
 
     soft  options of devtools/softvfio
     """
 
-    def __init__(self, ws, ports, devices=1, soft=(), iova="va", name="switch", **kw):
-        need_built("libweir_softvfio.so")
-        need_program("dpdk-testpmd")
-        self.ctl = ws.socket(name + "-ctl")
-        # its folder goes with the workspace, also if nobody is left to remove it
-        wrap = ["env", f"TMPDIR={ws.path}", WRAPPER, "--build", BUILD_ROOT, "--ioat", "2",
-                "--ctl", self.ctl, *soft, "--"]
-        unused = [arg for bdf in DEVICES[devices:] for arg in ("-b", bdf)] if not devices else []
-        super().__init__(ws, ports, name=name, pci=DEVICES[:devices], wrap=wrap,
-                         eal=[f"--iova-mode={iova}", *unused], **kw)
-
-    def ask(self, command):
-        """A command to the devices, and its answer."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
-            s.settimeout(10)
-            s.connect(self.ctl)
-            s.send(command.encode())
-            return s.recv(4096).decode()
+    def __init__(self, ws, ports, devices=1, soft=(), **kw):
+        super().__init__(ws, ports, make=["--ioat", "2", *soft], take=DEVICES[:devices],
+                         hide=[] if devices else DEVICES, **kw)
 
     def device(self, bdf=DEVICES[0]):
-        """What a device has counted."""
-        return {k: int(v) for k, v in
-                (line.split("=") for line in self.ask(f"{bdf} stats").split())}
-
-    def space(self):
-        return self.telemetry("/weir/space")
-
-    def check_space(self, engines, guests):
-        """Who is let into the address space, and in how many entries guests are there."""
-        space = self.space()
-        check_equal(sorted(space["engines"]), sorted(engines), "the engines")
-        check_equal(space["container"] != "none", engines != [], f"a container in {space}")
-        check_equal((space["container_guest_entries"], space["model_guest_entries"]),
-                    (guests if engines else 0, guests), f"entries of guests in {space}")
-        check_equal((space["container_lost"], space["model_faults"]), (0, 0), "lost, faults")
+        return super().device(bdf)
 
 
 def guest_of(ws, number=0, args="queues=1,queue_size=1024", gen=GEN):
