@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -668,6 +669,42 @@ info_capability_needs_room_on(struct sv_dev *d)
 }
 DEV_CASE(info_capability_needs_room)
 
+/* All ones, and nothing that is stored or asked for arrives, until it is back. */
+static enum test_result
+device_unplugged_is_all_ones_on(struct sv_dev *d)
+{
+	uint32_t id = 0, ones = UINT32_MAX;
+	uint8_t *p;
+
+	TEST_EQ(map(d, REGION(0), BAR0_LEN, RW, &p), 0);
+	poke(p, 7);
+	TEST_EQ(noted.nr, 1);
+	sv_dev_plug(d);
+	TEST_EQ(*(volatile uint32_t *)p, 7);
+	for (unsigned int i = 0; i < 2; i++) {
+		sv_dev_unplug(d);
+		poke(p, 8);
+		TEST_EQ(noted.nr, 1);
+		TEST_EQ(*(volatile uint32_t *)p, ones);
+		sv_pci_write(d, PCI_COMMAND, &ones, 2);
+		sv_pci_read(d, PCI_VENDOR_ID, &id, sizeof(id));
+		TEST_EQ(id, ones);
+		TEST_ASSERT(!atomic_load(&d->bus_master));
+		TEST_EQ(sv_dev_ioctl(d, VFIO_DEVICE_RESET, NULL), 0);
+		TEST_EQ(*(volatile uint32_t *)p, ones);
+	}
+	sv_dev_plug(d);
+	sv_pci_read(d, PCI_VENDOR_ID, &id, sizeof(id));
+	TEST_EQ(id, 0x11234);
+	TEST_EQ(*(volatile uint32_t *)p, 0);
+	poke(p, 9);
+	TEST_EQ(noted.nr, 2);
+	TEST_EQ(*(volatile uint32_t *)p, 9);
+	unmap(p, BAR0_LEN);
+	return TEST_OK;
+}
+DEV_CASE(device_unplugged_is_all_ones)
+
 static enum test_result
 device_no_memory_rolled_back(void)
 {
@@ -703,6 +740,7 @@ static const struct test_case cases[] = {
 	{ "irqs_fire_as_asked_for", irqs_fire_as_asked_for },
 	{ "irqs_malformed_refused", irqs_malformed_refused },
 	{ "info_capability_needs_room", info_capability_needs_room },
+	{ "device_unplugged_is_all_ones", device_unplugged_is_all_ones },
 	{ "device_no_memory_rolled_back", device_no_memory_rolled_back },
 };
 AUTOTEST(softvfio_regs_autotest, cases);

@@ -12,6 +12,8 @@
  *     BDF clear                   drop what is planned
  *     BDF resume                  end a stall
  *     BDF request                 ask the driver to let go of the device
+ *     BDF unplug                  it is gone at once, and the driver is asked
+ *     BDF plug                    it is there again; not before it has been let go
  *
  * The answer is "ok", what was asked for, or "error: " and why.
  */
@@ -145,13 +147,30 @@ do_request(struct sv_dev *d, const char *arg, struct answer *a)
 	return 0;
 }
 
+static int
+do_unplug(struct sv_dev *d, const char *arg, struct answer *a)
+{
+	(void)arg;
+	(void)a;
+	return sv_fd_plug(d, false);
+}
+
+static int
+do_plug(struct sv_dev *d, const char *arg, struct answer *a)
+{
+	(void)arg;
+	(void)a;
+	return sv_fd_plug(d, true);
+}
+
 static const struct {
 	const char *name;
 	command_fn run;
 } commands[] = {
 	{ "stats", do_stats },	 { "fail", do_fail },	    { "delay", do_delay },
 	{ "stall", do_stall },	 { "cost", do_cost },	    { "clear", do_clear },
-	{ "resume", do_resume }, { "request", do_request },
+	{ "resume", do_resume }, { "request", do_request }, { "unplug", do_unplug },
+	{ "plug", do_plug },
 };
 
 static void

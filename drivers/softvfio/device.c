@@ -111,7 +111,8 @@ sv_dev_store(struct sv_dev *d, unsigned int bar, uint64_t off, const void *data,
 	     uint32_t len)
 {
 	atomic_fetch_add_explicit(&d->counters.stores, 1, memory_order_relaxed);
-	d->spec.model->store(d->ctx, bar, off, data, len);
+	if (!atomic_load(&d->gone))
+		d->spec.model->store(d->ctx, bar, off, data, len);
 }
 
 /* Wait until the kicks are not `seen` any more, @p ns at most. */
@@ -162,7 +163,8 @@ thread_main(void *arg)
 	thread_place(d);
 	while (!atomic_load(&d->stop)) {
 		uint32_t seen = atomic_load(&d->kicks);
-		uint64_t wait = d->spec.model->run(d->ctx);
+		uint64_t wait =
+			atomic_load(&d->gone) ? SV_IDLE : d->spec.model->run(d->ctx);
 
 		if (wait != 0)
 			kick_wait(d, seen, wait);
@@ -224,7 +226,30 @@ void
 sv_dev_reset(struct sv_dev *d)
 {
 	atomic_fetch_add_explicit(&d->counters.resets, 1, memory_order_relaxed);
+	if (!atomic_load(&d->gone))
+		d->spec.model->reset(d->ctx);
+}
+
+void
+sv_dev_unplug(struct sv_dev *d)
+{
+	if (atomic_exchange(&d->gone, true))
+		return;
+	sv_pci_plug(d, false);
+	/* ends what is under way; who came before finds nothing to do afterwards */
 	d->spec.model->reset(d->ctx);
+	memset(d->regs, 0xff, d->regs_len);
+}
+
+void
+sv_dev_plug(struct sv_dev *d)
+{
+	if (!atomic_load(&d->gone))
+		return;
+	memset(d->regs, 0, d->regs_len);
+	d->spec.model->reset(d->ctx);
+	sv_pci_plug(d, true);
+	atomic_store(&d->gone, false);
 }
 
 void

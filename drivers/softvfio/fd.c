@@ -273,6 +273,26 @@ dev_of(int fd)
 	return f != NULL && f->kind == SV_DEVICE ? f->dev : NULL;
 }
 
+int
+sv_fd_plug(struct sv_dev *d, bool there)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&vfio_lock);
+	if (there && d->nr_open != 0) {
+		ret = -EBUSY;
+	} else if (there) {
+		sv_dev_plug(d);
+	} else {
+		sv_dev_unplug(d);
+		sv_dev_request(d);
+	}
+	if (d->nr_open == 0)
+		sv_sysfs_plug(&d->spec, there);
+	pthread_mutex_unlock(&vfio_lock);
+	return ret;
+}
+
 ssize_t
 sv_fd_pread(int fd, void *buf, size_t len, uint64_t off)
 {

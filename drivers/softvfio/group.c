@@ -72,7 +72,7 @@ sv_group_open_dev(struct sv_group *g, const char *bdf, struct sv_dev **out)
 	struct sv_dev *d = sv_machine_dev(bdf, g);
 	int ret;
 
-	if (d == NULL)
+	if (d == NULL || atomic_load(&d->gone))
 		return -ENODEV;
 	if (g->container == NULL || g->container->sim == NULL)
 		return -EINVAL;
@@ -89,4 +89,7 @@ sv_group_close_dev(struct sv_group *g, struct sv_dev *d)
 {
 	sv_dev_close(d);
 	g->nr_users--;
+	/* the kernel takes a device out of sysfs when its driver has let go of it */
+	if (atomic_load(&d->gone) && d->nr_open == 0)
+		sv_sysfs_plug(&d->spec, false);
 }

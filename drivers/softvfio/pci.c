@@ -125,7 +125,8 @@ command_changed(struct sv_dev *d)
 {
 	uint64_t command = get(d->config + PCI_COMMAND, 2);
 
-	atomic_store(&d->bus_master, (command & PCI_COMMAND_MASTER) != 0);
+	atomic_store(&d->bus_master,
+		     (command & PCI_COMMAND_MASTER) != 0 && !atomic_load(&d->gone));
 }
 
 void
@@ -152,10 +153,24 @@ sv_pci_write(struct sv_dev *d, uint32_t off, const void *buf, uint32_t len)
 }
 
 void
+sv_pci_plug(struct sv_dev *d, bool there)
+{
+	pthread_mutex_lock(&d->config_lock);
+	sv_pci_layout(&d->spec, d->config, d->config_mask);
+	if (!there) {
+		memset(d->config, 0xff, SV_CONFIG_LEN);
+		memset(d->config_mask, 0, SV_CONFIG_LEN);
+	}
+	atomic_store(&d->bus_master, false);
+	pthread_mutex_unlock(&d->config_lock);
+}
+
+void
 sv_pci_disable(struct sv_dev *d)
 {
 	pthread_mutex_lock(&d->config_lock);
-	put(d->config + PCI_COMMAND, 0, 2);
+	if (!atomic_load(&d->gone))
+		put(d->config + PCI_COMMAND, 0, 2);
 	command_changed(d);
 	pthread_mutex_unlock(&d->config_lock);
 }

@@ -15,6 +15,11 @@
  * first GET_DEVICE_FD and its last close: then it is attached to the domain of
  * its group's container and its thread runs. The last close resets it.
  *
+ * It can be unplugged at any time, whether it is open or not: then its registers
+ * and config space are all ones, stores to them are lost, it reaches no memory and
+ * does no work. What is open stays so; it can be plugged in again once that is
+ * closed, and is as after power-on then.
+ *
  * Threads: the functions here from any thread but where something else is said;
  * sv_dev_open() and sv_dev_close() are serialised by the caller.
  */
@@ -75,6 +80,7 @@ struct sv_dev {
 	_Atomic uint32_t kicks;	 /**< what the thread sleeps on */
 	_Atomic uint32_t asleep; /**< it does, or is about to */
 	_Atomic bool stop;
+	_Atomic bool gone; /**< unplugged */
 
 	struct sv_faults faults;
 	struct sv_counters counters;
@@ -131,6 +137,12 @@ void sv_dev_interrupt(struct sv_dev *d, uint32_t vector);
 /** Ask the driver to let go of the device (VFIO's request interrupt). */
 void sv_dev_request(struct sv_dev *d);
 
+/** Unplug it; when this returns it writes to no memory. Again: nothing happens. */
+void sv_dev_unplug(struct sv_dev *d);
+
+/** Plug it in again. Not open. */
+void sv_dev_plug(struct sv_dev *d);
+
 /*
  * DMA, on the device's thread. Between enter and leave, addresses that were
  * translated hold; a section is short and never sleeps.
@@ -181,6 +193,9 @@ void sv_pci_write(struct sv_dev *d, uint32_t off, const void *buf, uint32_t len)
 
 /** Take its command register back to what it is when nobody drives it. */
 void sv_pci_disable(struct sv_dev *d);
+
+/** Config space is not there, or is there as after power-on. */
+void sv_pci_plug(struct sv_dev *d, bool there);
 
 /* Interrupts (irq.c). */
 

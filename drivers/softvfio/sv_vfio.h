@@ -127,6 +127,14 @@ ssize_t sv_fd_pwrite(int fd, const void *buf, size_t len, uint64_t off);
 int sv_fd_mmap(int fd, void *addr, size_t len, int prot, int flags, uint64_t off,
 	       void **out);
 
+/**
+ * Unplug a device, or plug it in again: as the kernel does it a driver that has it
+ * open is asked to let go, and sysfs shows it until it has.
+ *
+ * @return 0; -EBUSY: it is still open, which only keeps it from being plugged in.
+ */
+int sv_fd_plug(struct sv_dev *d, bool there);
+
 /* Files of each kind: with the lock. */
 
 /** A file's last reference has gone (fd.c); frees it. */
@@ -154,8 +162,8 @@ void sv_group_release(struct sv_group *g);
 /**
  * Open a device of a group.
  *
- * @return 0; -ENODEV: no such device there; -EINVAL: no container, or no domain;
- *         or as sv_dev_open().
+ * @return 0; -ENODEV: no such device there, or it is unplugged; -EINVAL: no container, or
+ * no domain; or as sv_dev_open().
  */
 int sv_group_open_dev(struct sv_group *g, const char *bdf, struct sv_dev **out);
 void sv_group_close_dev(struct sv_group *g, struct sv_dev *d);
@@ -172,6 +180,9 @@ struct sv_container *sv_fd_container(int fd);
  * @return 0; or why it cannot be written.
  */
 int sv_sysfs_write(const char *root, const struct sv_spec *spec, unsigned int nr);
+
+/** Show a device in the tree, or do not. Without a tree nothing happens. */
+void sv_sysfs_plug(const struct sv_spec *spec, bool there);
 
 /**
  * Listen for commands at a path (ctl.c has them).

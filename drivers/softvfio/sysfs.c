@@ -18,6 +18,8 @@
 
 #include "sv_vfio.h"
 
+static char shown[PATH_MAX + 16]; /* where the tree is; empty: there is none */
+
 #define IORESOURCE_MEM 0x200u
 #define IORESOURCE_PREFETCH_64 0x140000u /* MEM_64 and sized by its alignment */
 #define NR_RESOURCES 13			 /* BARs, ROM, and a bridge's or VFs' */
@@ -195,6 +197,7 @@ sv_sysfs_write(const char *root, const struct sv_spec *spec, unsigned int nr)
 	if (snprintf(made, sizeof(made), "%s/new-XXXXXX", root) >= PATH_MAX - 8)
 		return -ENAMETOOLONG;
 	snprintf(to, sizeof(to), "%s/sys", root);
+	snprintf(shown, sizeof(shown), "%s/bus/pci", to);
 	if (access(to, F_OK) == 0)
 		return 0;
 	if (mkdtemp(made) == NULL)
@@ -208,4 +211,18 @@ sv_sysfs_write(const char *root, const struct sv_spec *spec, unsigned int nr)
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe) */
 	nftw(made, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	return ret;
+}
+
+void
+sv_sysfs_plug(const struct sv_spec *spec, bool there)
+{
+	char in[sizeof(shown) + 32], out[sizeof(shown) + 32];
+
+	if (*shown == '\0')
+		return;
+	snprintf(in, sizeof(in), "%s/devices/%s", shown, spec->bdf);
+	snprintf(out, sizeof(out), "%s/unplugged-%s", shown, spec->bdf);
+	/* it fails where it is so already */
+	if (rename(there ? out : in, there ? in : out) != 0)
+		return;
 }

@@ -9,6 +9,15 @@ from netweir import Switch
 WRAPPER = os.path.join(SOURCE_ROOT, "devtools/softvfio")
 
 
+def ask(ctl, command):
+    """A command to a running program's software devices, and its answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.settimeout(10)
+        s.connect(ctl)
+        s.send(command.encode())
+        return s.recv(4096).decode()
+
+
 class SoftSwitch(Switch):
     """A switch with software PCI devices.
 
@@ -29,12 +38,7 @@ class SoftSwitch(Switch):
                          eal=[f"--iova-mode={iova}", *hidden], **kw)
 
     def ask(self, command):
-        """A command to the devices, and its answer."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
-            s.settimeout(10)
-            s.connect(self.ctl)
-            s.send(command.encode())
-            return s.recv(4096).decode()
+        return ask(self.ctl, command)
 
     def device(self, bdf):
         """What a device has counted."""

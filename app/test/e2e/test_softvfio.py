@@ -5,12 +5,12 @@ import glob
 import os
 import re
 import signal
-import socket
 
-from harness import (BUILD_ROOT, SOURCE_ROOT, Process, check, check_equal, main, need_built,
+from harness import (BUILD_ROOT, Process, check, check_equal, main, need_built,
                      need_hugepages, need_program, wait_for)
+from softswitch import WRAPPER, ask
+from testpmd import TestPmd
 
-WRAPPER = os.path.join(SOURCE_ROOT, "devtools/softvfio")
 DEVICES = ["0000:00:04.0", "0000:00:04.1"]
 DSA = "0000:00:05.0"
 # instead of all there are: with dma_skeleton the test measures that one first, by sleeping
@@ -68,12 +68,7 @@ class DpdkTest:
         check_equal(verdict, "OK", "the verdict")
 
     def ask(self, command):
-        """A command to the devices, and its answer."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
-            s.settimeout(10)
-            s.connect(self.ctl)
-            s.send(command.encode())
-            return s.recv(4096).decode()
+        return ask(self.ctl, command)
 
     def stats(self, bdf):
         return {k: int(v) for k, v in
@@ -178,6 +173,35 @@ def commands_are_answered(ws):
     test.stop()
 
 
+def device_goes_and_comes_back(ws):
+    """EAL is told of a removal, one that is asked for and one that has happened; stock testpmd
+    detaches the device, and attaches it when it is back."""
+    bdf, ctl = DEVICES[0], ws.socket("ctl")
+    pmd = TestPmd(ws, "plug", vdevs=["net_null0"], pci=[bdf], eal=["--iova-mode=va"],
+                  app=["--hot-plug"],
+                  wrap=["env", f"TMPDIR={ws.path}", WRAPPER, "--build", BUILD_ROOT, "--ioat", "1",
+                        "--ctl", ctl, "--"])
+
+    def attach():
+        pmd.command(f"port attach {bdf}")
+        return pmd.telemetry("/dmadev/list")
+
+    for way in ("request", "unplug"):
+        check_equal(pmd.telemetry("/dmadev/list"), [0], "dmadevs")
+        mark = pmd.log_mark()
+        check_equal(ask(ctl, f"{bdf} {way}"), "ok\n", way)
+        # what testpmd's callback says of a device that is no port
+        pmd.wait_log(f"can not get port by device {bdf}", mark)
+        check(ask(ctl, f"{bdf} plug").startswith("error: "), "plugged in while it is open")
+        pmd.command(f"device detach {bdf}")
+        check_equal(pmd.telemetry("/dmadev/list"), [], "dmadevs after the detachment")
+        if way == "unplug":
+            check_equal(attach(), [], "dmadevs without the device")
+            check_equal(ask(ctl, f"{bdf} plug"), "ok\n", "plug")
+        check_equal(attach(), [0], "dmadevs with the device")
+    pmd.stop()
+
+
 def entry_limit_reaches_eal(ws):
     """EAL maps all its memory as one entry with virtual iovas, page by page with physical."""
     need_program("dpdk-test")
@@ -214,6 +238,7 @@ main("softvfio_e2e", [
     fault_of_dsa_is_noticed,
     planned_fault_is_noticed,
     commands_are_answered,
+    device_goes_and_comes_back,
     entry_limit_reaches_eal,
     wrapper_leaves_nothing,
 ])
