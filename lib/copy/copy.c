@@ -135,7 +135,21 @@ copy_dev_up(struct copy_dev *d)
 						  (uint32_t)info.min_desc);
 		ret = rte_dma_vchan_setup(d->dev_id, v, &vconf);
 	}
+	d->halted = false;
 	return ret != 0 ? ret : rte_dma_start(d->dev_id);
+}
+
+int
+copy_dev_halt(struct copy_dev *d)
+{
+	int ret = 0;
+
+	if (!copy_dev_there(d))
+		return 0;
+	if (!d->halted)
+		ret = rte_dma_stop(d->dev_id);
+	d->halted = ret == 0;
+	return ret == 0 && d->idxd && copy_idxd_writes(d) ? -EBUSY : ret;
 }
 
 bool
@@ -163,8 +177,11 @@ dev_start(int16_t dev_id, struct copy_dev **out)
 	snprintf(d->name, sizeof(d->name), "%s", info.dev_name);
 	d->dev_id = dev_id;
 	d->nr_vchans = nr;
-	for (uint16_t v = 0; v < nr && ret == 0; v++)
+	d->idxd = copy_name_is_idxd(d->name);
+	for (uint16_t v = 0; v < nr && ret == 0; v++) {
 		ret = vchan_init(&d->vchan[v], dev_id, v, &info);
+		d->vchan[v].chan.ask_each = d->idxd;
+	}
 	if (ret == 0)
 		ret = copy_dev_up(d);
 	if (ret != 0) {
@@ -251,8 +268,8 @@ err_put:
 static void
 dev_end(struct copy_dev *d)
 {
-	bool stopped = d->health == COPY_DOWN || d->health == COPY_GONE ||
-		       !copy_dev_there(d) || rte_dma_stop(d->dev_id) == 0;
+	bool stopped =
+		d->health == COPY_DOWN || d->health == COPY_GONE || copy_dev_halt(d) == 0;
 
 	/* a device that does not stop may still write to what it is tested with */
 	if (stopped)
@@ -340,11 +357,11 @@ weir_copy_job_copies(struct weir_copy_chan *c, uint16_t jobs)
 	return n;
 }
 
-void
-weir_copy_recover(struct weir_copy_chan *c)
+/* Take completions one by one, and make what has failed by CPU. @return how many. */
+static uint16_t
+take_each(struct weir_copy_chan *c, enum rte_dma_status_code *status, uint16_t max)
 {
-	enum rte_dma_status_code status[32];
-	uint16_t n, want = (uint16_t)RTE_MIN(c->kicked - c->done, RTE_DIM(status));
+	uint16_t n, want = (uint16_t)RTE_MIN(c->kicked - c->done, (uint64_t)max);
 	uint64_t seq = c->done, errors = c->errors;
 
 	n = rte_dma_completed_status(c->dev_id, c->vchan, want, NULL, status);
@@ -360,6 +377,18 @@ weir_copy_recover(struct weir_copy_chan *c)
 	}
 	__atomic_store_n(&c->errors, errors, __ATOMIC_RELAXED);
 	weir_copy_advance(c, (uint16_t)(seq - c->done));
+	return n;
+}
+
+void
+weir_copy_recover(struct weir_copy_chan *c)
+{
+	enum rte_dma_status_code status[32];
+	uint16_t n;
+
+	do
+		n = take_each(c, status, RTE_DIM(status));
+	while (c->ask_each && n == RTE_DIM(status));
 }
 
 static bool

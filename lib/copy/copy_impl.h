@@ -49,6 +49,8 @@ struct copy_dev {
 	uint16_t nr_vchans;
 	unsigned int users;
 	enum copy_health health;
+	bool idxd;	   /* DPDK's driver of DSA, which has quirks: copy_idxd.c */
+	bool halted;	   /* it has been told to stop, and has agreed */
 	uint64_t retry_at; /* time of the next step, unless UP */
 	uint64_t pause;	   /* how long the next one is DOWN */
 	uint64_t up_at;	   /* when it came back last */
@@ -74,6 +76,15 @@ copy_repeat(const struct weir_copy_op *op)
 {
 	memcpy(op->dst, op->src, op->len);
 }
+
+/* Stop it. 0: it is stopped and writes no more, or it is not there; -errno. */
+int copy_dev_halt(struct copy_dev *d);
+
+/* copy_idxd.c: is a dmadev of this name a work queue of DSA? */
+bool copy_name_is_idxd(const char *name);
+
+/* copy_idxd.c: has one that took the stop still something to write? */
+bool copy_idxd_writes(const struct copy_dev *d);
 
 /* copy_tel.c: register the command, once. */
 void copy_telemetry_init(void);

@@ -139,7 +139,7 @@ static void
 dev_stop(struct copy_dev *d, uint64_t now)
 {
 	uint64_t rescued = 0;
-	int ret = copy_dev_there(d) ? rte_dma_stop(d->dev_id) : 0;
+	int ret = copy_dev_halt(d);
 
 	dev_later(d, now);
 	if (ret != 0) {

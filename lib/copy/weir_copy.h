@@ -77,6 +77,7 @@ struct weir_copy_chan {
 	uint16_t vchan;
 	int16_t node;	    /**< NUMA node of the device; -1: not known */
 	bool down;	    /**< the device is not to be called; there is no room */
+	bool ask_each;	    /**< rte_dma_completed() is not to be believed */
 	uint32_t mask;	    /**< of ring; its size is the vchan's nb_desc */
 	uint64_t submitted; /**< number of the last copy submitted */
 	uint64_t kicked;    /**< number of the last copy the engine knows of */
@@ -274,23 +275,26 @@ weir_copy_advance(struct weir_copy_chan *c, uint16_t n)
 /** Copies that the next @p jobs jobs are, some of which are of several. */
 uint16_t weir_copy_job_copies(struct weir_copy_chan *c, uint16_t jobs);
 
-/** The slow half of weir_copy_poll(): the next copy has failed. */
+/** The slow half of weir_copy_poll(): the status of each copy is asked for. */
 void weir_copy_recover(struct weir_copy_chan *c);
 
 /** Take the engine's completions and move `done`. Data plane, locked. */
 static inline void
 weir_copy_poll(struct weir_copy_chan *c)
 {
-	bool error = false;
 	uint16_t n;
+	bool error;
 
 	if (__builtin_expect(c->down, 0) || c->done == c->kicked)
 		return;
-	n = rte_dma_completed(c->dev_id, c->vchan, (uint16_t)(c->kicked - c->done), NULL,
-			      &error);
-	if (__builtin_expect(c->sg_last > c->done, 0))
-		n = weir_copy_job_copies(c, n);
-	weir_copy_advance(c, n);
+	error = c->ask_each;
+	if (__builtin_expect(!error, 1)) {
+		n = rte_dma_completed(c->dev_id, c->vchan,
+				      (uint16_t)(c->kicked - c->done), NULL, &error);
+		if (__builtin_expect(c->sg_last > c->done, 0))
+			n = weir_copy_job_copies(c, n);
+		weir_copy_advance(c, n);
+	}
 	if (__builtin_expect(error, 0))
 		weir_copy_recover(c);
 }

@@ -6,7 +6,7 @@ Each work queue of a function is a dmadev of its own, 0000:00:05.0-q0 and so on.
 happens to a descriptor, a batch or the function, guests get every packet as it was made,
 in order.
 """
-from harness import check, check_equal, main
+from harness import check, check_equal, main, wait_for
 from netweir import Guest, exchange, settle
 from softswitch import SoftSwitch
 
@@ -14,6 +14,10 @@ DSA = "0000:00:05.0"
 BY_DSA = f"dmas=[txq0@{DSA}-q0;rxq0@{DSA}-q1]"
 ENGINES = [f"{DSA}-q0", f"{DSA}-q1"]
 GEN = "size=60-9000,window=128"
+# what a completion record can say: page faults of reading and writing, of a batch's list,
+# malformed descriptors, the record's address, the device's own errors
+CODES = (0x03, 0x83, 0x06, 0x10, 0x11, 0x12, 0x13, 0x14, 0x16, 0x18, 0x19, 0x1c, 0x1d, 0x1f,
+         0x20, 0x21, 0x22)
 
 
 class DsaSwitch(SoftSwitch):
@@ -24,6 +28,9 @@ class DsaSwitch(SoftSwitch):
 
     def device(self, bdf=DSA):
         return super().device(bdf)
+
+    def plan(self, text):
+        check_equal(self.ask(f"{DSA} {text}"), "ok\n", f"the answer to {text}")
 
 
 def guest_of(ws, number=0, gen=GEN):
@@ -49,6 +56,60 @@ def all_by_device(ws):
     switch.stop()
 
 
+def failures(first, nr, code):
+    return "fail " + "+".join(f"{first + n}:{code:#x}" for n in range(nr))
+
+
+def errors_of_the_device_lose_nothing(ws):
+    """Every code, for twelve in a row. There are about sixty copies to a batch, so that batches
+    fail too, and what follows them then; that takes the device out of use for a time."""
+    switch = DsaSwitch(ws)
+    guest = guest_of(ws).begin()
+    exchange([guest], 500)
+    for code in CODES:
+        for first in (100, 211, 322):
+            before = switch.device()["errors"]
+            switch.plan(failures(first, 12, code))
+            wait_for(lambda before=before: switch.device()["errors"] > before,
+                     f"errors {code:#x}")
+            exchange([guest], 500)
+            switch.plan("clear")
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    check(switch.queue_sum("dma_errors") >= 3 * len(CODES), "errors were not counted")
+    check_equal(switch.device()["faults"], 0, "faults")
+    guest.stop()
+    switch.stop()
+
+
+def stalls_lose_nothing(ws):
+    """The function stands still, for less than the watchdog waits and for longer: nothing that it
+    may still write to is used before it has gone on, and then it is taken back."""
+    switch = DsaSwitch(ws)
+    guest = guest_of(ws).begin()
+    exchange([guest], 500)
+    switch.plan("delay 100:20000+300:100000")
+    exchange([guest], 2000)
+    for _ in range(3):
+        mark = switch.log_mark()
+        switch.plan("stall 50")
+        wait_for(lambda: switch.device()["stalled"], "the stall")
+        # the driver says that it is stopped; what was under way is left alone nevertheless
+        switch.wait_log("does not stop, its copies stay under way", mark)
+        in_flight = switch.queue_sum("in_flight")
+        check(in_flight > 0, "nothing is in flight")
+        switch.plan("resume")
+        exchange([guest], 500)
+        before = switch.device()["work"]
+        wait_for(lambda before=before: switch.device()["work"] > before + 500,
+                 "the device's being used again")
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    check_equal(switch.device()["faults"], 0, "faults")
+    guest.stop()
+    switch.stop()
+
+
 main("net_weir_dsa_e2e", [
     all_by_device,
+    errors_of_the_device_lose_nothing,
+    stalls_lose_nothing,
 ])
