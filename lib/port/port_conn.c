@@ -92,8 +92,11 @@ settle(struct weir_port *p, uint64_t timeout_us)
 
 	if (ret != 0)
 		return ret;
-	for (uint32_t i = 0; i < p->nr_rings; i++)
+	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		p->ring[i].own_base = false;
+		p->ring[i].base = 0;
+	}
+	p->ctrl.base = 0;
 	weir_vhost_session_destroy(p->session);
 	p->session = NULL;
 	weir_vhost_msg_reset(&p->rx);
@@ -147,15 +150,19 @@ port_conn_close(struct weir_port *p, const char *fmt, ...)
 	conn_lost(p);
 }
 
-/* Stop the ring of the event and say where it stopped. 0; -EBUSY. */
+/*
+ * Stop the ring of the event and say where it stopped: now, or when a reset stopped
+ * it, after which the session knows of no base. 0; -EBUSY.
+ */
 static int
 ring_stop(struct weir_port *p, struct weir_vhost_event *ev)
 {
+	const bool asked = weir_vhost_ring(p->session, ev->ring)->has_base;
 	int ret;
 
 	if (ev->ring == port_ctrl_index(p)) {
 		port_ctrl_stop(p);
-		if (p->ctrl.own_base)
+		if (p->ctrl.own_base || !asked)
 			ev->base = p->ctrl.base;
 		return 0;
 	}
@@ -163,7 +170,7 @@ ring_stop(struct weir_port *p, struct weir_vhost_event *ev)
 	if (ev->ring >= p->nr_rings)
 		return 0;
 	ret = port_ring_stop(p, ev->ring, PORT_DRAIN_US);
-	if (ret == 0 && p->ring[ev->ring].own_base)
+	if (ret == 0 && (p->ring[ev->ring].own_base || !asked))
 		ev->base = p->ring[ev->ring].base;
 	return ret;
 }

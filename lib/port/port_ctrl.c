@@ -381,6 +381,8 @@ port_ctrl_sync(struct weir_port *p)
 		port_ctrl_stop(p);
 	if (want == NULL || !want->started)
 		p->ctrl.own_base = false;
+	if (want != NULL && want->has_base && !p->ctrl.own_base)
+		p->ctrl.base = want->base;
 	/* without kicks it would have to be polled, and nobody does */
 	if (!ready || p->ctrl.running || want->kick_fd < 0)
 		return 0;

@@ -273,6 +273,8 @@ ring_sync(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 	/* a ring that the frontend stopped goes on where it says */
 	if (!want->started)
 		r->own_base = false;
+	if (!r->own_base && want->has_base)
+		r->base = want->base;
 	if (ret == 0 && ready && !r->running)
 		ret = ring_start(p, i, want);
 	return ret;

@@ -180,6 +180,7 @@ vhost_set_vring_base(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 	if (vhost_ring_runs(r))
 		return vhost_why(&s->why, -EBUSY, "ring %" PRIu32 " runs", ev->ring);
 	r->base = base;
+	r->has_base = true;
 	ring_changed(s, ev);
 	return 0;
 }

@@ -286,8 +286,10 @@ weir_vhost_session_reply(struct weir_vhost_session *s, struct weir_vhost_event *
 	weir_vhost_msg_init(reply);
 	reply->hdr.request = ev->request;
 	reply->hdr.flags = WEIR_VHOST_VERSION | WEIR_VHOST_FLAG_REPLY;
-	if (!failed && ev->type == WEIR_VHOST_EV_RING_STOP)
+	if (!failed && ev->type == WEIR_VHOST_EV_RING_STOP) {
 		s->ring[ev->ring].base = ev->base;
+		s->ring[ev->ring].has_base = true;
+	}
 	if (ev->answer == WEIR_VHOST_ANSWER_CONFIG) {
 		reply_config(ev, failed, reply);
 	} else if (ev->answer == WEIR_VHOST_ANSWER_INFLIGHT) {

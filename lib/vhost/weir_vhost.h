@@ -68,7 +68,9 @@
  * **Resets.** RESET_OWNER disables all rings. RESET_DEVICE, and a SET_STATUS of
  * 0, take features, rings, MTU and status back to the start (the latter leaves
  * call and error descriptors). Memory, log, protocol features and the backend's
- * channel stay: frontends do not send them again.
+ * channel stay: frontends do not send them again. GET_VRING_BASE after a reset
+ * is answered with what the ring had reached: QEMU 7.2 stops a device by status 0
+ * first, and then asks each ring where to go on.
  *
  * **Errnos of a refusal.** -EPROTO: no such message, or its length or number of
  * descriptors is wrong. -EPROTONOSUPPORT: not implemented, not offered, not
@@ -171,6 +173,7 @@ struct weir_vhost_ring {
 	int call_fd;	  /**< -1: do not notify */
 	int err_fd;	  /**< -1: do not notify */
 	bool has_addr;	  /**< SET_VRING_ADDR was seen */
+	bool has_base;	  /**< SET_VRING_BASE was since the last reset, or a stop */
 	bool log_used;	  /**< writes to `used` are to be logged */
 	bool started;	  /**< SET_VRING_KICK was, and no GET_VRING_BASE since */
 	bool enabled;	  /**< SET_VRING_ENABLE */
@@ -231,7 +234,7 @@ struct weir_vhost_event {
 	bool need_reply;
 	bool close; /**< after reply(): the connection is of no more use */
 	uint32_t ring;
-	uint32_t base;	/**< RING_STOP: in, the last one set; out, the one reached */
+	uint32_t base;	/**< RING_STOP: in, the session's; out, the one reached */
 	uint64_t u64;	/**< a GET's answer */
 	uint16_t mtu;	/**< bytes, 68 to 65535 */
 	uint8_t status; /**< virtio's device status */
