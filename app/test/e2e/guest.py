@@ -39,6 +39,8 @@ RECONNECT_MS_VERSION = (9, 2)
 
 INIT = """#!/bin/sh
 export PATH=/usr/bin HOME=/root
+# by its path on the host, which may be in what is mounted over now
+cp /usr/bin/guest-tool /guest-tool && mv /guest-tool /usr/bin/guest-tool
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
@@ -293,7 +295,7 @@ class Vm(Process):
 
     def ping(self, index, address, size=56, count=3):
         """So many of that size go and all come back."""
-        out = self.on_nic(index, f"ping -c {count} -i 0.1 -W 5 -s {size} {address}")
+        out = self.on_nic(index, f"ping -c {count} -i 0.1 -W 60 -s {size} {address}")
         check(f"{count} packets transmitted, {count} packets received" in out,
               f"{self.name}: ping {address}: {out}")
 

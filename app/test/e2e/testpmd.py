@@ -2,12 +2,14 @@
 """The stock dpdk-testpmd and its telemetry, for end-to-end tests."""
 import json
 import os
+import re
 import socket
 
 from harness import (Failed, Process, TIMEOUT_S, check, check_equal, need_hugepages,
                      need_private_mounts, need_program)
 
-PROMPT = r"testpmd> "
+# it is written letter by letter: another thread's lines may come in between
+PROMPT = r"(?:\r?\n|Port \d+: [^\n]*\n|[A-Z_]+: [^\n]*\n)*".join("testpmd> ")
 
 # one file for all memory: vhost-user passes at most 8 descriptors
 MEMORY = {
@@ -87,7 +89,7 @@ class TestPmd(Process):
         self.wait_log(PROMPT, mark, timeout)
         # the line itself comes back as an echo
         printed = self.log(mark).replace("\r", "").split("\n", 1)[-1]
-        return printed.rsplit("testpmd> ", 1)[0]
+        return re.split(PROMPT, printed)[0]
 
     def telemetry(self, command, *params):
         """Ask its telemetry, see Telemetry.query()."""

@@ -24,9 +24,10 @@ LAST_REQUEST = 44
 VERSION, REPLY, NEED_REPLY = 1, 4, 8
 
 F_MRG_RXBUF, F_INDIRECT, F_EVENT_IDX = 1 << 15, 1 << 28, 1 << 29
-F_PROTOCOL, F_VERSION_1 = 1 << 30, 1 << 32
+F_LOG_ALL, F_PROTOCOL, F_VERSION_1 = 1 << 26, 1 << 30, 1 << 32
 FEATURES = F_MRG_RXBUF | F_INDIRECT | F_PROTOCOL | F_VERSION_1
-PF_REPLY_ACK, PF_INFLIGHT, PF_CONFIGURE_MEM_SLOTS = 1 << 3, 1 << 12, 1 << 15
+PF_LOG_SHMFD, PF_REPLY_ACK = 1 << 1, 1 << 3
+PF_INFLIGHT, PF_CONFIGURE_MEM_SLOTS = 1 << 12, 1 << 15
 
 NEXT, WRITE, INDIRECT = 1, 2, 4  # flags of a descriptor
 RX, TX = 0, 1                    # rings, as the guest calls them
@@ -243,9 +244,9 @@ class Ring:
 class Guest:
     """A frontend with both rings of the first pair running, its buffers offered."""
 
-    def __init__(self, path, features=FEATURES):
+    def __init__(self, path, features=FEATURES, pf=PF_REPLY_ACK | PF_CONFIGURE_MEM_SLOTS):
         self.frontend = Frontend(path)
-        self.frontend.negotiate(features)
+        self.frontend.negotiate(features, pf)
         self.memory = GuestMemory(self.frontend)
         self.frontend.share(self.memory)
         self.rx, self.tx = (Ring(self.memory, i) for i in (RX, TX))
