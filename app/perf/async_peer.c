@@ -119,6 +119,12 @@ async_peer_close(struct async_peer *p)
 	free(p);
 }
 
+const char *
+async_peer_path(const struct async_peer *p)
+{
+	return p->path;
+}
+
 bool
 async_peer_up(const struct async_peer *p)
 {

@@ -20,6 +20,8 @@ int async_peer_listen(const char *path, int16_t dma, struct async_peer **out);
 /* Nobody is connected. */
 void async_peer_close(struct async_peer *p);
 
+const char *async_peer_path(const struct async_peer *p);
+
 /* True while a guest's rings run. */
 bool async_peer_up(const struct async_peer *p);
 

@@ -13,6 +13,7 @@ struct vchan {
 } __rte_cache_aligned;
 
 struct perf_dma {
+	bool running;
 	struct vchan vchan[PERF_DMA_VCHANS];
 };
 
@@ -108,7 +109,21 @@ dma_vchan_setup(struct rte_dma_dev *dev, uint16_t vchan,
 }
 
 static int
-dma_nothing(struct rte_dma_dev *dev)
+dma_start(struct rte_dma_dev *dev)
+{
+	((struct perf_dma *)dev->data->dev_private)->running = true;
+	return 0;
+}
+
+static int
+dma_stop(struct rte_dma_dev *dev)
+{
+	((struct perf_dma *)dev->data->dev_private)->running = false;
+	return 0;
+}
+
+static int
+dma_close(struct rte_dma_dev *dev)
 {
 	(void)dev;
 	return 0;
@@ -117,9 +132,9 @@ dma_nothing(struct rte_dma_dev *dev)
 static const struct rte_dma_dev_ops dma_ops = {
 	.dev_info_get = dma_info,
 	.dev_configure = dma_configure,
-	.dev_start = dma_nothing,
-	.dev_stop = dma_nothing,
-	.dev_close = dma_nothing,
+	.dev_start = dma_start,
+	.dev_stop = dma_stop,
+	.dev_close = dma_close,
 	.vchan_setup = dma_vchan_setup,
 };
 
@@ -148,7 +163,11 @@ perf_dma_plug(const char *name, int16_t *id)
 void
 perf_dma_unplug(const char *name)
 {
-	weir_copy_set_reach((int16_t)rte_dma_get_dev_id_by_name(name), false);
+	const int16_t id = (int16_t)rte_dma_get_dev_id_by_name(name);
+
+	weir_copy_set_reach(id, false);
+	if (((struct perf_dma *)rte_dma_fp_objs[id].dev_private)->running)
+		rte_dma_stop(id);
 	rte_dma_pmd_release(name);
 }
 

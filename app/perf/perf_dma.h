@@ -20,7 +20,7 @@
  */
 int perf_dma_plug(const char *name, int16_t *id);
 
-/* Take it out; it is stopped. */
+/* Stop it and take it out. */
 void perf_dma_unplug(const char *name);
 
 /* Make the copies of all devices, by CPU, when they are submitted; or make none. */

@@ -44,6 +44,7 @@ struct options {
 	unsigned int cpu;
 	bool huge;
 	bool control; /* net_vhost beside itself */
+	bool dma;     /* copies are made by dmadevs */
 	bool cold;
 };
 
@@ -108,6 +109,20 @@ struct group {
 	const struct row *rows;
 	unsigned int nr_rows;
 };
+/* Who is compared. */
+static const struct bench_backend backends[] = {
+	{ .driver = "net_weir" },
+	{ .driver = "net_weir", .series = 1 },
+	{ .driver = "net_vhost" },
+	{ .driver = "net_vhost", .series = 1 },
+	{ .driver = "net_vhost", .series = 2 },
+	{ .driver = "net_vhost", .series = 3 },
+	{ .driver = "net_weir", .series = 2, .dma = "perf_dma_weir", .threshold = "0" },
+	{ .driver = "rte_vhost", .async = true, .dma = "perf_dma_peer" },
+};
+/* Ports that offer TSO are others: the next in line. */
+enum { WEIR = 0, VHOST = 2, CONTROL = 4, WEIR_DMA = 6, VHOST_ASYNC = 7 };
+
 static const struct group vhost_groups[] = {
 	{ "split", FEATURES, plain_rows, RTE_DIM(plain_rows) },
 	{ "split", FEATURES | FEATURES_TSO, tso_rows, RTE_DIM(tso_rows) },
@@ -264,9 +279,14 @@ group_run(const struct options *o, unsigned int rounds, const struct group *g,
 		.features = g->features,
 		.tso = (g->features & FEATURES_TSO) != 0,
 		.huge = o->huge,
-		.dma = bench.dma,
 	};
+	const unsigned int at = conf.tso ? 1 : 0;
 	int ret = 0;
+
+	conf.side[BENCH_WEIR] = &backends[o->dma       ? WEIR_DMA
+					  : o->control ? CONTROL + at
+						       : WEIR + at];
+	conf.side[BENCH_PEER] = &backends[o->dma ? VHOST_ASYNC : VHOST + at];
 
 	for (unsigned int i = 0; i < g->nr_rows; i++)
 		if (row_wanted(o, g, &g->rows[i]) &&
@@ -396,6 +416,7 @@ run(const struct perf_args *args, struct perf_report *report, bool dma,
 	struct options o;
 	int ret = options_read(&o, args);
 
+	o.dma = dma;
 	if (ret == 0 && dma && o.control)
 		ret = -EINVAL;
 	if (ret != 0) {
@@ -405,11 +426,9 @@ run(const struct perf_args *args, struct perf_report *report, bool dma,
 	ret = eal_start(&o);
 	if (ret != 0)
 		return ret;
-	ret = bench_start(&bench, o.control, o.cold);
+	ret = bench_start(&bench, o.cold);
 	if (ret != 0)
 		goto err_eal;
-	if (dma)
-		ret = bench_dma_start(&bench);
 	for (unsigned int i = 0; i < nr_groups && ret == 0; i++)
 		ret = group_run(&o, args->rounds != 0 ? args->rounds : ROUNDS, &groups[i],
 				report);

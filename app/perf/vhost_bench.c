@@ -1,43 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <linux/virtio_net.h>
 #include <rte_cycles.h>
-#include <rte_dev.h>
-#include <rte_dmadev.h>
 #include <rte_ethdev.h>
 #include <rte_ip.h>
-#include <rte_malloc.h>
 #include <rte_memcpy.h>
-#include <rte_random.h>
 #include <rte_tcp.h>
 
 #include "perf.h"
 #include "perf_dma.h"
 #include "vhost_bench.h"
 
-#define RING_SIZE 256u
-#define RING_SIZE_TSO 1024u
-#define TX_PIECE 2368u
-#define TX_PIECE_TSO 4096u
-#define PIECES_TSO 16u
-#define WAIT_S 10u
-
-/* What is left out of the heap at random, in cache lines. */
-#define SPACER_MAX 1024u
-
 /* Polls of BENCH_POLL: one is too short to be measured. */
 #define POLLS 256u
-
-/* Each side's dmadev. */
-static const char *const dma_name[BENCH_NR_SIDES] = {
-	[BENCH_WEIR] = "perf_dma_weir",
-	[BENCH_PEER] = "perf_dma_peer",
-};
 
 /* A frame's headers: Ethernet, IPv4, TCP with timestamps as everybody has them. */
 #define L2_LEN sizeof(struct rte_ether_hdr)
@@ -45,278 +23,6 @@ static const char *const dma_name[BENCH_NR_SIDES] = {
 #define L4_LEN (sizeof(struct rte_tcp_hdr) + 12u)
 
 static uint8_t frame[BENCH_MAX_FRAME], got[BENCH_MAX_FRAME];
-
-/* What a side's ports are called: their driver, and something to tell them by. */
-static const char *
-side_name(const struct bench *b, enum bench_side side)
-{
-	if (side == BENCH_PEER)
-		return b->conf.dma ? "rte_vhost" : "net_vhost";
-	return b->control ? "net_vhost_control" : "net_weir";
-}
-
-int
-bench_start(struct bench *b, bool control, bool cold)
-{
-	static const char template[] = "/tmp/weir-perf-XXXXXX";
-
-	*b = (struct bench){ .control = control, .cold = cold };
-	b->pool = rte_pktmbuf_pool_create("bench", 4095, RTE_MEMPOOL_CACHE_MAX_SIZE, 0,
-					  RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-	if (b->pool == NULL)
-		return -rte_errno;
-	memcpy(b->folder, template, sizeof(template));
-	if (mkdtemp(b->folder) == NULL) {
-		rte_mempool_free(b->pool);
-		return -errno;
-	}
-	return 0;
-}
-
-/* What weir does by itself. */
-static int
-peer_dma_start(int16_t id)
-{
-	const struct rte_dma_conf conf = { .nb_vchans = PERF_DMA_VCHANS };
-	const struct rte_dma_vchan_conf vconf = {
-		.direction = RTE_DMA_DIR_MEM_TO_MEM,
-		.nb_desc = PERF_DMA_RING,
-	};
-	int ret = rte_dma_configure(id, &conf);
-
-	for (uint16_t v = 0; v < PERF_DMA_VCHANS && ret == 0; v++)
-		ret = rte_dma_vchan_setup(id, v, &vconf);
-	return ret == 0 ? rte_dma_start(id) : ret;
-}
-
-int
-bench_dma_start(struct bench *b)
-{
-	int16_t id;
-	int ret = perf_dma_plug(dma_name[BENCH_WEIR], &id);
-
-	if (ret != 0)
-		return ret;
-	ret = perf_dma_plug(dma_name[BENCH_PEER], &id);
-	if (ret != 0)
-		goto err_weir;
-	ret = peer_dma_start(id);
-	if (ret != 0)
-		goto err_peer;
-	b->dma = true;
-	return 0;
-
-err_peer:
-	perf_dma_unplug(dma_name[BENCH_PEER]);
-err_weir:
-	perf_dma_unplug(dma_name[BENCH_WEIR]);
-	return ret;
-}
-
-static void
-dma_stop(struct bench *b)
-{
-	for (unsigned int i = 0; i < BENCH_MAX_PORTS; i++)
-		if (b->port[BENCH_PEER][i].async != NULL)
-			async_peer_close(b->port[BENCH_PEER][i].async);
-	rte_dma_stop((int16_t)rte_dma_get_dev_id_by_name(dma_name[BENCH_PEER]));
-	for (unsigned int i = 0; i < BENCH_NR_SIDES; i++)
-		perf_dma_unplug(dma_name[i]);
-}
-
-void
-bench_stop(struct bench *b)
-{
-	uint16_t id;
-
-	RTE_ETH_FOREACH_DEV(id)
-	{
-		rte_eth_dev_stop(id);
-		rte_eth_dev_close(id);
-	}
-	if (b->dma)
-		dma_stop(b);
-	rmdir(b->folder);
-	rte_mempool_free(b->pool);
-}
-
-static int
-port_start(struct bench *b, uint16_t id)
-{
-	struct rte_eth_dev_info info;
-	struct rte_eth_conf conf = { 0 };
-	int ret = rte_eth_dev_info_get(id, &info);
-
-	if (ret != 0)
-		return ret;
-	/* whatever a port can leave to the application it shall: no sums in software */
-	conf.rxmode.offloads = info.rx_offload_capa &
-			       (RTE_ETH_RX_OFFLOAD_CHECKSUM | RTE_ETH_RX_OFFLOAD_TCP_LRO |
-				RTE_ETH_RX_OFFLOAD_SCATTER);
-	conf.txmode.offloads = info.tx_offload_capa & (RTE_ETH_TX_OFFLOAD_TCP_TSO |
-						       RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
-	if ((conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_TCP_LRO) != 0)
-		conf.rxmode.max_lro_pkt_size = info.max_lro_pkt_size;
-	ret = rte_eth_dev_configure(id, 1, 1, &conf);
-	if (ret == 0)
-		ret = rte_eth_rx_queue_setup(id, 0, RING_SIZE, SOCKET_ID_ANY, NULL,
-					     b->pool);
-	if (ret == 0)
-		ret = rte_eth_tx_queue_setup(id, 0, RING_SIZE, SOCKET_ID_ANY, NULL);
-	return ret == 0 ? rte_eth_dev_start(id) : ret;
-}
-
-/* A port's name, and the path of its socket. */
-struct port_name {
-	char name[32], path[64];
-};
-
-static struct port_name
-port_name(const struct bench *b, enum bench_side side, unsigned int i)
-{
-	struct port_name n;
-
-	/* those that offer TSO, and those with a dmadev, are ports of their own */
-	snprintf(n.name, sizeof(n.name), "%s%u", side_name(b, side),
-		 i + (b->conf.tso ? BENCH_MAX_PORTS : 0) +
-			 (b->conf.dma ? 2 * BENCH_MAX_PORTS : 0));
-	snprintf(n.path, sizeof(n.path), "%s/%s", b->folder, n.name);
-	return n;
-}
-
-static int
-peer_make(struct bench_port *p, const char *path)
-{
-	return async_peer_listen(
-		path, (int16_t)rte_dma_get_dev_id_by_name(dma_name[BENCH_PEER]),
-		&p->async);
-}
-
-/* Find the port, or make it. */
-static int
-port_make(struct bench *b, enum bench_side side, unsigned int i)
-{
-	struct bench_port *p = &b->port[side][i];
-	struct port_name n = port_name(b, side, i);
-	char args[256], dmas[96] = "";
-	int ret;
-
-	if (b->conf.dma && side == BENCH_PEER)
-		return p->async != NULL ? 0 : peer_make(p, n.path);
-	if (rte_eth_dev_get_port_by_name(n.name, &p->id) == 0)
-		return 0;
-	if (b->conf.dma)
-		snprintf(dmas, sizeof(dmas), ",dmas=[txq0@%s;rxq0@%s],dma-threshold=0",
-			 dma_name[side], dma_name[side]);
-	snprintf(args, sizeof(args), "iface=%s,queues=1,tso=%d%s", n.path, b->conf.tso,
-		 dmas);
-	ret = rte_eal_hotplug_add("vdev", n.name, args);
-	if (ret == 0)
-		ret = rte_eth_dev_get_port_by_name(n.name, &p->id);
-	return ret == 0 ? port_start(b, p->id) : ret;
-}
-
-static int
-link_wait(const struct bench_port *p, uint16_t status)
-{
-	const uint64_t end = rte_get_timer_cycles() + WAIT_S * rte_get_timer_hz();
-	struct rte_eth_link link;
-	int ret = 0;
-
-	do {
-		if (p->async != NULL)
-			link.link_status = async_peer_up(p->async);
-		else
-			ret = rte_eth_link_get_nowait(p->id, &link);
-		if (ret != 0 || link.link_status == status)
-			return ret;
-		usleep(1000);
-	} while (rte_get_timer_cycles() < end);
-	return -ETIMEDOUT;
-}
-
-static int
-port_open(struct bench *b, enum bench_side side, unsigned int i)
-{
-	struct bench_port *p = &b->port[side][i];
-	struct port_name n = port_name(b, side, i);
-	const struct guest_conf conf = {
-		.path = n.path,
-		.want = b->conf.features,
-		.size = b->conf.tso ? RING_SIZE_TSO : RING_SIZE,
-		.pieces = b->conf.tso ? PIECES_TSO : 1,
-		.tx_piece = b->conf.tso ? TX_PIECE_TSO : TX_PIECE,
-		.huge = b->conf.huge,
-	};
-	int ret = port_make(b, side, i);
-
-	if (ret != 0) {
-		fprintf(stderr, "%s: no port: %s\n", n.name, rte_strerror(-ret));
-		return ret;
-	}
-	/* the driver allocates what a guest needs when it connects */
-	p->spacer = rte_malloc(NULL, RTE_CACHE_LINE_SIZE * (1 + rte_rand_max(SPACER_MAX)),
-			       RTE_CACHE_LINE_SIZE);
-	ret = guest_open(&p->guest, &conf);
-	if (ret == -ENOTSUP)
-		printf("%s does not offer what these rings need (features %#llx)\n",
-		       side_name(b, side), (unsigned long long)conf.want);
-	else if (ret != 0)
-		fprintf(stderr, "%s: no guest: %s\n", n.name, strerror(-ret));
-	if (ret != 0)
-		goto err_spacer;
-	p->copied = 0;
-	ret = link_wait(p, RTE_ETH_LINK_UP);
-	if (ret != 0) {
-		fprintf(stderr, "%s: the link does not come up\n", n.name);
-		goto err_guest;
-	}
-	return 0;
-
-err_guest:
-	guest_close(&p->guest);
-err_spacer:
-	rte_free(p->spacer);
-	return ret;
-}
-
-/* Close so many guests, which were opened side by side. */
-static void
-guests_close(struct bench *b, unsigned int nr)
-{
-	while (nr-- != 0) {
-		struct bench_port *p = &b->port[nr % BENCH_NR_SIDES][nr / BENCH_NR_SIDES];
-
-		guest_close(&p->guest);
-		rte_free(p->spacer);
-		/* whoever comes next on this port shall not meet this one */
-		if (link_wait(p, RTE_ETH_LINK_DOWN) != 0)
-			fprintf(stderr, "port %u does not notice that its guest left\n",
-				p->id);
-	}
-}
-
-int
-bench_open(struct bench *b, const struct bench_conf *conf)
-{
-	int ret;
-
-	b->conf = *conf;
-	for (unsigned int i = 0; i < BENCH_NR_SIDES * conf->nr_ports; i++) {
-		ret = port_open(b, i % BENCH_NR_SIDES, i / BENCH_NR_SIDES);
-		if (ret != 0) {
-			guests_close(b, i);
-			return ret;
-		}
-	}
-	return 0;
-}
-
-void
-bench_close(struct bench *b)
-{
-	guests_close(b, BENCH_NR_SIDES * b->conf.nr_ports);
-}
 
 /* A frame of TCP over IPv4 whose other bytes depend on the seed. */
 static void
@@ -551,7 +257,7 @@ static int
 verify_enqueue(struct bench *b, struct bench_port *p, const struct bench_job *j,
 	       uint32_t seed)
 {
-	const uint64_t end = rte_get_timer_cycles() + WAIT_S * rte_get_timer_hz();
+	const uint64_t end = rte_get_timer_cycles() + BENCH_WAIT_S * rte_get_timer_hz();
 	uint8_t hdr[GUEST_HDR];
 	struct rte_mbuf *m;
 	int len;
@@ -578,7 +284,7 @@ verify_enqueue(struct bench *b, struct bench_port *p, const struct bench_job *j,
 static int
 verify_dequeue(struct bench *b, struct bench_port *p, const struct bench_job *j)
 {
-	const uint64_t end = rte_get_timer_cycles() + WAIT_S * rte_get_timer_hz();
+	const uint64_t end = rte_get_timer_cycles() + BENCH_WAIT_S * rte_get_timer_hz();
 	const struct guest_ring *r = &p->guest.ring[1];
 	const void *data;
 	struct rte_mbuf *m;
@@ -626,7 +332,7 @@ bench_verify(struct bench *b, const struct bench_job *j)
 
 			if (ret != 0) {
 				fprintf(stderr, "%s: frames do not come through: %s\n",
-					side_name(b, side), strerror(-ret));
+					b->conf.side[side]->driver, strerror(-ret));
 				return ret;
 			}
 		}

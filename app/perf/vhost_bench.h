@@ -23,10 +23,14 @@
 #include "guest.h"
 
 #define BENCH_MAX_PORTS 8u
+#define BENCH_MAX_SERIES 8u
 #define BENCH_MAX_BURST 32u
 #define BENCH_MAX_FRAME (65536u + 64u)
 
 enum bench_side { BENCH_WEIR, BENCH_PEER, BENCH_NR_SIDES };
+
+/* A backend waits so long for a ring, a guest or a frame. */
+#define BENCH_WAIT_S 10u
 
 enum bench_op {
 	BENCH_ENQUEUE, /* tx burst: mbufs to the guest */
@@ -35,13 +39,22 @@ enum bench_op {
 	BENCH_COPY,    /* the copies of a dequeue, and nothing else */
 };
 
+/* What is at the other end of a guest. */
+struct bench_backend {
+	const char *driver;    /* of an ethdev, unless it is */
+	bool async;	       /* rte_vhost's asynchronous API */
+	const char *dma;       /* dmadev of this program's that copies; NULL: none */
+	const char *threshold; /* with one: net_weir's dma-threshold */
+	unsigned int series;   /* ports of the same driver that differ in all this */
+};
+
 /* What the guests of a few rows have in common. */
 struct bench_conf {
+	const struct bench_backend *side[BENCH_NR_SIDES];
 	uint64_t features;     /* of the guests */
 	unsigned int nr_ports; /* of each side */
 	bool tso;	       /* ports that offer it, and rings for long frames */
 	bool huge;	       /* memory in huge pages */
-	bool dma; /* copies by a dmadev; the peer is rte_vhost's asynchronous API */
 };
 
 /* What a burst does. */
@@ -56,6 +69,7 @@ struct bench_job {
 struct bench_port {
 	uint16_t id;		  /* of the ethdev, unless it is */
 	struct async_peer *async; /* rte_vhost's */
+	int16_t dma;		  /* of its dmadev, if it has one */
 	uint16_t done;		  /* what the burst function said */
 	uint32_t copied;	  /* frames, BENCH_COPY */
 	void *spacer;		  /* of the heap, see above */
@@ -67,18 +81,17 @@ struct bench {
 	struct rte_mempool *pool;
 	struct bench_conf conf;
 	struct bench_port port[BENCH_NR_SIDES][BENCH_MAX_PORTS];
-	bool control;	 /* net_vhost on both sides */
-	bool cold;	 /* a burst finds nothing of the guest's in the caches */
-	bool dma;	 /* there are dmadevs, see perf_dma.h */
+	bool cold; /* a burst finds nothing of the guest's in the caches */
+	struct async_peer *async[BENCH_MAX_PORTS];
+	unsigned int nr_async;
+	const char *dma[BENCH_MAX_SERIES]; /* what is plugged in */
+	unsigned int nr_dma;
 	char folder[32]; /* of the sockets */
 };
 
-/* Mbufs, and a folder. EAL runs. @p control, @p cold: see struct bench. 0; -errno. */
-int bench_start(struct bench *b, bool control, bool cold);
+/* Mbufs, and a folder. EAL runs. @p cold: see struct bench. 0; -errno. */
+int bench_start(struct bench *b, bool cold);
 void bench_stop(struct bench *b);
-
-/* A dmadev for each side, before the first bench_open() that wants one. 0; -errno. */
-int bench_dma_start(struct bench *b);
 
 /* Make the ports there are not yet, and connect a guest to each. 0; -ENOTSUP: a
  * backend does not offer a feature, which was printed; -errno. */
