@@ -1,19 +1,38 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
+#include <rte_cycles.h>
 #include <rte_dmadev_pmd.h>
+#include <rte_malloc.h>
 
 #include "perf_dma.h"
 #include "weir_copy.h"
 
+/* As hardware's: a line each, which the driver writes. */
+struct desc {
+	uint64_t src, dst;
+	uint64_t due; /* by the device's clock */
+	uint32_t len;
+} __rte_cache_aligned;
+
 /* Indices of copies: the next, the next to be told of, the next to be done. */
 struct vchan {
 	uint16_t head, bell, tail;
+	struct desc *ring; /* with a cost */
 } __rte_cache_aligned;
 
+/*
+ * The clock is the time stamp counter less `behind`, or stands at `stands`. A thread
+ * that looks for completions meanwhile sees the one or the other.
+ */
 struct perf_dma {
 	bool running;
+	const struct perf_dma_cost *cost;
+	uint64_t free_at; /* when the engine has made all it was told of */
+	_Atomic uint64_t behind;
+	_Atomic uint64_t stands; /* 0: it runs */
 	struct vchan vchan[PERF_DMA_VCHANS];
 };
 
@@ -76,6 +95,105 @@ dma_burst_capacity(const void *priv, uint16_t v)
 	return (uint16_t)(PERF_DMA_RING - (uint16_t)(vc->head - vc->tail));
 }
 
+static uint64_t
+clock_now(struct perf_dma *d)
+{
+	uint64_t stands = atomic_load_explicit(&d->stands, memory_order_acquire);
+
+	return stands != 0 ? stands
+			   : rte_rdtsc() - atomic_load_explicit(&d->behind,
+								memory_order_relaxed);
+}
+
+void
+perf_dma_clock(int16_t id, bool run)
+{
+	struct perf_dma *d = rte_dma_fp_objs[id].dev_private;
+	uint64_t stands = atomic_load(&d->stands);
+
+	if (run && stands != 0) {
+		atomic_store(&d->behind, rte_rdtsc() - stands);
+		atomic_store(&d->stands, 0);
+	} else if (!run && stands == 0) {
+		atomic_store(&d->stands, clock_now(d));
+	}
+}
+
+void
+perf_dma_clock_skip(int16_t id)
+{
+	struct perf_dma *d = rte_dma_fp_objs[id].dev_private;
+	uint64_t done = d->free_at + d->cost->latency;
+
+	if (atomic_load(&d->stands) < done)
+		atomic_store(&d->stands, done);
+}
+
+static int
+timed_submit(void *priv, uint16_t v)
+{
+	struct perf_dma *d = priv;
+	const struct perf_dma_cost *cost = d->cost;
+	struct vchan *vc = &d->vchan[v];
+	const uint64_t began = rte_rdtsc(), now = clock_now(d);
+
+	for (; vc->bell != vc->head; vc->bell++) {
+		struct desc *desc = &vc->ring[vc->bell % PERF_DMA_RING];
+
+		d->free_at = RTE_MAX(d->free_at, now) + cost->per_copy +
+			     desc->len * cost->per_kib / 1024;
+		desc->due = d->free_at + cost->latency;
+	}
+	while (rte_rdtsc() - began < cost->doorbell)
+		;
+	return 0;
+}
+
+static int
+timed_copy(void *priv, uint16_t v, rte_iova_t src, rte_iova_t dst, uint32_t len,
+	   uint64_t flags)
+{
+	struct vchan *vc = &((struct perf_dma *)priv)->vchan[v];
+	int ret = dma_copy(priv, v, src, dst, len, flags & ~RTE_DMA_OP_FLAG_SUBMIT);
+
+	if (ret < 0)
+		return ret;
+	vc->ring[(uint16_t)ret % PERF_DMA_RING] =
+		(struct desc){ .src = src, .dst = dst, .len = len };
+	if ((flags & RTE_DMA_OP_FLAG_SUBMIT) != 0)
+		timed_submit(priv, v);
+	return ret;
+}
+
+static uint16_t
+timed_completed(void *priv, uint16_t v, uint16_t max, uint16_t *last, bool *error)
+{
+	struct vchan *vc = &((struct perf_dma *)priv)->vchan[v];
+	const uint64_t now = clock_now(priv);
+	uint16_t n = 0;
+
+	while (n < max && vc->tail != vc->bell &&
+	       vc->ring[vc->tail % PERF_DMA_RING].due <= now) {
+		vc->tail++;
+		n++;
+	}
+	*last = (uint16_t)(vc->tail - 1);
+	*error = false;
+	return n;
+}
+
+static uint16_t
+timed_completed_status(void *priv, uint16_t v, uint16_t max, uint16_t *last,
+		       enum rte_dma_status_code *status)
+{
+	bool error;
+	uint16_t n = timed_completed(priv, v, max, last, &error);
+
+	for (uint16_t i = 0; i < n; i++)
+		status[i] = RTE_DMA_STATUS_SUCCESSFUL;
+	return n;
+}
+
 static int
 dma_info(const struct rte_dma_dev *dev, struct rte_dma_info *info, uint32_t size)
 {
@@ -91,9 +209,12 @@ dma_info(const struct rte_dma_dev *dev, struct rte_dma_info *info, uint32_t size
 static int
 dma_configure(struct rte_dma_dev *dev, const struct rte_dma_conf *conf, uint32_t size)
 {
+	struct perf_dma *d = dev->data->dev_private;
+
 	(void)conf;
 	(void)size;
-	memset(dev->data->dev_private, 0, sizeof(struct perf_dma));
+	for (unsigned int v = 0; v < PERF_DMA_VCHANS; v++)
+		d->vchan[v].head = d->vchan[v].bell = d->vchan[v].tail = 0;
 	return 0;
 }
 
@@ -138,22 +259,56 @@ static const struct rte_dma_dev_ops dma_ops = {
 	.vchan_setup = dma_vchan_setup,
 };
 
+static void
+rings_free(struct perf_dma *d)
+{
+	for (unsigned int v = 0; v < PERF_DMA_VCHANS; v++)
+		rte_free(d->vchan[v].ring);
+}
+
+static int
+rings_make(struct perf_dma *d)
+{
+	for (unsigned int v = 0; v < PERF_DMA_VCHANS; v++) {
+		d->vchan[v].ring = rte_zmalloc(NULL, PERF_DMA_RING * sizeof(struct desc),
+					       RTE_CACHE_LINE_SIZE);
+		if (d->vchan[v].ring == NULL) {
+			rings_free(d);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static void
+functions_set(struct rte_dma_fp_object *fp, bool timed)
+{
+	fp->copy = timed ? timed_copy : dma_copy;
+	fp->submit = timed ? timed_submit : dma_submit;
+	fp->completed = timed ? timed_completed : dma_completed;
+	fp->completed_status = timed ? timed_completed_status : dma_completed_status;
+	fp->burst_capacity = dma_burst_capacity;
+}
+
 int
-perf_dma_plug(const char *name, int16_t *id)
+perf_dma_plug(const char *name, const struct perf_dma_cost *cost, int16_t *id)
 {
 	static struct rte_device device = { .name = "perf_dma" };
 	struct rte_dma_dev *dev = rte_dma_pmd_allocate(name, 0, sizeof(struct perf_dma));
+	struct perf_dma *d;
 
 	if (dev == NULL)
 		return -ENOMEM;
+	d = dev->data->dev_private;
+	d->cost = cost;
+	if (cost != NULL && rings_make(d) != 0) {
+		rte_dma_pmd_release(name);
+		return -ENOMEM;
+	}
 	dev->device = &device;
 	dev->dev_ops = &dma_ops;
-	dev->fp_obj->dev_private = dev->data->dev_private;
-	dev->fp_obj->copy = dma_copy;
-	dev->fp_obj->submit = dma_submit;
-	dev->fp_obj->completed = dma_completed;
-	dev->fp_obj->completed_status = dma_completed_status;
-	dev->fp_obj->burst_capacity = dma_burst_capacity;
+	dev->fp_obj->dev_private = d;
+	functions_set(dev->fp_obj, cost != NULL);
 	dev->state = RTE_DMA_DEV_READY;
 	*id = dev->data->dev_id;
 	weir_copy_set_reach(*id, true);
@@ -164,10 +319,12 @@ void
 perf_dma_unplug(const char *name)
 {
 	const int16_t id = (int16_t)rte_dma_get_dev_id_by_name(name);
+	struct perf_dma *d = rte_dma_fp_objs[id].dev_private;
 
 	weir_copy_set_reach(id, false);
-	if (((struct perf_dma *)rte_dma_fp_objs[id].dev_private)->running)
+	if (d->running)
 		rte_dma_stop(id);
+	rings_free(d);
 	rte_dma_pmd_release(name);
 }
 

@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,6 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <rte_eal.h>
-#include <rte_errno.h>
 
 #include "perf.h"
 #include "vhost_bench.h"
@@ -302,47 +300,6 @@ group_run(const struct options *o, unsigned int rounds, const struct group *g,
 	return 0;
 }
 
-static bool
-huge_pages_free(void)
-{
-	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
-	unsigned int n = 0;
-
-	if (f == NULL)
-		return false;
-	if (fscanf(f, "%u", &n) != 1)
-		n = 0;
-	fclose(f);
-	return n >= 128;
-}
-
-static int
-eal_start(const struct options *o)
-{
-	static char program[] = "weir-perf";
-	char lcores[32];
-	/* the drivers that are measured are linked in, DPDK's come as it builds them */
-	char *argv[] = { program,
-			 lcores,
-			 (char[]){ "--no-pci" },
-			 (char[]){ "--no-telemetry" },
-			 (char[]){ "--iova-mode=va" },
-			 (char[]){ "--log-level=4" },
-			 (char[]){ "-m128" },
-			 (char[]){ "-dlibrte_net_vhost.so." PERF_PMD_ABI },
-			 (char[]){ "-dlibrte_mempool_ring.so." PERF_PMD_ABI },
-			 o->huge ? (char[]){ "--in-memory" } : (char[]){ "--no-huge" },
-			 (char[]){ "--no-shconf" },
-			 NULL };
-
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", o->cpu);
-	if (rte_eal_init(RTE_DIM(argv) - 1, argv) >= 0)
-		return 0;
-	printf("EAL does not start: %s; DPDK's net_vhost has to be installed\n",
-	       rte_strerror(rte_errno));
-	return -ENOTSUP;
-}
-
 static void
 usage(FILE *out, const char *name)
 {
@@ -360,20 +317,6 @@ usage(FILE *out, const char *name)
 	      out);
 }
 
-static unsigned int
-last_cpu(void)
-{
-	cpu_set_t set;
-	unsigned int last = 0;
-
-	if (sched_getaffinity(0, sizeof(set), &set) != 0)
-		return 0;
-	for (unsigned int i = 0; i < CPU_SETSIZE; i++)
-		if (CPU_ISSET(i, &set))
-			last = i;
-	return last;
-}
-
 static int
 options_read(struct options *o, const struct perf_args *args)
 {
@@ -388,7 +331,7 @@ options_read(struct options *o, const struct perf_args *args)
 	};
 	int opt;
 
-	*o = (struct options){ .cpu = last_cpu(), .huge = huge_pages_free() };
+	*o = (struct options){ .cpu = bench_last_cpu(), .huge = bench_huge_pages() };
 	optind = 0;
 	while ((opt = getopt_long(args->argc, args->argv, "", known, NULL)) != -1) {
 		if (opt == 'o')
@@ -423,7 +366,7 @@ run(const struct perf_args *args, struct perf_report *report, bool dma,
 		usage(stderr, args->argv[0]);
 		return ret;
 	}
-	ret = eal_start(&o);
+	ret = bench_eal_start(o.cpu, o.huge);
 	if (ret != 0)
 		return ret;
 	ret = bench_start(&bench, o.cold);

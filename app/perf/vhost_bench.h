@@ -17,10 +17,12 @@
  * place as in another. So each bench_open() leaves a random piece of DPDK's heap
  * out, and whoever measures should do so in several places.
  */
+#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
 #include "async_peer.h"
 #include "guest.h"
+#include "perf_dma.h"
 
 #define BENCH_MAX_PORTS 8u
 #define BENCH_MAX_SERIES 8u
@@ -86,8 +88,16 @@ struct bench {
 	unsigned int nr_async;
 	const char *dma[BENCH_MAX_SERIES]; /* what is plugged in */
 	unsigned int nr_dma;
-	char folder[32]; /* of the sockets */
+	const struct perf_dma_cost *dma_cost; /* of each; NULL: none */
+	char folder[32];		      /* of the sockets */
 };
+
+/* What EAL may have: are there huge pages for it; a CPU that is not the first. */
+bool bench_huge_pages(void);
+unsigned int bench_last_cpu(void);
+
+/* Start EAL on a CPU. 0; -ENOTSUP: it does not start here, which was printed. */
+int bench_eal_start(unsigned int cpu, bool huge);
 
 /* Mbufs, and a folder. EAL runs. @p cold: see struct bench. 0; -errno. */
 int bench_start(struct bench *b, bool cold);
@@ -106,6 +116,24 @@ int bench_verify(struct bench *b, const struct bench_job *j);
  * do all of it; -ENOMEM. */
 int bench_burst(struct bench *b, const struct bench_job *j, enum bench_side side,
 		uint64_t *cycles);
+
+/* The backend's functions, of an ethdev or of rte_vhost's. */
+static inline uint16_t
+bench_tx(struct bench_port *p, struct rte_mbuf **pkts, uint16_t n)
+{
+	return p->async != NULL ? async_peer_tx(p->async, pkts, n)
+				: rte_eth_tx_burst(p->id, 0, pkts, n);
+}
+
+static inline uint16_t
+bench_rx(struct bench *b, struct bench_port *p, struct rte_mbuf **pkts, uint16_t n)
+{
+	return p->async != NULL ? async_peer_rx(p->async, b->pool, pkts, n)
+				: rte_eth_rx_burst(p->id, 0, pkts, n);
+}
+
+/* An mbuf as long as a job's frame, with whatever is in it. NULL: there is none. */
+struct rte_mbuf *bench_mbuf(struct bench *b, const struct bench_job *j);
 
 /* All that is measured; names of their own, for profilers that collect by name. */
 void bench_measured_weir(struct bench *b, const struct bench_job *j);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The backends' ports, their dmadevs, and a guest for each. */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_dmadev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 #include <rte_random.h>
@@ -24,6 +27,61 @@
 
 /* What is left out of the heap at random, in cache lines. */
 #define SPACER_MAX 1024u
+
+bool
+bench_huge_pages(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
+	unsigned int n = 0;
+
+	if (f == NULL)
+		return false;
+	if (fscanf(f, "%u", &n) != 1)
+		n = 0;
+	fclose(f);
+	return n >= 128;
+}
+
+int
+bench_eal_start(unsigned int cpu, bool huge)
+{
+	static char program[] = "weir-perf";
+	char lcores[32];
+	/* the drivers that are measured are linked in, DPDK's come as it builds them */
+	char *argv[] = { program,
+			 lcores,
+			 (char[]){ "--no-pci" },
+			 (char[]){ "--no-telemetry" },
+			 (char[]){ "--iova-mode=va" },
+			 (char[]){ "--log-level=4" },
+			 (char[]){ "-m128" },
+			 (char[]){ "-dlibrte_net_vhost.so." PERF_PMD_ABI },
+			 (char[]){ "-dlibrte_mempool_ring.so." PERF_PMD_ABI },
+			 huge ? (char[]){ "--in-memory" } : (char[]){ "--no-huge" },
+			 (char[]){ "--no-shconf" },
+			 NULL };
+
+	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", cpu);
+	if (rte_eal_init(RTE_DIM(argv) - 1, argv) >= 0)
+		return 0;
+	printf("EAL does not start: %s; DPDK's net_vhost has to be installed\n",
+	       rte_strerror(rte_errno));
+	return -ENOTSUP;
+}
+
+unsigned int
+bench_last_cpu(void)
+{
+	cpu_set_t set;
+	unsigned int last = 0;
+
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 0;
+	for (unsigned int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &set))
+			last = i;
+	return last;
+}
 
 int
 bench_start(struct bench *b, bool cold)
@@ -73,7 +131,7 @@ dma_make(struct bench *b, const char *name, int16_t *id)
 	}
 	if (b->nr_dma == BENCH_MAX_SERIES)
 		return -ENOSPC;
-	ret = perf_dma_plug(name, id);
+	ret = perf_dma_plug(name, b->dma_cost, id);
 	if (ret == 0)
 		b->dma[b->nr_dma++] = name;
 	return ret;
