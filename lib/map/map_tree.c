@@ -11,6 +11,9 @@ static_assert(sizeof(struct map_entry) == 32, "two entries a cache line");
 /* Nodes that a step of an edit makes, or drops, at most: three on each level. */
 #define STEP_NODES (3 * MAP_MAX_LEVELS + 2)
 
+/* Keys that are compared one after the other. */
+#define RANK_GROUP 8u
+
 static unsigned int
 node_max(const struct map_node *n)
 {
@@ -73,21 +76,23 @@ node_fetch(const struct map_node *n)
 }
 
 /*
- * Keys that are at most @key. Each comparison is a coin toss that no branch
- * predictor can learn, so it is made a mask; compilers make a branch of `?:`.
+ * Keys that are at most @key: first the groups of RANK_GROUP that are so to their
+ * last, then those in the group behind. Each comparison is a coin toss that no branch
+ * predictor can learn, so they are counted; and none of them waits for the one
+ * before, as it would when halving.
  */
 static unsigned int
 node_rank(const struct map_node *n, uint64_t key)
 {
-	unsigned int at = 0, len = n->nr;
+	unsigned int nr = n->nr, rank = 0, end;
 
-	while (len > 1) {
-		unsigned int half = len / 2;
-
-		at += half & -(unsigned int)(n->key[at + half - 1] <= key);
-		len -= half;
-	}
-	return at + (len == 1 && n->key[at] <= key);
+	for (unsigned int i = RANK_GROUP; i <= nr; i += RANK_GROUP)
+		rank += n->key[i - 1] <= key;
+	rank *= RANK_GROUP;
+	end = rank + RANK_GROUP < nr ? rank + RANK_GROUP : nr;
+	for (unsigned int i = rank; i < end; i++)
+		rank += n->key[i] <= key;
+	return rank;
 }
 
 /* The last key that is at most @key, or the first of all. */
