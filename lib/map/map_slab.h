@@ -6,7 +6,7 @@
  *
  * A map of a million regions is a million objects of 64 bytes: malloc() would
  * spend half as much again on them, and scatter them. The first blocks have 16
- * KiB; once a slab has a megabyte they have 2 MiB and ask for huge pages,
+ * KiB; once a slab has 64 KiB they have 2 MiB and ask for huge pages,
  * without which a random access to a large map costs more in the page tables
  * than in the tree. Blocks whose last object comes back are freed, one
  * excepted, so a map that shrinks gives its memory back.
