@@ -120,7 +120,54 @@ map_memory_tells_huge_pages(void)
 	return TEST_OK;
 }
 
+static enum test_result
+tables_as_many_as_regions_need(struct weir_mirror *m, size_t nr)
+{
+	struct weir_map_tables t;
+	uint32_t sum = 0;
+	int ret = weir_map_tables(weir_mirror_table(m), &t);
+
+	if (ret == -ENOSYS || ret == -EPERM)
+		return test_skip("no move_pages(2) here");
+	TEST_EQ(ret, 0);
+	for (unsigned int i = 0; i < WEIR_MAP_NODES; i++)
+		sum += t.on_node[i];
+	TEST_EQ(sum + t.absent, t.looked_at);
+	TEST_EQ(t.absent, 0);
+	TEST_ASSERT(t.looked_at <= 512 && t.looked_at <= t.nodes);
+	/* leaves hold 25 regions, filled in order all but full */
+	TEST_ASSERT(t.nodes >= (nr + 24) / 25 && t.nodes <= nr / 20 + 1);
+	TEST_ASSERT(t.nodes > 512 ? t.looked_at > 256 : t.looked_at == t.nodes);
+	return TEST_OK;
+}
+
+static enum test_result
+map_tables_told_at_any_size(void)
+{
+	static const size_t sizes[] = { 0, 1, 20, 300, 5000, 60000 };
+	enum test_result res = TEST_OK;
+	struct weir_mirror *m;
+	size_t nr = 0;
+
+	TEST_EQ(weir_mirror_create("tables", &m), 0);
+	for (unsigned int i = 0; i < 6 && res == TEST_OK; i++) {
+		for (; nr < sizes[i]; nr++) {
+			struct weir_region r = {
+				.iova = { nr * 2 * PAGE, nr * 2 * PAGE + PAGE - 1 },
+				.hva = BASE + nr * 2 * PAGE,
+				.prot = WEIR_PROT_READ,
+			};
+
+			TEST_EQ(weir_mirror_map(m, &r), 0);
+		}
+		res = tables_as_many_as_regions_need(m, nr);
+	}
+	weir_mirror_destroy(m);
+	return res;
+}
+
 static const struct test_case map_memory_cases[] = {
+	{ "map_tables_told_at_any_size", map_tables_told_at_any_size },
 	{ "map_memory_tells_each_mapping", map_memory_tells_each_mapping },
 	{ "map_memory_tells_huge_pages", map_memory_tells_huge_pages },
 };

@@ -4,7 +4,8 @@
  * /weir/maps,IOVA    the same from an address on
  * /weir/memory       the memory behind it: pages, backing, NUMA nodes
  * /weir/memory,IOVA  the same from an address on
- * /weir/space        what IOMMUs it is mapped in, and for which hardware engines
+ * /weir/space        what IOMMUs it is mapped in, and for which hardware engines;
+ *                    its tables, and on which NUMA nodes they are
  *
  * A line is a region as weir_region_print() shows it; its owner is the number of
  * a port, 0 for EAL. The walk holds one region at a time and delays no one.
@@ -126,24 +127,34 @@ next_memory(struct weir_space *s, uint64_t iova, struct weir_map_memory *out)
 	return weir_map_memory(weir_mirror_table(m), iova, out);
 }
 
+/* How many on each NUMA node: "0:64,1:3", or "-". */
+#define NODES_LEN (WEIR_MAP_NODES * 14)
+
+static void
+nodes_print(char text[NODES_LEN], const uint32_t on_node[WEIR_MAP_NODES])
+{
+	int at = 0;
+
+	snprintf(text, NODES_LEN, "-");
+	for (unsigned int i = 0; i < WEIR_MAP_NODES; i++)
+		if (on_node[i] != 0)
+			at += snprintf(text + at, NODES_LEN - (size_t)at, "%s%u:%" PRIu32,
+				       at != 0 ? "," : "", i, on_node[i]);
+}
+
 /* "7f1678000000-7f1680000000 200000 0:64 0/64 /memfd:name (deleted)" */
 static void
 add_memory(struct lines *l, const struct weir_map_memory *mem)
 {
-	char text[RTE_TEL_MAX_STRING_LEN], nodes[WEIR_MAP_NODES * 14] = "-";
-	int at = 0;
+	char text[RTE_TEL_MAX_STRING_LEN], nodes[NODES_LEN];
 
-	for (unsigned int i = 0; i < WEIR_MAP_NODES; i++)
-		if (mem->on_node[i] != 0)
-			at += snprintf(nodes + at, sizeof(nodes) - (size_t)at,
-				       "%s%u:%" PRIu32, at != 0 ? "," : "", i,
-				       mem->on_node[i]);
-	/* on a machine of many nodes a name may not fit, and ends early */
-	(void)snprintf(text, sizeof(text),
-		       "%" PRIx64 "-%" PRIx64 " %" PRIx64 " %s %" PRIu32 "/%" PRIu32
-		       " %s",
-		       mem->iova.start, mem->iova.last + 1, mem->page_len, nodes,
-		       mem->absent, mem->looked_at, mem->backing);
+	nodes_print(nodes, mem->on_node);
+	/* on a machine of many nodes a name may not fit */
+	if (snprintf(text, sizeof(text),
+		     "%" PRIx64 "-%" PRIx64 " %" PRIx64 " %s %" PRIu32 "/%" PRIu32 " %s",
+		     mem->iova.start, mem->iova.last + 1, mem->page_len, nodes,
+		     mem->absent, mem->looked_at, mem->backing) >= (int)sizeof(text))
+		text[sizeof(text) - 2] = '~';
 	rte_tel_data_add_array_string(l->array, text);
 	l->nr++;
 }
@@ -241,6 +252,21 @@ add_engines(const struct weir_space *s, struct rte_tel_data *d)
 	return -ENOSPC;
 }
 
+/* The tables of a map: "KIB nodes", where the kernel tells of nodes. */
+static void
+add_tables(struct rte_tel_data *d, const char *kib, const char *nodes,
+	   struct weir_mirror *m)
+{
+	struct weir_map_tables t;
+	char text[NODES_LEN];
+
+	if (weir_map_tables(weir_mirror_table(m), &t) != 0)
+		return;
+	nodes_print(text, t.on_node);
+	tel_add_u64(d, kib, t.nodes * t.node_len / 1024);
+	rte_tel_data_add_dict_string(d, nodes, text);
+}
+
 static int
 answer_space(struct weir_space *s, struct rte_tel_data *d)
 {
@@ -250,6 +276,8 @@ answer_space(struct weir_space *s, struct rte_tel_data *d)
 				     rte_eal_iova_mode() == RTE_IOVA_PA ? "pa" : "va");
 	tel_add_u64(d, "eal_regions", weir_mirror_regions(s->eal));
 	tel_add_u64(d, "guest_regions", weir_mirror_regions(s->mirror));
+	add_tables(d, "eal_tables_kib", "eal_tables_on_nodes", s->eal);
+	add_tables(d, "guest_tables_kib", "guest_tables_on_nodes", s->mirror);
 	tel_add_u64(d, "model_eal_entries", space_side_entries(&s->sim_eal_side));
 	tel_add_u64(d, "model_guest_entries", space_side_entries(&s->sim_side));
 	tel_add_u64(d, "model_faults", weir_sim_faults(s->sim));

@@ -51,6 +51,25 @@ struct weir_map_memory {
  */
 int weir_map_memory(struct weir_map *m, uint64_t iova, struct weir_map_memory *out);
 
+/** Where a map's own tables are. */
+struct weir_map_tables {
+	size_t nodes;	    /**< of the tree */
+	size_t node_len;    /**< bytes of each */
+	uint32_t looked_at; /**< nodes: all, or 512 at most at equal distances */
+	uint32_t absent;    /**< of these, whose page was not there any more */
+	uint32_t on_node[WEIR_MAP_NODES]; /**< of these, on each NUMA node */
+};
+
+/**
+ * Tell where a map's tables are: on the NUMA nodes of the threads that changed it.
+ *
+ * Delays no writer and no reader. Control plane, any thread.
+ *
+ * @return 0, also for an empty map; or what the kernel answered: -ENOSYS or -EPERM
+ *         where nodes are not told.
+ */
+int weir_map_tables(struct weir_map *m, struct weir_map_tables *out);
+
 #ifdef __cplusplus
 }
 #endif
