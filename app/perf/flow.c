@@ -87,6 +87,8 @@ burst(struct flow *f, uint64_t *cycles)
 
 	if (f->has_dma)
 		perf_dma_clock(p->dma, true);
+	/* with and without a clock alike: what came before is over, flushes too */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	began = perf_cycles();
 	n = f->job->op == BENCH_ENQUEUE ? bench_tx(p, p->pkts, (uint16_t)f->nr_pkts)
 					: bench_rx(f->b, p, p->pkts, BENCH_MAX_BURST);
