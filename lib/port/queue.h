@@ -140,6 +140,7 @@ struct weir_queue {
 	uint32_t win_mask;
 	_Atomic uint32_t win_head; /* next free; the window is head - tail long */
 	_Atomic uint32_t win_tail; /* oldest */
+	uint32_t win_dma;	   /* rx: behind the last whose bytes go by DMA */
 
 	/* rx: sleeping, see port_wake.c */
 	_Atomic bool armed; /* its owner sleeps, or is about to */

@@ -286,24 +286,26 @@ rx_odd(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **m)
 	return 1;
 }
 
+/*
+ * All bytes by CPU, of frames up to a length; what was taken is over, and given back,
+ * when this returns. The guest is not interrupted yet. A chain that is none of them
+ * ends it, or with @p odd is seen to.
+ */
 static __rte_always_inline uint16_t
-rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
-	     struct rte_mbuf **pkts, uint16_t n)
+rx_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
+       struct rte_mbuf **pkts, uint16_t n, uint32_t longest, bool odd)
 {
 	const uint32_t hdr_len = queue_hdr_len(q, mode);
-	const uint16_t began = q->vr.used_idx;
 	struct tally t = { 0 };
 	struct weir_vring_run run;
 	uint16_t got = 0, nr;
 
-	if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
-		return 0;
 	for (uint16_t left = n; left != 0; left = (uint16_t)(left - nr)) {
 		nr = weir_vring_run(&q->vr, mode & QUEUE_PACKED, at, 0,
-				    hdr_len + RTE_ETHER_HDR_LEN, hdr_len + q->mbuf_room,
-				    &run, RTE_MIN(left, WEIR_VRING_RUN));
+				    hdr_len + RTE_ETHER_HDR_LEN, hdr_len + longest, &run,
+				    RTE_MIN(left, WEIR_VRING_RUN));
 		if (nr == 0) {
-			int ret = rx_odd(q, at, &pkts[got]);
+			int ret = odd ? rx_odd(q, at, &pkts[got]) : -EAGAIN;
 
 			if (ret < 0)
 				break;
@@ -321,11 +323,41 @@ rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 		queue_log_run(q);
 		got = (uint16_t)(got + nr);
 	}
-	weir_vring_close(&q->vr, at);
-	if (q->vr.used_idx == began)
-		return 0;
 	tally_add(q, mode, &t);
-	queue_call(q);
+	return got;
+}
+
+static __rte_always_inline uint16_t
+rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
+	     struct rte_mbuf **pkts, uint16_t n)
+{
+	const uint16_t began = q->vr.used_idx;
+	uint16_t got;
+
+	if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
+		return 0;
+	got = rx_cpu(q, mode, at, pkts, n, q->mbuf_room, true);
+	weir_vring_close(&q->vr, at);
+	if (q->vr.used_idx != began)
+		queue_call(q);
+	return got;
+}
+
+/*
+ * With a channel and nothing in the window: frames ahead of the first that is long
+ * enough for it. They are handed on at once, as on a queue without.
+ */
+static __rte_always_inline uint16_t
+rx_short(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
+	 struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t got = 0;
+
+	if (q->threshold > RTE_ETHER_HDR_LEN)
+		got = rx_cpu(q, mode & ~QUEUE_CHAN, at, pkts, n,
+			     RTE_MIN(q->mbuf_room, q->threshold - 1), false);
+	if (got != 0)
+		queue_call(q);
 	return got;
 }
 
@@ -363,6 +395,8 @@ rx_submit(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at, uin
 		weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
 		weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, 0);
 		head++;
+		if (p->seq != 0)
+			q->win_dma = head;
 	}
 	chan_end(q);
 	weir_vring_close(&q->vr, at);
@@ -403,19 +437,36 @@ rx_collect(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint
 	return got;
 }
 
+/* The window has packets, and none of their bytes go by DMA. */
+static __rte_always_inline bool
+rx_all_short(const struct weir_queue *q)
+{
+	return queue_in_flight(q) != 0 && (int32_t)(q->win_dma - q->win_tail) <= 0;
+}
+
 static __rte_always_inline uint16_t
 rx_burst_dma(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	     struct rte_mbuf **pkts, uint16_t n)
 {
-	uint16_t got = rx_collect(q, mode, pkts, n);
+	bool all_short = rx_all_short(q);
+	uint16_t got = rx_collect(q, mode, pkts, n), more;
 
-	if (weir_vring_has(&q->vr, mode & QUEUE_PACKED, at)) {
-		rx_submit(q, mode, at, n);
-		/* an engine that copies at once is over already */
-		got = (uint16_t)(got +
-				 rx_collect(q, mode, pkts + got, (uint16_t)(n - got)));
+	if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
+		return got;
+	if (queue_in_flight(q) == 0) {
+		q->win_dma = q->win_tail;
+		more = rx_short(q, mode, at, pkts + got, (uint16_t)(n - got));
+		all_short |= more != 0;
+		got = (uint16_t)(got + more);
 	}
-	return got;
+	/* what is taken beyond the burst is for copies that end meanwhile */
+	if ((got == n && all_short) || !weir_vring_has(&q->vr, mode & QUEUE_PACKED, at)) {
+		weir_vring_close(&q->vr, at);
+		return got;
+	}
+	rx_submit(q, mode, at, n);
+	/* an engine that copies at once is over already */
+	return (uint16_t)(got + rx_collect(q, mode, pkts + got, (uint16_t)(n - got)));
 }
 
 static __rte_always_inline uint16_t

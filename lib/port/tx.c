@@ -388,28 +388,59 @@ tx_odd(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf *m)
 	return 1;
 }
 
-/* All bytes by CPU: what was taken is over when the burst is. */
+/* All bytes by CPU: what was taken is over, and given back, when this returns. The
+ * guest is not interrupted yet. A frame that is not plain ends it, or with @p odd is
+ * seen to. */
 static __rte_always_inline uint16_t
-tx_burst_cpu(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
-	     struct weir_vring_at *at)
+tx_cpu(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
+       struct weir_vring_at *at, bool odd)
 {
-	const uint16_t began = q->vr.used_idx;
 	struct tally t = { 0 };
 	uint16_t i, nr;
 
 	for (i = 0; i < n; i = (uint16_t)(i + nr)) {
 		nr = tx_runs(q, mode, at, &pkts[i],
 			     RTE_MIN((uint16_t)(n - i), (uint16_t)WEIR_VRING_RUN), &t);
-		if (nr == 0)
+		if (nr == 0 && odd)
 			nr = tx_odd(q, at, pkts[i]);
 		if (nr == 0)
 			break;
 	}
-	weir_vring_close(&q->vr, at);
 	tally_add(q, mode, &t);
+	return i;
+}
+
+static __rte_always_inline uint16_t
+tx_burst_cpu(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
+	     struct weir_vring_at *at)
+{
+	const uint16_t began = q->vr.used_idx;
+	uint16_t sent = tx_cpu(q, mode, pkts, n, at, true);
+
+	weir_vring_close(&q->vr, at);
 	if (q->vr.used_idx != began)
 		queue_call(q);
-	return i;
+	return sent;
+}
+
+/*
+ * With a channel and nothing in the window: frames ahead of the first that is long
+ * enough for it. They are given back at once, as on a queue without.
+ */
+static __rte_always_inline uint16_t
+tx_short(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
+	 struct weir_vring_at *at)
+{
+	uint16_t nr = 0, sent;
+
+	while (nr < n && pkts[nr]->pkt_len < q->threshold)
+		nr++;
+	if (nr == 0)
+		return 0;
+	sent = tx_cpu(q, mode & ~QUEUE_CHAN, pkts, nr, at, false);
+	if (sent != 0)
+		queue_call(q);
+	return sent;
 }
 
 static __rte_always_inline uint16_t
@@ -495,7 +526,7 @@ static __rte_always_inline uint16_t
 tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, unsigned int mode)
 {
 	struct weir_vring_at at;
-	uint16_t sent;
+	uint16_t sent = 0;
 	int ret;
 
 	if ((mode & QUEUE_CHAN) != 0)
@@ -507,7 +538,14 @@ tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, unsigned int 
 	}
 	if ((mode & QUEUE_CHAN) == 0)
 		return tx_burst_cpu(q, mode, pkts, n, &at);
-	sent = tx_burst_dma(q, mode, pkts, n, &at);
+	if (queue_in_flight(q) == 0)
+		sent = tx_short(q, mode, pkts, n, &at);
+	if (sent == n) {
+		weir_vring_close(&q->vr, &at);
+		return sent;
+	}
+	sent = (uint16_t)(sent +
+			  tx_burst_dma(q, mode, &pkts[sent], (uint16_t)(n - sent), &at));
 	/* an engine that copies at once is over already */
 	queue_collect_tx(q);
 	return sent;
