@@ -205,7 +205,7 @@ usage(FILE *out)
 	      "  --only TEXT     rows that have TEXT in their name\n"
 	      "  --cpu N         run on this CPU (default: the last one)\n"
 	      "  --no-huge       no huge pages\n"
-	      "  --threshold V   the hybrid's dma-threshold (default: 512)\n"
+	      "  --threshold V   the hybrid's dma-threshold (default: 768)\n"
 	      "  --latency NS    of the engine (1000)\n"
 	      "  --bandwidth G   in Gbyte/s (15)\n"
 	      "  --copy NS       what it takes for each copy besides (20)\n"
@@ -269,7 +269,7 @@ options_read(struct options *o, const struct perf_args *args)
 	int opt, ret = 0;
 
 	*o = (struct options){
-		.threshold = "512",
+		.threshold = "768",
 		.cpu = bench_last_cpu(),
 		.huge = bench_huge_pages(),
 		.latency_ns = 1000,
