@@ -2,12 +2,17 @@
 #include <errno.h>
 #include <string.h>
 
+#include <rte_cycles.h>
+
 #include "flow.h"
 #include "guest_ring.h"
 #include "perf.h"
 
-/* Bursts in a row that find nothing, of a backend that works. */
+/* Bursts in a row that count for nothing, of a backend that works. */
 #define MAX_IDLE 1000000u
+
+/* A burst that took so long was interrupted, and is left out with its packets. */
+#define INTERRUPTED_US 30u
 
 static uint32_t
 frame_len(const struct flow *f, uint32_t nr)
@@ -101,6 +106,7 @@ burst(struct flow *f, uint64_t *cycles)
 int
 flow_run(struct flow *f, uint64_t packets, bool waits, struct flow_took *took)
 {
+	const uint64_t limit = rte_get_tsc_hz() / 1000000 * INTERRUPTED_US;
 	struct bench_port *p = f->port;
 	unsigned int idle = 0;
 
@@ -116,12 +122,14 @@ flow_run(struct flow *f, uint64_t packets, bool waits, struct flow_took *took)
 		if (f->has_dma && !waits)
 			perf_dma_clock_skip(p->dma);
 		n = burst(f, &cycles);
-		took->cycles += cycles;
-		idle = n == 0 ? idle + 1 : 0;
+		idle = n == 0 || cycles >= limit ? idle + 1 : 0;
 		if (idle == MAX_IDLE)
 			return -ETIMEDOUT;
-		took->packets += n;
 		f->at += n;
+		if (cycles < limit) {
+			took->packets += n;
+			took->cycles += cycles;
+		}
 		if (f->job->op == BENCH_DEQUEUE) {
 			rte_pktmbuf_free_bulk(p->pkts, n);
 			continue;
