@@ -32,7 +32,7 @@ struct arrival {
 	int uffd;
 	uint64_t base; /* of guest memory, in the port */
 	pthread_t thread;
-	_Atomic bool stop, deaf;
+	_Atomic bool stop, deaf, slow;
 	_Atomic unsigned int nr_faults;
 };
 
@@ -63,6 +63,8 @@ serve_fault(struct arrival *a, const struct uffd_msg *m)
 	const uint64_t at = m->arg.pagefault.address & ~(uint64_t)(PAGE - 1);
 	struct uffdio_range r = { at, PAGE };
 
+	if (atomic_load(&a->slow))
+		usleep(100000);
 	fetch(a, (at - a->base) / PAGE);
 	atomic_fetch_add(&a->nr_faults, 1);
 	(void)!ioctl(a->uffd, UFFDIO_WAKE, &r);
@@ -238,6 +240,24 @@ dma_copies(const struct bench *b)
 	return rx.dma_copies + tx.dma_copies;
 }
 
+/* A page that is there and was not fetched is one of zeroes where the guest's was. */
+static bool
+pages_are_the_guests(struct arrival *a)
+{
+	static unsigned char in[NR_MAX];
+	bool good = true;
+
+	if (mincore(a->fe.mem, a->fe.mem_len, in) != 0)
+		return false;
+	for (size_t i = 0; i < a->fe.mem_len / PAGE; i++) {
+		if ((in[i] & 1) == 0 || atomic_load(&a->there[i]))
+			continue;
+		printf("    page %zu was made up\n", i);
+		good = false;
+	}
+	return good;
+}
+
 static enum test_result
 arrives(const char *dma, bool slots)
 {
@@ -248,9 +268,11 @@ arrives(const char *dma, bool slots)
 	TEST_EQ(bench_open_postcopy(&b, dma), 0);
 	TEST_EQ(arrive(&a, &b, slots), TEST_OK);
 	TEST_EQ(start_rings(&a), 0);
+	TEST_ASSERT(pages_are_the_guests(&a));
 	early = atomic_load(&a.nr_faults);
 	TEST_ASSERT(early > 0);
 	TEST_EQ(sent_before_is_received(&b), TEST_OK);
+	TEST_ASSERT(pages_are_the_guests(&a));
 	TEST_ASSERT(atomic_load(&a.nr_faults) > early);
 	TEST_EQ(dma_copies(&b), 0);
 	if (dma != NULL)
@@ -366,6 +388,37 @@ lcore_wakes_when_its_frontend_dies(void)
 	return TEST_OK;
 }
 
+/* A ring breaks while an lcore sleeps: the port parts with the guest, which lives on,
+ * and does not spoil its memory by that. */
+static enum test_result
+peer_parted_with_keeps_its_pages(void)
+{
+	enum test_result r = no_userfaultfd();
+	struct rte_mbuf *m;
+	struct arrival a;
+	struct bench b;
+	pthread_t lcore;
+
+	if (r != TEST_OK)
+		return r;
+	TEST_EQ(bench_open_postcopy(&b, NULL), 0);
+	TEST_EQ(arrive(&a, &b, false), TEST_OK);
+	TEST_EQ(start_rings(&a), 0);
+	TEST_ASSERT(link_becomes(&b, true));
+	a.fe.ring[0].avail->idx += 1000;
+	atomic_store(&a.slow, true);
+	TEST_EQ(pthread_create(&lcore, NULL, receive_one, &b), 0);
+	m = frame(100, 0);
+	while (weir_port_link(b.port))
+		TEST_EQ(weir_port_tx_burst(b.txq, &m, 1), 0);
+	rte_pktmbuf_free(m);
+	TEST_EQ(pthread_join(lcore, NULL), 0);
+	TEST_ASSERT(pages_are_the_guests(&a));
+	TEST_EQ(depart(&a, &b), TEST_OK);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
 /* The same while the control thread sleeps, which nobody but the watcher notices. */
 static enum test_result
 control_thread_wakes_when_its_frontend_dies(void)
@@ -465,6 +518,7 @@ static const struct test_case cases[] = {
 	{ "guest_arrives_by_cpu", guest_arrives_by_cpu },
 	{ "guest_arrives_before_dma", guest_arrives_before_dma },
 	{ "lcore_wakes_when_its_frontend_dies", lcore_wakes_when_its_frontend_dies },
+	{ "peer_parted_with_keeps_its_pages", peer_parted_with_keeps_its_pages },
 	{ "control_thread_wakes_when_its_frontend_dies",
 	  control_thread_wakes_when_its_frontend_dies },
 	{ "rings_wait_until_faults_are_served", rings_wait_until_faults_are_served },

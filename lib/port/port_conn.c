@@ -92,6 +92,10 @@ settle(struct weir_port *p, uint64_t timeout_us)
 
 	if (ret != 0)
 		return ret;
+	/* not before: what is touched then and is not there becomes zeroes, also in the
+	 * guest of a frontend that we part with */
+	port_postcopy_close(p);
+	p->postcopy.by_cpu = false;
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		p->ring[i].own_base = false;
 		p->ring[i].base = 0;
@@ -117,9 +121,6 @@ conn_lost(struct weir_port *p)
 	ctl_close(&p->conn);
 	p->state = PORT_CLOSING;
 	port_backend_close(p);
-	/* first: whoever sleeps for want of a page could not be waited for */
-	port_postcopy_close(p);
-	p->postcopy.by_cpu = false;
 	if (settle(p, PORT_DRAIN_US) != 0) {
 		port_link_sync(p);
 		/* the next peer waits in the backlog until the memory is free */
@@ -405,6 +406,7 @@ port_retry_expired(struct ctl_timer *t)
 	struct weir_port *p = PORT_OF(t, retry);
 
 	if (p->state == PORT_CLOSING && settle(p, 0) != 0) {
+		port_postcopy_tire(p);
 		retry_later(p, SETTLE_US);
 		return;
 	}

@@ -33,6 +33,10 @@
 #include "weir_fail.h"
 #include "weir_log.h"
 
+/* Looks at rings, 10 ms apart, that an lcore in want of a page does not leave: a
+ * frontend that we part with lives on, and may still serve its faults. */
+#define LOOKS 1000u
+
 /* Kernels before 5.11 know no such flag. */
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
@@ -165,6 +169,7 @@ port_postcopy_listen(struct weir_port *p)
 
 	pc->released = false;
 	pc->ready = false;
+	pc->looks = 0;
 	ret = watch_start(p);
 	if (ret != 0)
 		return ret;
@@ -304,6 +309,18 @@ port_postcopy_close(struct weir_port *p)
 	if (pc->ufd >= 0)
 		close(pc->ufd);
 	pc->ufd = -1;
+}
+
+void
+port_postcopy_tire(struct weir_port *p)
+{
+	struct port_postcopy *pc = &p->postcopy;
+
+	if (!pc->listening || ++pc->looks < LOOKS)
+		return;
+	weir_log(WEIR_LOG_ERR,
+		 "%s: pages of the guest's do not come: they are zeroes now", p->name);
+	port_postcopy_close(p);
 }
 
 int

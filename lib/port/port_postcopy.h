@@ -24,7 +24,8 @@ struct port_postcopy {
 	pthread_mutex_t lock;	/* of the rest */
 	struct weir_range *mem; /* registered mappings, nr of them */
 	uint32_t nr, room;
-	bool released; /* by the watcher: nobody fetches pages any more */
+	uint32_t looks; /* at rings that do not stop */
+	bool released;	/* by the watcher: nobody fetches pages any more */
 };
 
 /* Make a userfaultfd and put it in ev->fd. 0; -errno. */
@@ -56,6 +57,9 @@ void port_postcopy_answer(const struct weir_port *p, const struct weir_vhost_msg
  * 0; -EBUSY: a ring does not stop.
  */
 int port_postcopy_end(struct weir_port *p);
+
+/* A ring still does not stop: wake who sleeps, if that has been said often enough. */
+void port_postcopy_tire(struct weir_port *p);
 
 /* The peer has gone, wake who sleeps. */
 void port_postcopy_close(struct weir_port *p);
