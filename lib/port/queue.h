@@ -122,6 +122,7 @@ struct weir_queue {
 	uint64_t mbuf_flags;	  /* rx: and its flags; see rx.c */
 	uint32_t mbuf_room;	  /* rx: bytes of a frame that one holds */
 	struct rte_mempool *pool; /* rx */
+	struct weir_queue *pair;  /* rx: the tx queue to collect for */
 	struct weir_iov *iov;	  /* scratch: the pieces of one packet */
 	uint32_t max_iov;
 	struct weir_vring_used *shadow; /* packed: for the ring */
@@ -151,9 +152,8 @@ struct weir_queue {
 	struct queue_stats stats __attribute__((aligned(64)));
 
 	/* control */
-	struct weir_queue *pair; /* rx: the tx queue to collect for */
-	uint8_t announced[6];	 /* rx: whom the next burst announces */
-	int fault_fd;		 /* eventfd that wakes the control thread */
+	uint8_t announced[6]; /* rx: whom the next burst announces */
+	int fault_fd;	      /* eventfd that wakes the control thread */
 	uint16_t port_id;
 	uint16_t index;	    /* of the virtqueue */
 	uint32_t seen_tail; /* window at the control thread's last look */

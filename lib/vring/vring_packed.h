@@ -128,6 +128,8 @@ vring_packed_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t
 		n = at->left;
 	if (n > end)
 		n = (uint16_t)end;
+	/* wanted last, and nowhere near */
+	__builtin_prefetch(vr->driver);
 	for (i = 0; i < n; i++, half += 2) {
 		uint64_t word = __atomic_load_n(half, __ATOMIC_ACQUIRE);
 		uint32_t len = (uint32_t)word;
@@ -140,6 +142,7 @@ vring_packed_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t
 					      len, &vr->hint);
 		if (__builtin_expect(run->hva[i] == NULL, 0))
 			break;
+		weir_vring_run_ask(run, i, dir);
 		run->len[i] = len;
 		run->id[i] = (uint16_t)(word >> 32);
 	}

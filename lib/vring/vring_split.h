@@ -88,6 +88,7 @@ vring_split_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t 
 					      len, &vr->hint);
 		if (__builtin_expect(run->hva[i] == NULL, 0))
 			break;
+		weir_vring_run_ask(run, i, dir);
 		run->len[i] = len;
 		run->id[i] = head;
 	}

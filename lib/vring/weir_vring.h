@@ -137,6 +137,22 @@ struct weir_vring_run {
 	uint16_t id[WEIR_VRING_RUN];
 };
 
+/** Ask for the first two cache lines of a chain: a header and a short frame. What is
+ * behind them the CPU asks for by itself. */
+WEIR_VRING_OP void
+weir_vring_run_ask(const struct weir_vring_run *run, uint16_t i, uint16_t dir)
+{
+	const char *p = run->hva[i];
+
+	if (dir != 0) {
+		__builtin_prefetch(p, 1);
+		__builtin_prefetch(p + 64, 1);
+	} else {
+		__builtin_prefetch(p);
+		__builtin_prefetch(p + 64);
+	}
+}
+
 /** A used entry of a packed ring that the guest has not been shown. In the order
  * of a descriptor's second half, with the places where the flags are. */
 struct weir_vring_used {
