@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "space_impl.h"
+#include "weir_copy.h"
 #include "weir_fail.h"
 
 /* The process's space, and how many hold it. */
@@ -51,6 +52,7 @@ space_create(struct weir_space **out)
 	ret = space_eal_follow(s);
 	if (ret != 0)
 		goto err_eal;
+	weir_copy_set_rejoin(space_engine_rejoin, s);
 	*out = s;
 	return 0;
 
@@ -70,6 +72,7 @@ static void
 space_destroy(struct weir_space *s)
 {
 	assert(s->engines == NULL);
+	weir_copy_set_rejoin(NULL, NULL);
 	space_eal_leave(s);
 	weir_mirror_destroy(s->eal);
 	weir_mirror_destroy(s->mirror);

@@ -126,6 +126,51 @@ engine_known(const struct weir_space *s, int16_t dev_id)
 	return e != NULL;
 }
 
+/*
+ * Has EAL's container lost its last device since, and got one again? Then the kernel
+ * has forgotten what we had mapped, without a call of ours to tell. A piece that is
+ * mapped still cannot be mapped once more.
+ */
+static bool
+container_forgot(struct weir_space *s)
+{
+	const struct weir_iommu_ops *ops = weir_vfio_ops(s->vfio);
+	struct weir_region r;
+	uint64_t len, gone;
+
+	if (s->vfio->lost || weir_mirror_lookup(s->mirror, 0, &r) != 0)
+		return false;
+	len = weir_range_len(r.iova);
+	if (r.chunk != 0 && r.chunk < len)
+		len = r.chunk;
+	if (ops->map(s->vfio, r.iova.start, r.hva, len, r.prot) != 0)
+		return false;
+	ops->unmap(s->vfio, r.iova.start, len, &gone);
+	return true;
+}
+
+int
+space_engine_rejoin(void *space, const char *dma_name)
+{
+	int id = rte_dma_get_dev_id_by_name(dma_name), ret = -ENODEV;
+	struct weir_space *s = space;
+	bool known = false;
+
+	pthread_mutex_lock(&s->engines_lock);
+	for (struct weir_space_engine *e = s->engines; e != NULL; e = e->next)
+		if (strcmp(e->name, dma_name) == 0) {
+			e->dev_id = (int16_t)id;
+			known = true;
+		}
+	if (known) {
+		if (s->vfio != NULL && container_forgot(s))
+			vfio_forgotten(s->vfio);
+		ret = engine_join(s, dma_name);
+	}
+	pthread_mutex_unlock(&s->engines_lock);
+	return ret;
+}
+
 static int
 engine_add(struct weir_space *s, int16_t dev_id, const char *dma_name,
 	   struct weir_space_engine **out)
@@ -143,13 +188,16 @@ engine_add(struct weir_space *s, int16_t dev_id, const char *dma_name,
 		snprintf(e->name, sizeof(e->name), "%s", dma_name);
 		e->next = s->engines;
 		s->engines = e;
-		weir_copy_set_reach(dev_id, true);
-		*out = e;
 	}
 	pthread_mutex_unlock(&s->engines_lock);
-	if (ret != 0)
+	if (ret != 0) {
 		free(e);
-	return ret;
+		return ret;
+	}
+	/* its lock is the outer one */
+	weir_copy_set_reach(dev_id, true);
+	*out = e;
+	return 0;
 }
 
 int
@@ -173,6 +221,7 @@ weir_space_engine_put(struct weir_space_engine *e)
 {
 	struct weir_space_engine **p;
 	struct weir_space *s;
+	bool last;
 
 	if (e == NULL)
 		return;
@@ -181,10 +230,11 @@ weir_space_engine_put(struct weir_space_engine *e)
 	for (p = &s->engines; *p != e; p = &(*p)->next)
 		;
 	*p = e->next;
-	if (!engine_known(s, e->dev_id))
-		weir_copy_set_reach(e->dev_id, false);
+	last = !engine_known(s, e->dev_id);
 	if (s->engines == NULL && s->vfio != NULL)
 		container_leave(s);
 	pthread_mutex_unlock(&s->engines_lock);
+	if (last)
+		weir_copy_set_reach(e->dev_id, false);
 	free(e);
 }

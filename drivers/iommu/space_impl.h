@@ -77,6 +77,9 @@ int space_eal_follow(struct weir_space *s);
  */
 int space_container_adopt(int fd, struct weir_vfio **out, const char **why);
 
+/* A device in EAL's container is back: so is guest memory there. weir_copy_rejoin_t. */
+int space_engine_rejoin(void *space, const char *dma_name);
+
 /* Be told no more; what is mapped stays. */
 void space_eal_leave(struct weir_space *s);
 

@@ -176,6 +176,14 @@ type1_caps(void *ctx, struct weir_iommu_caps *caps)
 	return 0;
 }
 
+void
+vfio_forgotten(struct weir_vfio *v)
+{
+	v->lost = true;
+	v->mapped = 0;
+	vfio_book_clear(&v->book);
+}
+
 /*
  * The owner of an adopted container has closed its last group, and the kernel
  * has forgotten all that was mapped. It stays so also if a group comes back: what
@@ -188,11 +196,8 @@ container_lost(struct weir_vfio *v, int ret)
 
 	if (ret != -EINVAL || !v->adopted)
 		return v->lost;
-	if (vfio_ioctl(v->fd, VFIO_IOMMU_GET_INFO, &info) == -EINVAL) {
-		v->lost = true;
-		v->mapped = 0;
-		vfio_book_clear(&v->book);
-	}
+	if (vfio_ioctl(v->fd, VFIO_IOMMU_GET_INFO, &info) == -EINVAL)
+		vfio_forgotten(v);
 	return v->lost;
 }
 

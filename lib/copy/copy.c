@@ -73,6 +73,28 @@ weir_copy_set_reach(int16_t dev_id, bool reaches)
 	pthread_mutex_unlock(&copy_devs_lock);
 }
 
+static weir_copy_rejoin_t rejoin; /* guarded by the lock, as its context */
+static void *rejoin_ctx;
+
+void
+weir_copy_set_rejoin(weir_copy_rejoin_t fn, void *ctx)
+{
+	pthread_mutex_lock(&copy_devs_lock);
+	rejoin = fn;
+	rejoin_ctx = ctx;
+	pthread_mutex_unlock(&copy_devs_lock);
+}
+
+int
+copy_dev_rejoin(const struct copy_dev *d)
+{
+	int ret = rejoin != NULL ? rejoin(rejoin_ctx, d->name) : -ENODEV;
+
+	if (ret == 0 && d->dev_id < MAX_DEVS)
+		reach[d->dev_id] = true;
+	return ret == -ENODEV ? 0 : ret;
+}
+
 static bool
 dev_reaches(int16_t dev_id, const struct rte_dma_info *info)
 {

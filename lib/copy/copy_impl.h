@@ -77,6 +77,9 @@ copy_repeat(const struct weir_copy_op *op)
 	memcpy(op->dst, op->src, op->len);
 }
 
+/* A device that was out of use sees what is copied, or sees it again now. 0, -errno. */
+int copy_dev_rejoin(const struct copy_dev *d);
+
 /* Stop it. 0: it is stopped and writes no more, or it is not there; -errno. */
 int copy_dev_halt(struct copy_dev *d);
 

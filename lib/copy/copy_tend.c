@@ -292,6 +292,8 @@ dev_probe(struct copy_dev *d, uint64_t now)
 		return;
 	}
 	if (ret == 0)
+		ret = copy_dev_rejoin(d);
+	if (ret == 0)
 		ret = copy_dev_up(d);
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: does not start again: %s", d->name,

@@ -102,6 +102,20 @@ struct weir_copy_chan {
 void weir_copy_set_reach(int16_t dev_id, bool reaches);
 
 /**
+ * Says that a dmadev that was out of use sees the memory that is copied, or sees to it.
+ *
+ * @return 0; -ENODEV: nothing is known of it; or why it does not.
+ */
+typedef int (*weir_copy_rejoin_t)(void *ctx, const char *dma_name);
+
+/**
+ * Have @p fn called for each dmadev that is about to be used again; NULL: nobody. One at
+ * a time. When this returns, what was set before is not being called any more. @p fn may
+ * not call what is here. Any thread.
+ */
+void weir_copy_set_rejoin(weir_copy_rejoin_t fn, void *ctx);
+
+/**
  * Let go of a dmadev that is about to be removed.
  *
  * When this returns 0 no lcore is in a call to the device, and none will be; it is

@@ -145,6 +145,31 @@ def device_comes_late_and_goes(ws):
     switch.stop()
 
 
+def device_goes_and_comes_back(ws):
+    """A device is asked for in mid traffic, twice: packets go on by CPU, and by the device when
+    it is back. The port, its guest and the guest's memory stay."""
+    switch = IoatSwitch(ws, [BY_IOAT])
+    guest = guest_of(ws).begin()
+    exchange([guest], 1000)
+    for _ in range(2):
+        mark = switch.log_mark()
+        check_equal(switch.ask(f"{DEVICES[0]} request"), "ok\n", "the request")
+        switch.wait_log(f"{DEVICES[0]}: it is going to be removed", mark)
+        switch.command(f"device detach {DEVICES[0]}")
+        check_equal(switch.telemetry("/dmadev/list"), [], "dmadevs")
+        exchange([guest], 1000)
+        # it finds no ethdev, and does not mind
+        switch.command(f"port attach {DEVICES[0]}")
+        switch.wait_log(f"{DEVICES[0]}: test copies arrive, in use again", mark)
+        work = switch.device()["work"]
+        exchange([guest], 1000)
+        check(switch.device()["work"] > work + 1000, "the device is not used again")
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    check_equal(switch.device()["faults"], 0, "faults")
+    guest.stop()
+    switch.stop()
+
+
 def full_container_refuses_the_guest(ws):
     """EAL has taken all entries but a few: a guest is refused, and the log says why."""
     switch = IoatSwitch(ws, [BY_IOAT], soft=["--limit", "1"])
@@ -164,5 +189,6 @@ main("net_weir_ioat_e2e", [
     two_guests_with_a_device_each,
     device_beside_software_engine,
     device_comes_late_and_goes,
+    device_goes_and_comes_back,
     full_container_refuses_the_guest,
 ])
