@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -37,6 +38,20 @@ trap_of(int sig)
 	return NULL;
 }
 
+/* By the kernel: signal() may be our own, behind which the handler would stay. */
+static void
+default_action(int sig)
+{
+	struct {
+		void (*handler)(int sig);
+		unsigned long flags;
+		void (*restorer)(void);
+		uint64_t mask;
+	} act = { .handler = SIG_DFL };
+
+	syscall(SYS_rt_sigaction, sig, &act, NULL, sizeof(act.mask));
+}
+
 /*
  * Hand a fault on. The default action needs no call: with it in place the
  * instruction faults once more when we return.
@@ -51,7 +66,7 @@ pass_on(int sig, siginfo_t *info, void *uctx)
 	else if (next.sa_handler != SIG_DFL && next.sa_handler != SIG_IGN)
 		next.sa_handler(sig);
 	else
-		signal(sig, SIG_DFL);
+		default_action(sig);
 }
 
 /* The process ends here, so that what it says may be said by stdio. */
