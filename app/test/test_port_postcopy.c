@@ -336,6 +336,23 @@ guest_arrives_before_dma(void)
 	return r;
 }
 
+/* testpmd locks all memory it has and will have. */
+static enum test_result
+guest_arrives_where_memory_is_locked(void)
+{
+	enum test_result r = no_userfaultfd();
+
+	if (r != TEST_OK)
+		return r;
+	if (mlockall(MCL_FUTURE) != 0)
+		return test_skip("mlockall: %s", strerror(errno));
+	r = arrives(NULL, false);
+	if (r == TEST_OK)
+		r = arrives(NULL, true);
+	munlockall();
+	return r;
+}
+
 static void *
 receive_one(void *arg)
 {
@@ -517,6 +534,7 @@ rings_wait_until_faults_are_served(void)
 static const struct test_case cases[] = {
 	{ "guest_arrives_by_cpu", guest_arrives_by_cpu },
 	{ "guest_arrives_before_dma", guest_arrives_before_dma },
+	{ "guest_arrives_where_memory_is_locked", guest_arrives_where_memory_is_locked },
 	{ "lcore_wakes_when_its_frontend_dies", lcore_wakes_when_its_frontend_dies },
 	{ "peer_parted_with_keeps_its_pages", peer_parted_with_keeps_its_pages },
 	{ "control_thread_wakes_when_its_frontend_dies",

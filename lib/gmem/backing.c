@@ -38,7 +38,7 @@ file_page_size(int fd)
 }
 
 static void *
-mmap_file(int fd, size_t len, off_t offset)
+mmap_file(int fd, size_t len, off_t offset, int prot)
 {
 	if (weir_fail_point()) {
 		errno = ENOMEM;
@@ -49,12 +49,31 @@ mmap_file(int fd, size_t len, off_t offset)
 	 * reserved now, or the mapping fails now, and not when the guest points a
 	 * descriptor at one.
 	 */
-	return mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+	return mmap(NULL, len, prot, MAP_SHARED, fd, offset);
+}
+
+/*
+ * With MCL_FUTURE a mapping that may be accessed has all of its pages the moment it is
+ * made: so one that may not is made, taken out of what is locked, and opened then.
+ */
+static void *
+mmap_lazily(int fd, size_t len, off_t offset)
+{
+	void *p = mmap_file(fd, len, offset, PROT_NONE);
+	int err;
+
+	if (p == MAP_FAILED ||
+	    (munlock(p, len) == 0 && mprotect(p, len, PROT_READ | PROT_WRITE) == 0))
+		return p;
+	err = errno;
+	munmap(p, len);
+	errno = err;
+	return MAP_FAILED;
 }
 
 int
-gmem_backing_map(int fd, uint64_t offset, uint64_t len, struct weir_gmem_backing **out,
-		 uint64_t *hva)
+gmem_backing_map(int fd, uint64_t offset, uint64_t len, bool lazy,
+		 struct weir_gmem_backing **out, uint64_t *hva)
 {
 	struct weir_gmem_backing *b;
 	uint64_t in_page, end;
@@ -74,7 +93,9 @@ gmem_backing_map(int fd, uint64_t offset, uint64_t len, struct weir_gmem_backing
 	b->page_size = file_page_size(fd);
 	in_page = offset & (b->page_size - 1);
 	b->len = (in_page + len + b->page_size - 1) & ~(b->page_size - 1);
-	b->addr = mmap_file(fd, b->len, (off_t)(offset - in_page));
+	b->addr = lazy ? mmap_lazily(fd, b->len, (off_t)(offset - in_page))
+		       : mmap_file(fd, b->len, (off_t)(offset - in_page),
+				   PROT_READ | PROT_WRITE);
 	if (b->addr == MAP_FAILED) {
 		ret = -errno;
 		goto err_free;

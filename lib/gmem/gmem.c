@@ -227,7 +227,8 @@ weir_gmem_create(const struct weir_gmem *old, uint16_t id,
 	if (index_of(old, id) != NOWHERE || !gpa_free(old, c.slot.gpa, NOWHERE) ||
 	    !uva_free(old, uva))
 		return -EEXIST;
-	ret = gmem_backing_map(fd, r->mmap_offset, r->len, &c.slot.backing, &c.slot.hva);
+	ret = gmem_backing_map(fd, r->mmap_offset, r->len, r->lazy, &c.slot.backing,
+			       &c.slot.hva);
 	if (ret != 0)
 		return ret;
 	c.slot.iova = c.slot.hva;
@@ -443,7 +444,7 @@ slot_make(const struct weir_gmem *old, const struct weir_gmem_region *r, int fd,
 			return 0;
 		}
 	}
-	ret = gmem_backing_map(fd, r->mmap_offset, r->len, &s->backing, &s->hva);
+	ret = gmem_backing_map(fd, r->mmap_offset, r->len, r->lazy, &s->backing, &s->hva);
 	s->iova = s->hva;
 	return ret;
 }

@@ -15,7 +15,7 @@
  *
  * hva: where the region begins. 0; -EOVERFLOW; -ERANGE; -ENOMEM; -EBUSY; -errno.
  */
-int gmem_backing_map(int fd, uint64_t offset, uint64_t len,
+int gmem_backing_map(int fd, uint64_t offset, uint64_t len, bool lazy,
 		     struct weir_gmem_backing **out, uint64_t *hva);
 
 /* True if that region of that file is what is mapped, and none of it was lost. */

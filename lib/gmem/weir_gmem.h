@@ -92,6 +92,8 @@ struct weir_gmem_region {
 	uint64_t len;	      /**< bytes */
 	uint64_t uva;	      /**< the frontend's address */
 	uint64_t mmap_offset; /**< where it begins in the file */
+	bool lazy;	      /**< make no page that is not there, nor lock any: whatever
+				 mlockall(2) says; somebody else fetches them */
 };
 
 /** Slots that a table may have at most; what KVM on x86-64 offers. */

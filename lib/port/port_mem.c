@@ -223,13 +223,14 @@ table_replace(struct weir_port *p, const struct weir_gmem *new)
 }
 
 static struct weir_gmem_region
-region_of(const struct weir_vhost_region *r)
+region_of(const struct weir_port *p, const struct weir_vhost_region *r)
 {
 	return (struct weir_gmem_region){
 		.gpa = r->gpa.start,
 		.len = weir_range_len(r->gpa),
 		.uva = r->user.start,
 		.mmap_offset = r->mmap_offset,
+		.lazy = p->postcopy.listening,
 	};
 }
 
@@ -258,7 +259,7 @@ port_mem_table(struct weir_port *p)
 	fd = weir_calloc(nr + 1, sizeof(*fd));
 	ret = region != NULL && fd != NULL ? 0 : -ENOMEM;
 	for (uint32_t i = 0; i < nr && ret == 0; i++) {
-		region[i] = region_of(&r[i]);
+		region[i] = region_of(p, &r[i]);
 		fd[i] = r[i].fd;
 	}
 	if (ret == 0) {
@@ -274,7 +275,7 @@ port_mem_table(struct weir_port *p)
 int
 port_mem_add(struct weir_port *p, const struct weir_vhost_region *r)
 {
-	const struct weir_gmem_region region = region_of(r);
+	const struct weir_gmem_region region = region_of(p, r);
 	struct weir_gmem *g;
 	int ret = weir_gmem_add(p->gmem, &region, r->fd, &g);
 
