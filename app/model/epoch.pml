@@ -46,6 +46,7 @@
  *   NO_WAIT_OUT    bursts that have the old table are not waited for
  *   SAMPLE_FIRST   the copy to wait for is looked up before the table is put
  *                  before the queues
+ *   TURN_FIRST     whose turn it is, is looked up before that
  *   NO_COPIES      copies under way are not waited for
  *   NO_ROOM        a copy takes the place of one that is under way
  *   RESCUE_FIRST   an engine's copies are called done before it has stopped
@@ -80,8 +81,9 @@
 #define KICKED 6
 #define DONE 7
 #define DOWN 8
-#define OP(seq) (9 + (seq) % RING) /* true: it touches the slot */
-#define WORDS (9 + RING)
+#define TURNS 9
+#define OP(seq) (10 + (seq) % RING) /* true: it touches the slot */
+#define WORDS (10 + RING)
 
 byte mem[WORDS];
 chan buffer[3] = [4] of { byte, byte };
@@ -201,6 +203,7 @@ proctype lcore()
 		slot = false;
 		has = false;
 		seq = 0;
+		write(LCORE, TURNS, i);
 		lock_drop(LCORE, QUEUE_LOCK)
 	}
 }
@@ -234,7 +237,11 @@ inline wait_out()
 #ifndef NO_FENCE
 	locked(WRITER);
 #endif
-	mem[QUEUE_LOCK] == 0
+#ifndef TURN_FIRST
+	turns = mem[TURNS];
+#endif
+	(mem[QUEUE_LOCK] == 0 || mem[TURNS] != turns);
+	turns = 0
 }
 
 /* The last copy under way that touches the slot; 0: none. */
@@ -315,9 +322,12 @@ inline drain()
 
 proctype writer()
 {
-	byte i, seen, seq, done, nr_resets;
+	byte i, seen, turns, seq, done, nr_resets;
 
 	for (i : 1 .. CHANGES) {
+#ifdef TURN_FIRST
+		turns = mem[TURNS];
+#endif
 #ifdef SAMPLE_FIRST
 		touching();
 #endif

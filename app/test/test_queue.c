@@ -4,7 +4,9 @@
  * review found, so that it does not come back.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <linux/virtio_net.h>
 #include <rte_lcore.h>
@@ -83,6 +85,36 @@ tx_scratch_full_is_a_fault(void)
 	TEST_EQ(queue_tx_burst(&rig.q, &m, 1), 0);
 	TEST_EQ(rig.q.fault, WEIR_VRING_CHAIN_TOO_LONG);
 	rte_pktmbuf_free(m);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
+/* One leaves and another is there before anybody can look. */
+static void *
+pass_turn(void *arg)
+{
+	struct weir_queue *q = arg;
+
+	usleep(20000);
+	atomic_fetch_add(&q->turns, 1);
+	return NULL;
+}
+
+/* Somebody holds it whenever one looks; those who may be at the old table have left. */
+static enum test_result
+wait_out_of_a_queue_that_is_always_held(void)
+{
+	pthread_t passer;
+
+	TEST_EQ(rig_open(true, true, 16), 0);
+	TEST_EQ(queue_wait_out(&rig.q, 0), 0);
+	TEST_ASSERT(queue_enter(&rig.q));
+	TEST_EQ(queue_wait_out(&rig.q, 1000), -EBUSY);
+	TEST_EQ(pthread_create(&passer, NULL, pass_turn, &rig.q), 0);
+	TEST_EQ(queue_wait_out(&rig.q, 10000000), 0);
+	TEST_EQ(pthread_join(passer, NULL), 0);
+	queue_leave(&rig.q);
+	TEST_EQ(queue_quiet(&rig.q, 0), 0);
 	TEST_EQ(rig_close(), 0);
 	return TEST_OK;
 }
@@ -348,6 +380,8 @@ static const struct test_case queue_cases[] = {
 	{ "engine_down_is_passed_over", engine_down_is_passed_over },
 	{ "engine_near_the_lcore_is_preferred", engine_near_the_lcore_is_preferred },
 	{ "stop_waits_for_both_engines", stop_waits_for_both_engines },
+	{ "wait_out_of_a_queue_that_is_always_held",
+	  wait_out_of_a_queue_that_is_always_held },
 	{ "tx_scratch_full_is_a_fault", tx_scratch_full_is_a_fault },
 	{ "tx_frame_longer_than_a_full_ring_dropped",
 	  tx_frame_longer_than_a_full_ring_dropped },

@@ -134,13 +134,19 @@ int
 queue_wait_out(struct weir_queue *q, uint64_t timeout_us)
 {
 	uint64_t deadline = deadline_in(timeout_us);
+	uint32_t turns;
 
 	/*
-	 * Taking a lock is a full fence, and so is this: whoever takes it after it
-	 * was seen free sees what was stored before.
+	 * Taking a lock is a full fence, and so is this: whoever takes it later sees
+	 * what was stored before. So one who leaves from now on was the last that may
+	 * not have, however soon the next one comes.
 	 */
 	atomic_thread_fence(memory_order_seq_cst);
-	for (unsigned int spins = 0; rte_spinlock_is_locked(&q->lock); spins++) {
+	turns = atomic_load_explicit(&q->turns, memory_order_acquire);
+	for (unsigned int spins = 0;
+	     rte_spinlock_is_locked(&q->lock) &&
+	     atomic_load_explicit(&q->turns, memory_order_acquire) == turns;
+	     spins++) {
 		if (rte_get_timer_cycles() > deadline)
 			return -EBUSY;
 		if (spins < OUT_SPINS)
@@ -157,10 +163,8 @@ queue_quiet(struct weir_queue *q, uint64_t timeout_us)
 	atomic_store(&q->live, false);
 	if (!queue_locked(q))
 		return weir_epoch_wait(&q->reader, timeout_us) == 0 ? 0 : -EBUSY;
-	/* whoever holds it leaves at the end of his burst */
-	rte_spinlock_lock(&q->lock);
-	rte_spinlock_unlock(&q->lock);
-	return 0;
+	/* whoever comes later leaves at once */
+	return queue_wait_out(q, timeout_us);
 }
 
 static void

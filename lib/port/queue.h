@@ -137,6 +137,7 @@ struct weir_queue {
 	bool near;		     /* channels of the lcore's own node first */
 	struct weir_copy_chan *chans[WEIR_PORT_MAX_DMAS];
 	rte_spinlock_t lock;
+	_Atomic uint32_t turns; /* how often somebody has left */
 	struct queue_pkt *win;
 	uint32_t win_mask;
 	_Atomic uint32_t win_head; /* next free; the window is head - tail long */
@@ -174,6 +175,17 @@ queue_locked(const struct weir_queue *q)
 	return q->chan != NULL || q->steer != NULL;
 }
 
+/* Let the lock go: whoever waits for us sees that we have been, also if another holds
+ * it whenever he looks. */
+static inline void
+queue_unlock(struct weir_queue *q)
+{
+	uint32_t turns = atomic_load_explicit(&q->turns, memory_order_relaxed);
+
+	atomic_store_explicit(&q->turns, turns + 1, memory_order_release);
+	rte_spinlock_unlock(&q->lock);
+}
+
 /* Come in as the owner. False: not live, and nothing is held. */
 static inline bool
 queue_enter(struct weir_queue *q)
@@ -187,7 +199,7 @@ queue_enter(struct weir_queue *q)
 		return true;
 	}
 	if (queue_locked(q))
-		rte_spinlock_unlock(&q->lock);
+		queue_unlock(q);
 	else
 		weir_epoch_leave(&q->reader);
 	return false;
@@ -197,7 +209,7 @@ static inline void
 queue_leave(struct weir_queue *q)
 {
 	if (queue_locked(q))
-		rte_spinlock_unlock(&q->lock);
+		queue_unlock(q);
 	else
 		weir_epoch_leave(&q->reader);
 }

@@ -519,7 +519,7 @@ queue_collect_idle(struct weir_queue *q)
 		return;
 	if (atomic_load_explicit(&q->live, memory_order_acquire))
 		queue_collect_tx(q);
-	rte_spinlock_unlock(&q->lock);
+	queue_unlock(q);
 }
 
 static __rte_always_inline uint16_t
