@@ -237,7 +237,7 @@ rx_run(struct weir_queue *q, unsigned int mode, const struct weir_vring_run *run
 		mbuf_rearm(q, m);
 		m->pkt_len = len;
 		m->data_len = (uint16_t)len;
-		copy_bytes(rte_pktmbuf_mtod(m, void *), from + hdr_len, len);
+		copy_frame(rte_pktmbuf_mtod(m, void *), from + hdr_len, len);
 		t->bytes += len;
 		if ((mode & QUEUE_OFFLOAD) != 0) {
 			uint16_t first = *(const volatile uint16_t *)(const void *)from;

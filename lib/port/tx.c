@@ -327,7 +327,7 @@ tx_run(struct weir_queue *q, unsigned int mode, struct weir_vring_run *run,
 			break;
 		run->len[i] = len + hdr_len;
 		memcpy(to, &h, hdr_len);
-		copy_bytes(to + hdr_len, rte_pktmbuf_mtod(pkts[i], void *), len);
+		copy_frame(to + hdr_len, rte_pktmbuf_mtod(pkts[i], void *), len);
 		t->bytes += len;
 		if ((mode & QUEUE_LOG) != 0) {
 			q->iov[0] = (struct weir_iov){ .hva = to, .len = run->len[i] };
