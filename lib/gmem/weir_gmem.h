@@ -264,40 +264,6 @@ weir_gmem_translate(const struct weir_gmem *g, struct weir_gpa gpa, uint64_t *le
 	return (void *)(uintptr_t)(s->hva + off);
 }
 
-/** A slot as a loop holds it in registers; see weir_gmem_whole(). */
-struct weir_gmem_near {
-	struct weir_range gpa;
-	uint64_t hva; /**< of gpa.start */
-};
-
-/** What to begin such a loop with: no slot. */
-#define WEIR_GMEM_NEAR_NONE ((struct weir_gmem_near){ .gpa = { 1, 0 } })
-
-/**
- * Translate a stretch of guest memory that is whole in this process, of many in a
- * loop. Data plane.
- *
- * @param near  The last one's slot, of the same table.
- * @param len   Bytes, not 0.
- * @return the host address; NULL: not every byte is in one slot.
- */
-static inline __attribute__((always_inline)) void *
-weir_gmem_whole(const struct weir_gmem *g, struct weir_gmem_near *near,
-		struct weir_gpa gpa, uint64_t len, uint32_t *hint)
-{
-	if (__builtin_expect(!weir_range_has(near->gpa, gpa.v), 0)) {
-		const struct weir_gmem_slot *s = weir_gmem_find(g, gpa, hint);
-
-		if (s == NULL)
-			return NULL;
-		near->gpa = s->gpa;
-		near->hva = s->hva;
-	}
-	if (__builtin_expect(len - 1 > near->gpa.last - gpa.v, 0))
-		return NULL;
-	return (void *)(uintptr_t)(near->hva + (gpa.v - near->gpa.start));
-}
-
 /**
  * Translate a stretch of the frontend's own addresses, whole. Control plane.
  *

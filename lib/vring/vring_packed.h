@@ -6,6 +6,7 @@
  * descriptors with the wrap counter in bit 15; one of 1 is where a round that
  * began with avail = 1 is under way (VIRTIO 1.3, 2.8.1).
  */
+#include "gmem_near.h"
 #include "weir_vring.h"
 
 #define VRING_PACKED_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)

@@ -5,6 +5,7 @@
  * The operations of weir_vring_ops.h on a split ring. Places are running numbers
  * of entries of the available ring.
  */
+#include "gmem_near.h"
 #include "weir_vring.h"
 
 WEIR_VRING_OP int
