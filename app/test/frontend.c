@@ -31,7 +31,8 @@
 uint64_t
 fe_gpa(const struct fe *f, const void *p)
 {
-	return FE_GPA + (uint64_t)((const uint8_t *)p - f->mem);
+	return (f->iova != 0 ? f->iova : FE_GPA) +
+	       (uint64_t)((const uint8_t *)p - f->mem);
 }
 
 static int
@@ -400,6 +401,12 @@ fe_mem_del(struct fe *f, const struct fe_mem *m)
 	return mem_reg(f, m, WEIR_VHOST_REM_MEM_REG, 0);
 }
 
+static uint64_t
+ring_part(const struct fe *f, const uint8_t *p)
+{
+	return f->iova != 0 ? fe_gpa(f, p) : (uintptr_t)p;
+}
+
 struct vhost_vring_addr
 fe_ring_addr(const struct fe *f, unsigned int i)
 {
@@ -409,9 +416,9 @@ fe_ring_addr(const struct fe *f, unsigned int i)
 		.index = i,
 		.flags = f->log_used ? 1u << VHOST_VRING_F_LOG : 0,
 		.log_guest_addr = f->log_used ? fe_gpa(f, area + USED_OFF) : 0,
-		.desc_user_addr = (uintptr_t)area,
-		.avail_user_addr = (uintptr_t)(area + AVAIL_OFF),
-		.used_user_addr = (uintptr_t)(area + USED_OFF),
+		.desc_user_addr = ring_part(f, area),
+		.avail_user_addr = ring_part(f, area + AVAIL_OFF),
+		.used_user_addr = ring_part(f, area + USED_OFF),
 	};
 }
 

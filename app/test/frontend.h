@@ -58,6 +58,8 @@ struct fe {
 	size_t mem_len;
 	uint64_t features;
 	unsigned int nr_pairs;
+	uint64_t iova; /* not 0: a vIOMMU's address of memory's first byte, which rings
+			  and buffers are given by */
 	bool log_used; /* fe_ring_start() asks for what is written to be logged */
 	struct fe_ring ring[2 * FE_MAX_PAIRS];
 };
@@ -148,7 +150,7 @@ unsigned int fe_reap(struct fe *f, unsigned int pair);
 /* Make one chain available as it stands in the descriptor table. */
 void fe_offer(struct fe_ring *r, uint16_t head);
 
-/* The guest address of something in guest memory. */
+/* The address of something in guest memory that a driver gives its device. */
 uint64_t fe_gpa(const struct fe *f, const void *p);
 
 #endif /* WEIR_TEST_FRONTEND_H */

@@ -124,6 +124,7 @@ port_alloc(const struct weir_port_conf *conf)
 	p->config_again.expired = port_config_expired;
 	p->coal.expired = port_coal_expired;
 	p->coal_dozes = true;
+	p->iotlb.retry.expired = port_iotlb_expired;
 	weir_epoch_init(&p->epoch);
 	for (uint32_t i = 0; i < nr_rings; i++) {
 		p->ring[i].q.call_fd = -1;
@@ -196,6 +197,7 @@ do_close(void *arg)
 	ctl_timer_clear(&p->reap);
 	ctl_timer_clear(&p->resubmit);
 	ctl_timer_clear(&p->coal);
+	ctl_timer_clear(&p->iotlb.retry);
 	ctl_timer_clear(&p->told);
 	ctl_timer_clear(&p->config_again);
 	if (p->listen.fd >= 0)
@@ -257,6 +259,7 @@ do_setup(void *arg)
 	if (s->ret != 0)
 		return;
 	port_ring_set_chans(s->p, r, chans, nr);
+	r->q.shared = p->conf.iommu;
 	r->q.pool = s->pool;
 	r->q.threshold = p->conf.dma_threshold;
 	r->q.near = p->conf.dma_near;

@@ -22,6 +22,7 @@
 #include "port_postcopy.h"
 #include "queue.h"
 #include "weir_gmem_file.h"
+#include "weir_iotlb.h"
 #include "weir_port.h"
 #include "weir_vhost.h"
 
@@ -34,18 +35,22 @@ struct port_ring {
 	bool set_up;		      /* by weir_port_rxq_setup() or _txq_setup() */
 	bool held;		      /* weir_port_rxq_enable(): not to run */
 	bool running;
-	bool told;	 /* running, as weir_port_queue_event() last said */
-	bool overdue;	 /* to be stopped, copies do not end; it was said */
-	bool own_base;	 /* base says where to go on, not the session's */
-	uint32_t base;	 /* as on the wire: where it is while it is at rest */
-	uint64_t gen;	 /* of the session's ring when it was started */
-	uint64_t uva[3]; /* where its parts are, as the frontend says */
+	bool told;     /* running, as weir_port_queue_event() last said */
+	bool overdue;  /* to be stopped, copies do not end; it was said */
+	bool own_base; /* base says where to go on, not the session's */
+	uint32_t base; /* as on the wire: where it is while it is at rest */
+	uint64_t gen;  /* of the session's ring when it was started */
+	/* where its parts are, as the frontend says, and here */
+	struct weir_vring_part part[WEIR_VRING_PARTS];
+	const void *at[WEIR_VRING_PARTS];
 	struct port_resubmit *resubmit; /* chains of another backend's; NULL: none */
 };
 
-/* A table of guest memory that is not in force, and that somebody may be at. */
+/* A table of guest memory, or a view of a vIOMMU's translations, that is not in
+ * force, and that somebody may be at. */
 struct port_table {
-	const struct weir_gmem *g;
+	const struct weir_gmem *g;    /* &weir_gmem_empty: none */
+	const struct weir_gmem *view; /* NULL: none */
 	struct port_table *next;
 };
 
@@ -53,6 +58,32 @@ struct port_table {
 struct port_hash {
 	struct hash h; /* first */
 	struct port_hash *next;
+};
+
+/* Translations that are asked for at a time. */
+#define PORT_IOTLB_MISSES 128u
+
+/* One of them. */
+struct port_miss {
+	uint64_t page;	  /* iova */
+	uint64_t due;	  /* cycles: to be looked at again; UINT64_MAX: it is answered */
+	uintptr_t serial; /* what the answer is known by */
+	uint32_t ring;	  /* that lacks it; UINT32_MAX: the control queue */
+	uint8_t perm;	  /* VHOST_ACCESS_* */
+	bool sent;	  /* else the channel was full */
+};
+
+/* What a vIOMMU translates. */
+struct port_iotlb {
+	struct weir_iotlb *cache;     /* NULL: the guest has none */
+	const struct weir_gmem *view; /* in force */
+	struct port_miss miss[PORT_IOTLB_MISSES];
+	uint32_t nr_misses;
+	uint32_t nr_old; /* views put out since somebody looked */
+	uintptr_t serial;
+	bool said; /* that something is not mapped */
+	struct ctl_timer retry;
+	uint64_t misses, updates, invalidations;
 };
 
 /* The area of SET_INFLIGHT_FD, see weir_inflight.h. */
@@ -70,7 +101,9 @@ struct port_ctrl {
 	struct ctl_fd kick;		/* epoll(7) of the guest's */
 	struct ctl_timer again;		/* there is more */
 	int kick_fd, call_fd;
+	struct weir_vring_part part[WEIR_VRING_PARTS];
 	bool running;
+	bool waits;    /* for a translation */
 	bool own_base; /* base says where to go on, not the session's */
 	uint32_t base;
 	uint64_t gen; /* of the session's ring when it was started */
@@ -104,7 +137,7 @@ struct weir_port {
 	struct weir_vhost_msg rx, tx;
 	const struct weir_gmem *gmem; /* in force */
 	struct port_table *out;	      /* to be put away when nobody is at them */
-	struct weir_epoch epoch;      /* of the queues that copy by CPU */
+	struct weir_epoch epoch;      /* of the queues */
 	struct port_inflight inflight;
 	struct port_ctrl ctrl;
 	struct port_backend backend;
@@ -113,7 +146,8 @@ struct weir_port {
 	struct port_hash *hash_out;	 /* to be freed when nobody is at them */
 	_Atomic bool coal_dozes;	 /* its timer is not set; lcores read it */
 	unsigned int coal_idle;		 /* looks that found nothing */
-	_Atomic uint16_t nr_tx;	   /* tx queues that run, from 0 on. lcores read it */
+	_Atomic uint16_t nr_tx; /* tx queues that run, from 0 on. lcores read it */
+	struct port_iotlb iotlb;
 	struct weir_gmem_file log; /* SET_LOG_BASE's */
 	uint64_t connections;	   /* peers so far */
 	uint64_t resets;	   /* peers disconnected for what they did */
@@ -160,12 +194,16 @@ int port_mem_map(struct weir_port *p);
 /* Forget all guest memory. Rings are stopped. */
 void port_mem_clear(struct weir_port *p);
 
+/* Put away what nobody is at; take over what somebody may be at. */
+void port_tables_reap(struct weir_port *p);
+void port_table_out(struct weir_port *p, struct port_table *t);
+
 /* True if the memory behind a slot is that of a slot of @p g. */
 bool port_table_has(const struct weir_gmem *g, const struct weir_gmem_slot *s);
 
 /* port_fence.c: another table while rings run. */
 
-/* Have the next burst of each ring translate by @p g. */
+/* Have the next burst of each ring translate by @p g, a table or a view. */
 void port_publish(struct weir_port *p, const struct weir_gmem *g);
 
 /* Wait until each burst that was under way is over. 0; -EBUSY. */
@@ -184,6 +222,10 @@ int port_wait_copies(struct weir_port *p, const struct weir_gmem *g,
 void port_ring_set_chans(struct weir_port *p, struct port_ring *r,
 			 struct weir_copy_chan *const *chans, unsigned int nr);
 
+/* Wait for the copies that touch host memory. deadline: rte_get_timer_cycles().
+ * 0; -EBUSY. */
+int port_wait_range(struct weir_port *p, struct weir_range hva, uint64_t deadline);
+
 /* port_ring.c: rings follow the session. */
 
 /* Stop one; all. 0; -EBUSY: not within the time, call it again. */
@@ -191,13 +233,20 @@ int port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us);
 int port_rings_stop(struct weir_port *p, uint64_t timeout_us);
 
 /*
- * Stop the rings of whose parts one lies in a slot of @p old that @p new has not.
+ * Stop the rings of whose parts one is not where it was in @p table, of memory or
+ * a view; those of which one is among addresses that are invalidated; those of
+ * which one is and is elsewhere now.
  *
  * 0; -EBUSY: not within the time. Those that did not stop run on; those that did
  * wait for port_rings_sync().
  */
-int port_rings_leave(struct weir_port *p, const struct weir_gmem *old,
-		     const struct weir_gmem *new);
+int port_rings_leave(struct weir_port *p, const struct weir_gmem *table);
+int port_rings_unmap(struct weir_port *p, struct weir_range iova);
+int port_rings_moved(struct weir_port *p, struct weir_range iova);
+
+/* How a ring of the session's is to be found. @p base: as on the wire. */
+struct weir_vring_addr port_ring_addr(const struct weir_port *p,
+				      const struct weir_vhost_ring *want, uint32_t base);
 
 /* The base of a ring at rest, as a frontend is told: what was taken has been
  * given back. */
@@ -329,11 +378,43 @@ int port_log_set(struct weir_port *p);
 /* Forget it. Rings are stopped. */
 void port_log_clear(struct weir_port *p);
 
-/* What ring i is to log. False: nothing. */
-bool port_log_conf(const struct weir_port *p, uint32_t i, struct queue_log_conf *out);
+/* What ring i, found as vr, is to log. False: nothing. */
+bool port_log_conf(const struct weir_port *p, uint32_t i, const struct weir_vring *vr,
+		   struct queue_log_conf *out);
 
 /* Ring i is about to run: it logs what the session says. 0; -ENOMEM. */
 int port_log_begin(struct weir_port *p, uint32_t i);
+
+/* port_iotlb.c: guests behind a vIOMMU. */
+
+/* Have a cache if the session wants one, before its message is acted on; rings stop
+ * if that changes. 0; -EBUSY: they do not; -ENOMEM. */
+int port_iotlb_sync(struct weir_port *p);
+
+/* Forget all translations. Rings are stopped. */
+void port_iotlb_clear(struct weir_port *p);
+
+/* The same if no ring is started: nobody invalidates then. */
+void port_iotlb_rest(struct weir_port *p);
+
+/* What rings are found in: the view, or guest memory itself. */
+const struct weir_gmem *port_iotlb_table(const struct weir_port *p);
+
+/* Take in a translation; take one back. 0; -errno, for the answer; -EBUSY: somebody
+ * uses what was there and does not end. */
+int port_iotlb_update(struct weir_port *p, const struct weir_vhost_iotlb *m);
+int port_iotlb_invalidate(struct weir_port *p, struct weir_range iova);
+
+/* True if a ring's parts are translated; else they are asked for. */
+bool port_iotlb_ring_ready(struct weir_port *p, uint32_t i,
+			   const struct weir_vring_addr *addr);
+
+/* Ask for what lcores lack, if any has told; for what the control queue lacks. */
+void port_iotlb_look(struct weir_port *p);
+void port_iotlb_ctrl_misses(struct weir_port *p);
+
+/* The timer's function. */
+void port_iotlb_expired(struct ctl_timer *t);
 
 /* port_conn.c: sockets and messages. */
 

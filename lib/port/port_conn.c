@@ -50,6 +50,8 @@ offered_features(const struct weir_port *p)
 		     BIT(VIRTIO_NET_F_VQ_NOTF_COAL);
 	if (p->conf.rss)
 		f |= BIT(VIRTIO_NET_F_RSS) | BIT(VIRTIO_NET_F_HASH_REPORT);
+	if (p->conf.iommu)
+		f |= BIT(VIRTIO_F_ACCESS_PLATFORM);
 	if (p->conf.tso)
 		f |= OFFLOAD_HOST_SEGMENT | OFFLOAD_GUEST;
 	return f;
@@ -106,6 +108,7 @@ settle(struct weir_port *p, uint64_t timeout_us)
 	weir_vhost_msg_reset(&p->rx);
 	port_inflight_clear(p);
 	port_log_clear(p);
+	port_iotlb_clear(p);
 	port_mem_clear(p);
 	atomic_store(&p->peer_mtu, 0);
 	p->announce = false;
@@ -190,8 +193,10 @@ mtu_set(struct weir_port *p)
 static int
 act(struct weir_port *p, struct weir_vhost_event *ev)
 {
-	int ret;
+	int ret = port_iotlb_sync(p);
 
+	if (ret != 0)
+		return ret;
 	switch (ev->type) {
 	case WEIR_VHOST_EV_MEM_TABLE:
 		ret = port_mem_table(p);
@@ -219,6 +224,12 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		break;
 	case WEIR_VHOST_EV_INFLIGHT:
 		ret = port_inflight_set(p);
+		break;
+	case WEIR_VHOST_EV_IOTLB_UPDATE:
+		ret = port_iotlb_update(p, &ev->iotlb);
+		break;
+	case WEIR_VHOST_EV_IOTLB_INVALIDATE:
+		ret = port_iotlb_invalidate(p, ev->iotlb.iova);
 		break;
 	case WEIR_VHOST_EV_BACKEND_REQ:
 		ret = port_backend_open(p);
@@ -282,6 +293,8 @@ message(struct weir_port *p)
 			ret = port_rings_sync(p);
 			stuck = ret == -EBUSY;
 		}
+		if (ret == 0 && ev.type == WEIR_VHOST_EV_RING_STOP)
+			port_iotlb_rest(p);
 		if (ret != 0)
 			snprintf(why, sizeof(why), "%s: %s",
 				 weir_vhost_request_name(ev.request), weir_strerror(ret));
@@ -470,6 +483,7 @@ port_fault_ready(struct ctl_fd *f)
 		port_conn_close(p, "the dirty log is gone: its file was cut short");
 		return;
 	}
+	port_iotlb_look(p);
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		int fault = atomic_load(&p->ring[i].q.fault);
 

@@ -216,7 +216,8 @@ log_answer(struct port_ctrl *c, const struct weir_iov *iov, uint32_t len)
 		(void)!eventfd_write(c->log.event_fd, 1);
 }
 
-/* Up to BATCH commands. 0; a negated fault; -ENODATA: one wants no answer. */
+/* Up to BATCH commands. 0; a negated fault, or -WEIR_VRING_MISS; -ENODATA: one wants no
+ * answer. */
 static int
 serve(struct weir_port *p)
 {
@@ -232,11 +233,16 @@ serve(struct weir_port *p)
 		struct answer answer;
 		uint32_t written;
 		uint64_t len;
-		int nr = weir_vring_take(vr, vr->packed, &at, WEIR_VRING_BOTH, iov,
-					 MAX_IOV, &chain, &len);
+		int nr;
 
-		if (nr < 0)
+		vr->nr_misses = 0;
+		nr = weir_vring_take(vr, vr->packed, &at, WEIR_VRING_BOTH, iov, MAX_IOV,
+				     &chain, &len);
+		if (nr < 0 && nr != -WEIR_VRING_MISS)
 			return nr;
+		ret = nr < 0 ? nr : 0;
+		if (ret != 0)
+			break;
 		out = answer_at(iov, nr, len);
 		if (out == NULL)
 			return -WEIR_VRING_DIRECTION;
@@ -261,6 +267,10 @@ serve_all(struct weir_port *p)
 	struct weir_vring_at at;
 	int ret = serve(p);
 
+	if (ret == -WEIR_VRING_MISS) {
+		port_iotlb_ctrl_misses(p);
+		return;
+	}
 	if (ret != 0) {
 		port_conn_close(p, "control queue: %s", weir_vring_fault_name(-ret));
 		return;
@@ -330,27 +340,23 @@ static int
 ctrl_start(struct weir_port *p, const struct weir_vhost_ring *want)
 {
 	struct port_ctrl *c = &p->ctrl;
-	const uint64_t features = weir_vhost_features(p->session);
-	const bool packed = (features & UINT64_C(1) << VIRTIO_F_RING_PACKED) != 0;
-	struct weir_vring_addr addr = {
-		.desc_uva = want->desc,
-		.avail_uva = want->avail,
-		.used_uva = want->used,
-		.size = want->num,
-		.base = port_ring_place(c->own_base ? c->base : want->base, packed),
-		.packed = packed,
-		.event_idx = (features & UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX) != 0,
-	};
-	int ret = -ENOMEM;
+	struct weir_vring_addr addr =
+		port_ring_addr(p, want, c->own_base ? c->base : want->base);
+	int ret;
 
-	if (packed) {
+	/* not yet, as with the others */
+	if (!port_iotlb_ring_ready(p, UINT32_MAX, &addr))
+		return 0;
+	if (addr.packed) {
 		c->shadow = weir_calloc(weir_vring_shadow_size(want->num),
 					sizeof(*c->shadow));
 		if (c->shadow == NULL)
 			return -ENOMEM;
 		addr.shadow = c->shadow;
 	}
-	ret = weir_vring_init(&c->vr, p->gmem, &addr);
+	ret = weir_vring_init(&c->vr, port_iotlb_table(p), &addr);
+	if (ret == 0)
+		ret = weir_vring_parts(&addr, c->part);
 	if (ret == 0)
 		ret = fds_open(c, want);
 	if (ret != 0) {
@@ -358,8 +364,8 @@ ctrl_start(struct weir_port *p, const struct weir_vhost_ring *want)
 		c->shadow = NULL;
 		return ret;
 	}
-	c->logs = port_log_conf(p, port_ctrl_index(p), &c->log);
-	c->logged = packed ? c->vr.used_pos : c->vr.used_idx;
+	c->logs = port_log_conf(p, port_ctrl_index(p), &c->vr, &c->log);
+	c->logged = addr.packed ? c->vr.used_pos : c->vr.used_idx;
 	c->gen = want->gen;
 	c->running = true;
 	/* what the guest has asked for before there was anyone to kick */
@@ -390,7 +396,7 @@ port_ctrl_sync(struct weir_port *p)
 	if (ret != 0)
 		weir_log(WEIR_LOG_ERR, "%s: control queue, ring %u, does not start: %s",
 			 p->name, i, weir_strerror(ret));
-	else
+	else if (p->ctrl.running)
 		weir_log(WEIR_LOG_INFO, "%s: control queue, ring %u, runs", p->name, i);
 	return ret;
 }

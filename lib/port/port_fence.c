@@ -20,7 +20,7 @@ port_publish(struct weir_port *p, const struct weir_gmem *g)
 {
 	for (uint32_t i = 0; i < p->nr_rings; i++)
 		if (p->ring[i].running)
-			atomic_store(&p->ring[i].q.gmem, g);
+			atomic_store(&p->ring[i].q.gmem, queue_table(&p->ring[i].q, g));
 	p->ctrl.vr.gmem = g;
 }
 
@@ -56,15 +56,14 @@ queue_wait_touching(struct weir_queue *q, struct weir_range hva, uint64_t deadli
 	return ret;
 }
 
-/* Copies of this port's that touch a slot are over. */
-static int
-slot_wait(struct weir_port *p, const struct weir_gmem_slot *s, uint64_t deadline)
+int
+port_wait_range(struct weir_port *p, struct weir_range hva, uint64_t deadline)
 {
 	int ret = 0;
 
 	for (uint32_t i = 0; i < p->nr_rings && ret == 0; i++)
 		if (p->ring[i].running)
-			ret = queue_wait_touching(&p->ring[i].q, slot_hva(s), deadline,
+			ret = queue_wait_touching(&p->ring[i].q, hva, deadline,
 						  weir_copy_drain);
 	return ret;
 }
@@ -80,7 +79,7 @@ port_wait_copies(struct weir_port *p, const struct weir_gmem *g,
 	for (uint32_t i = 0; i < g->nr_slots && ret == 0; i++) {
 		if (port_table_has(keep, &g->slot[i]))
 			continue;
-		ret = slot_wait(p, &g->slot[i], deadline);
+		ret = port_wait_range(p, slot_hva(&g->slot[i]), deadline);
 		*stuck = &g->slot[i];
 	}
 	return ret;

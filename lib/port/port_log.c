@@ -32,7 +32,8 @@ port_log_clear(struct weir_port *p)
 }
 
 bool
-port_log_conf(const struct weir_port *p, uint32_t i, struct queue_log_conf *out)
+port_log_conf(const struct weir_port *p, uint32_t i, const struct weir_vring *vr,
+	      struct queue_log_conf *out)
 {
 	const struct weir_vhost_ring *want = weir_vhost_ring(p->session, i);
 	const uint64_t features = weir_vhost_features(p->session);
@@ -45,7 +46,9 @@ port_log_conf(const struct weir_port *p, uint32_t i, struct queue_log_conf *out)
 		.used_gpa = want->log_gpa,
 		.event_fd = weir_vhost_log(p->session)->event_fd,
 	};
-
+	/* where the frontend says is an iova, or nothing */
+	if (vr->gmem->memory != NULL)
+		out->used_gpa = log_gpa(vr->gmem, vr->used, &(uint32_t){ 0 });
 	return p->log.addr != NULL && (out->data || out->used);
 }
 
@@ -54,5 +57,7 @@ port_log_begin(struct weir_port *p, uint32_t i)
 {
 	struct queue_log_conf conf;
 
-	return port_log_conf(p, i, &conf) ? queue_log_start(&p->ring[i].q, &conf) : 0;
+	return port_log_conf(p, i, &p->ring[i].q.vr, &conf)
+		       ? queue_log_start(&p->ring[i].q, &conf)
+		       : 0;
 }

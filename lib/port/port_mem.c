@@ -106,9 +106,16 @@ table_retire(struct weir_port *p, const struct weir_gmem *g, const struct weir_g
 		 weir_strerror(ret));
 }
 
-/* Put away every table that nobody is at; look again later at those that are left. */
 static void
-tables_reap(struct weir_port *p)
+table_free(struct weir_port *p, struct port_table *t, const struct weir_gmem *keep)
+{
+	weir_iotlb_view_put(t->view);
+	table_retire(p, t->g, keep);
+	free(t);
+}
+
+void
+port_tables_reap(struct weir_port *p)
 {
 	struct port_table **at = &p->out, *t;
 	const struct weir_gmem_slot *stuck;
@@ -120,8 +127,7 @@ tables_reap(struct weir_port *p)
 				continue;
 			}
 			*at = t->next;
-			table_retire(p, t->g, p->gmem);
-			free(t);
+			table_free(p, t, p->gmem);
 		}
 	}
 	if (p->out != NULL)
@@ -131,14 +137,13 @@ tables_reap(struct weir_port *p)
 void
 port_reap_expired(struct ctl_timer *t)
 {
-	tables_reap((struct weir_port *)((char *)t - offsetof(struct weir_port, reap)));
+	port_tables_reap(
+		(struct weir_port *)((char *)t - offsetof(struct weir_port, reap)));
 }
 
-/* Put a table away when nobody is at it any more. */
-static void
-table_put_out(struct weir_port *p, struct port_table *t, const struct weir_gmem *g)
+void
+port_table_out(struct weir_port *p, struct port_table *t)
 {
-	t->g = g;
 	t->next = p->out;
 	p->out = t;
 	if (!p->reap.armed)
@@ -176,24 +181,34 @@ table_leave(struct weir_port *p, const struct weir_gmem *old, const struct weir_
 	return ret;
 }
 
-/* 0; -EBUSY: @p old is in force again, though somebody may be at @p new. */
+/*
+ * Put @p new, and what it comes to behind a vIOMMU, in force. What is put out in
+ * return is in @p t. 0; -EBUSY: it is @p new, though somebody may be at it.
+ */
 static int
-table_exchange(struct weir_port *p, const struct weir_gmem *old,
-	       const struct weir_gmem *new, bool shrinks)
+table_exchange(struct weir_port *p, const struct weir_gmem *new,
+	       const struct weir_gmem *view, struct port_table *t, bool shrinks)
 {
-	int ret = shrinks ? port_rings_leave(p, old, new) : 0;
+	const struct weir_gmem *old = p->gmem, *old_view = p->iotlb.view;
+	int ret = shrinks ? port_rings_leave(p, view != NULL ? view : new) : 0;
 
+	if (ret == 0) {
+		weir_gmem_watch(new, p->fault.fd);
+		port_publish(p, view != NULL ? view : new);
+		if (shrinks)
+			ret = table_leave(p, old, new);
+		if (ret != 0)
+			port_publish(p, port_iotlb_table(p));
+	}
+	t->g = ret == 0 ? old : new;
+	t->view = ret == 0 ? old_view : view;
 	if (ret != 0)
 		return ret;
-	weir_gmem_watch(new, p->fault.fd);
-	port_publish(p, new);
-	if (shrinks)
-		ret = table_leave(p, old, new);
-	if (ret != 0)
-		port_publish(p, old);
-	else
-		p->gmem = new;
-	return ret;
+	p->gmem = new;
+	p->iotlb.view = view;
+	if (view != NULL)
+		weir_iotlb_prune(p->iotlb.cache, new);
+	return 0;
 }
 
 /* Put @p new, which this takes over, in force; or put it away. */
@@ -201,24 +216,29 @@ static int
 table_replace(struct weir_port *p, const struct weir_gmem *new)
 {
 	struct port_table *t = weir_zalloc(sizeof(*t));
-	const struct weir_gmem *old = p->gmem;
+	const struct weir_gmem *old = p->gmem, *view = NULL;
 	bool shrinks = !table_within(old, new);
-	int ret = t != NULL ? mirror_map(p, new, old) : -ENOMEM;
+	int ret = t != NULL ? 0 : -ENOMEM;
 
+	if (ret == 0 && p->iotlb.cache != NULL)
+		ret = weir_iotlb_view(p->iotlb.cache, new, &view);
+	if (ret == 0)
+		ret = mirror_map(p, new, old);
 	if (ret == 0)
 		ret = port_postcopy_enter(p, new, old);
-	if (ret != 0) {
-		table_retire(p, new, old);
-		free(t);
-		return ret;
-	}
-	ret = table_exchange(p, old, new, shrinks);
-	if (ret == 0 && shrinks) {
-		table_retire(p, old, new);
-		free(t);
-	} else {
-		table_put_out(p, t, ret == 0 ? old : new);
-	}
+	if (ret != 0)
+		goto err_retire;
+	ret = table_exchange(p, new, view, t, shrinks);
+	if (ret == 0 && shrinks)
+		table_free(p, t, new);
+	else
+		port_table_out(p, t);
+	return ret;
+
+err_retire:
+	weir_iotlb_view_put(view);
+	table_retire(p, new, old);
+	free(t);
 	return ret;
 }
 
@@ -315,8 +335,7 @@ port_mem_clear(struct weir_port *p)
 	table_retire(p, old, &weir_gmem_empty);
 	while ((t = p->out) != NULL) {
 		p->out = t->next;
-		table_retire(p, t->g, &weir_gmem_empty);
-		free(t);
+		table_free(p, t, &weir_gmem_empty);
 	}
 	ctl_timer_clear(&p->reap);
 }

@@ -86,37 +86,76 @@ port_rings_stop(struct weir_port *p, uint64_t timeout_us)
 	return ret;
 }
 
-/* All its parts are where they were. A slot that stays, stays whole. */
+/* All its parts are where they were. */
 static bool
-ring_stays(const struct port_ring *r, const struct weir_gmem *old,
-	   const struct weir_gmem *new)
+ring_stays(const struct port_ring *r, const struct weir_gmem *table)
 {
-	for (int i = 0; i < 3; i++)
-		if (weir_gmem_uva(old, r->uva[i], 1) != weir_gmem_uva(new, r->uva[i], 1))
+	for (unsigned int i = 0; i < WEIR_VRING_PARTS; i++)
+		if (weir_vring_part_find(table, &r->part[i]) != r->at[i])
 			return false;
 	return true;
 }
 
-int
-port_rings_leave(struct weir_port *p, const struct weir_gmem *old,
-		 const struct weir_gmem *new)
+static bool
+parts_overlap(const struct weir_vring_part *part, struct weir_range iova)
 {
+	for (unsigned int i = 0; i < WEIR_VRING_PARTS; i++)
+		if (weir_range_overlaps(part[i].at, iova))
+			return true;
+	return false;
+}
+
+/* Stop a ring, or let it run on. */
+static int
+ring_leave(struct weir_port *p, uint32_t i)
+{
+	int ret = port_ring_stop(p, i, PORT_DRAIN_US);
+
+	if (ret != 0) {
+		p->ring[i].overdue = false;
+		queue_resume(&p->ring[i].q);
+	}
+	return ret;
+}
+
+int
+port_rings_leave(struct weir_port *p, const struct weir_gmem *table)
+{
+	int ret = 0;
+
 	/* costs nothing to find again */
 	port_ctrl_stop(p);
-	for (uint32_t i = 0; i < p->nr_rings; i++) {
-		struct port_ring *r = &p->ring[i];
-		int ret;
+	for (uint32_t i = 0; i < p->nr_rings && ret == 0; i++)
+		if (p->ring[i].running && !ring_stays(&p->ring[i], table))
+			ret = ring_leave(p, i);
+	return ret;
+}
 
-		if (!r->running || ring_stays(r, old, new))
-			continue;
-		ret = port_ring_stop(p, i, PORT_DRAIN_US);
-		if (ret != 0) {
-			r->overdue = false;
-			queue_resume(&r->q);
-			return ret;
-		}
-	}
-	return 0;
+int
+port_rings_unmap(struct weir_port *p, struct weir_range iova)
+{
+	int ret = 0;
+
+	if (p->ctrl.running && parts_overlap(p->ctrl.part, iova))
+		port_ctrl_stop(p);
+	for (uint32_t i = 0; i < p->nr_rings && ret == 0; i++)
+		if (p->ring[i].running && parts_overlap(p->ring[i].part, iova))
+			ret = ring_leave(p, i);
+	return ret;
+}
+
+int
+port_rings_moved(struct weir_port *p, struct weir_range iova)
+{
+	int ret = 0;
+
+	if (p->ctrl.running && parts_overlap(p->ctrl.part, iova))
+		port_ctrl_stop(p);
+	for (uint32_t i = 0; i < p->nr_rings && ret == 0; i++)
+		if (p->ring[i].running && parts_overlap(p->ring[i].part, iova) &&
+		    !ring_stays(&p->ring[i], port_iotlb_table(p)))
+			ret = ring_leave(p, i);
+	return ret;
 }
 
 /* What was negotiated decides how the queue works. */
@@ -169,11 +208,16 @@ ring_find(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want,
 	ret = queue_alloc(&r->q, want->num, addr->packed);
 	addr->shadow = r->q.shadow;
 	if (ret == 0)
-		ret = weir_vring_init(&r->q.vr, p->gmem, addr);
+		ret = weir_vring_init(&r->q.vr, port_iotlb_table(p), addr);
 	if (ret == 0)
 		ret = call_fd_take(r, want->call_fd);
 	if (ret != 0)
 		return ret;
+	r->q.vr.gmem = queue_table(&r->q, r->q.vr.gmem);
+	weir_vring_parts(addr, r->part);
+	r->at[0] = r->q.vr.desc;
+	r->at[1] = r->q.vr.avail;
+	r->at[2] = r->q.vr.used;
 	ret = port_wake_start(r, want->kick_fd);
 	if (ret != 0)
 		goto err_call;
@@ -194,23 +238,37 @@ err_call:
 	return ret;
 }
 
-static int
-ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
+struct weir_vring_addr
+port_ring_addr(const struct weir_port *p, const struct weir_vhost_ring *want,
+	       uint32_t base)
 {
 	const uint64_t features = weir_vhost_features(p->session);
 	const bool packed = (features & UINT64_C(1) << VIRTIO_F_RING_PACKED) != 0;
-	struct port_ring *r = &p->ring[i];
-	struct weir_vring_addr addr = {
+
+	return (struct weir_vring_addr){
 		.desc_uva = want->desc,
 		.avail_uva = want->avail,
 		.used_uva = want->used,
 		.size = want->num,
-		.base = port_ring_place(r->own_base ? r->base : want->base, packed),
+		.base = port_ring_place(base, packed),
 		.packed = packed,
 		.event_idx = (features & UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX) != 0,
 	};
-	int ret = ring_find(p, i, want, &addr);
+}
 
+static int
+ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
+{
+	const uint64_t features = weir_vhost_features(p->session);
+	struct port_ring *r = &p->ring[i];
+	struct weir_vring_addr addr =
+		port_ring_addr(p, want, r->own_base ? r->base : want->base);
+	int ret;
+
+	/* not yet: it starts with the update that is the last one */
+	if (!port_iotlb_ring_ready(p, i, &addr))
+		return 0;
+	ret = ring_find(p, i, want, &addr);
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: ring %u does not start: %s", p->name, i,
 			 weir_strerror(ret));
@@ -223,15 +281,12 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	port_hash_begin(p, i);
 	atomic_store(&r->q.coal.fresh, true);
 	r->gen = want->gen;
-	r->uva[0] = want->desc;
-	r->uva[1] = want->avail;
-	r->uva[2] = want->used;
 	r->running = true;
 	queue_start(&r->q);
 	port_wake_started(r);
 	weir_log(WEIR_LOG_INFO, "%s: ring %u runs: %s, %u entries from %u", p->name, i,
-		 packed ? "packed" : "split", want->num,
-		 r->q.vr.last_avail & (packed ? WEIR_VRING_POS_IDX : UINT16_MAX));
+		 addr.packed ? "packed" : "split", want->num,
+		 r->q.vr.last_avail & (addr.packed ? WEIR_VRING_POS_IDX : UINT16_MAX));
 	port_notify(p, WEIR_PORT_EV_QUEUE);
 	if (p->announce && i == 1)
 		port_announce(p);
@@ -285,8 +340,11 @@ port_link_sync(struct weir_port *p)
 {
 	bool up = p->state == PORT_CONNECTED;
 
+	/* a guest that flushes its IOTLB stops rings for a moment, many times a second */
 	for (uint32_t i = 0; i < 2 && up; i++)
-		up = p->ring[i].running || (p->ring[i].held && ring_wanted(p, i));
+		up = p->ring[i].running ||
+		     (ring_wanted(p, i) &&
+		      (p->ring[i].held || (p->iotlb.cache != NULL && p->link)));
 	if (atomic_exchange(&p->link, up) == up)
 		return;
 	weir_log(WEIR_LOG_NOTICE, "%s: link %s", p->name, up ? "up" : "down");
@@ -298,7 +356,8 @@ static void
 idle_sync(struct weir_port *p)
 {
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
-		if (p->ring[i].running && p->ring[i].q.chan != NULL) {
+		if (p->ring[i].running &&
+		    (p->ring[i].q.chan != NULL || p->iotlb.cache != NULL)) {
 			if (!p->idle.armed)
 				ctl_timer_set(&p->idle, PORT_IDLE_US);
 			return;
@@ -338,6 +397,8 @@ port_idle_expired(struct ctl_timer *t)
 		/* it has not moved since the last look: nobody else collects */
 		if (p->ring[i].running && q->chan != NULL && tail == q->seen_tail)
 			queue_collect_idle(q);
+		if (p->ring[i].running && p->iotlb.cache != NULL)
+			queue_scout_idle(q);
 		q->seen_tail = tail;
 	}
 	weir_copy_tend();

@@ -104,6 +104,7 @@ queue_mode(const struct weir_queue *q)
 	       (rx && q->rx_offload ? QUEUE_OFFLOAD : 0) |
 	       (!rx && q->mergeable ? QUEUE_MERGE : 0) |
 	       (!rx && q->log != NULL ? QUEUE_LOG : 0) |
+	       (!rx && q->vr.gmem->memory != NULL ? QUEUE_IOTLB : 0) |
 	       (q->hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf) ? QUEUE_HDR12 : 0);
 }
 
@@ -116,6 +117,8 @@ queue_start(struct weir_queue *q)
 	q->burst = q->pool != NULL ? queue_rx_select(q->mode) : queue_tx_select(q->mode);
 	atomic_store(&q->fault, WEIR_VRING_OK);
 	atomic_store(&q->gmem, q->vr.gmem);
+	atomic_store(&q->asked, false);
+	q->scout = q->vr.last_avail;
 	atomic_store(&q->live, true);
 }
 
@@ -250,6 +253,7 @@ queue_stop(struct weir_queue *q, uint64_t timeout_us)
 		return -EBUSY;
 	if (queue_in_flight(q) == 0)
 		return 0;
+	queue_refresh(q);
 	if (window_drain(q, timeout_us) != 0)
 		return -EBUSY;
 	if (q->pool != NULL)

@@ -9,15 +9,16 @@
  * fields marked "control"; while it is false the control thread does. The
  * control thread clears `live` and then waits until the lcore is out:
  *
- *   - a queue that copies by CPU is an epoch reader, which costs the lcore one
- *     store a burst (weir_epoch.h);
+ *   - a burst is an epoch reader's section, which costs the lcore one store at
+ *     either end (weir_epoch.h);
  *   - a queue with a DMA channel has completions to collect even when the
  *     application does not call it, so that a second thread has to come in: the
  *     lcore that receives on the same pair, or the control thread. `lock` is
  *     for them. They try it and go away if it is taken; only the owner waits,
  *     at most for one collection;
  *   - where a guest chooses the queue of each frame (`steer`), all lcores that
- *     send come in by `lock`. `reader` is then its owner's while it chooses.
+ *     send come in by `lock`. `reader` is then its owner's while it chooses; likewise one
+ * whose guest may have a vIOMMU: the control thread looks for what is not translated.
  *
  * **The window** (queues with a channel). Packets whose chains were taken and
  * not yet given back, in ring order, whether their bytes go by DMA or went by
@@ -48,8 +49,8 @@
 /*
  * What a burst function is made for: what was negotiated and how the queue
  * copies, fixed while a ring runs. There is one function for each mode with
- * QUEUE_HDR12 and without QUEUE_LOG, and one for all others, all of one source; see rx.c
- * and tx.c.
+ * QUEUE_HDR12 and without QUEUE_LOG and QUEUE_IOTLB, and one for all others, all of one
+ * source; see rx.c and tx.c.
  */
 #define QUEUE_PACKED 1u	  /* VIRTIO_F_RING_PACKED */
 #define QUEUE_CHAN 2u	  /* with a DMA channel */
@@ -57,7 +58,8 @@
 #define QUEUE_OFFLOAD 4u  /* rx: frames may come with offloads */
 #define QUEUE_HDR12 8u	  /* virtio_net_hdr with num_buffers, all but old guests' */
 #define QUEUE_LOG 16u	  /* tx: what is written is logged, the guest migrates */
-#define QUEUE_NR_MODES 8u /* with QUEUE_HDR12 and without QUEUE_LOG */
+#define QUEUE_IOTLB 32u	  /* tx: behind a vIOMMU; see queue_miss.c */
+#define QUEUE_NR_MODES 8u /* those with a function of their own */
 
 struct weir_port;
 struct weir_queue;
@@ -101,6 +103,7 @@ struct weir_queue {
 	 * queue is live, and vr has it from the next burst on */
 	const struct weir_gmem *_Atomic gmem;
 	uint8_t hdr_len;   /* virtio_net_hdr: 10, 12 with num_buffers, 20 with a hash */
+	bool shared;	   /* its guest may have a vIOMMU; set while nobody bursts */
 	bool mergeable;	   /* VIRTIO_NET_F_MRG_RXBUF */
 	bool rx_offload;   /* rx: the guest may leave checksums, segmentation to us */
 	bool sw_csum;	   /* rx: complete partial checksums in software */
@@ -129,6 +132,12 @@ struct weir_queue {
 	struct queue_log *log;		/* NULL: nobody migrates */
 
 	struct queue_coal coal;
+	/* behind a vIOMMU: what is missing, the lcore's while asked is false, the
+	 * control thread's while it is true */
+	uint16_t scout; /* tx: chains before this place were looked at */
+	_Atomic bool asked;
+	uint32_t nr_missing;
+	struct weir_vring_miss missing[WEIR_VRING_MISSES];
 
 	/* with a channel only */
 	struct weir_copy_chan *chan; /* the one whose turn it is; NULL: the CPU copies */
@@ -160,6 +169,13 @@ struct weir_queue {
 	uint32_t seen_tail; /* window at the control thread's last look */
 };
 
+/* The table that a queue takes of a view: one that only reads has that half. */
+static inline const struct weir_gmem *
+queue_table(const struct weir_queue *q, const struct weir_gmem *g)
+{
+	return g->memory != NULL && q->pool != NULL ? g->readable : g;
+}
+
 /* Packets in the window now. */
 static inline uint32_t
 queue_in_flight(const struct weir_queue *q)
@@ -172,7 +188,14 @@ queue_in_flight(const struct weir_queue *q)
 static inline bool
 queue_locked(const struct weir_queue *q)
 {
-	return q->chan != NULL || q->steer != NULL;
+	return q->chan != NULL || q->steer != NULL || q->shared;
+}
+
+/* Use the table that is in force. From inside; the one of before may be gone. */
+static inline void
+queue_refresh(struct weir_queue *q)
+{
+	q->vr.gmem = atomic_load_explicit(&q->gmem, memory_order_acquire);
 }
 
 /* Let the lock go: whoever waits for us sees that we have been, also if another holds
@@ -195,7 +218,7 @@ queue_enter(struct weir_queue *q)
 	else
 		weir_epoch_enter(&q->reader);
 	if (__builtin_expect(atomic_load_explicit(&q->live, memory_order_acquire), 1)) {
-		q->vr.gmem = atomic_load_explicit(&q->gmem, memory_order_acquire);
+		queue_refresh(q);
 		return true;
 	}
 	if (queue_locked(q))
@@ -214,6 +237,21 @@ queue_leave(struct weir_queue *q)
 		weir_epoch_leave(&q->reader);
 }
 
+/* Come into a queue that is locked as a guest. False: somebody is in, or it is not
+ * live. */
+static inline bool
+queue_enter_idle(struct weir_queue *q)
+{
+	if (!rte_spinlock_trylock(&q->lock))
+		return false;
+	if (atomic_load_explicit(&q->live, memory_order_acquire)) {
+		queue_refresh(q);
+		return true;
+	}
+	queue_unlock(q);
+	return false;
+}
+
 /* Used entries were published: log them, and interrupt the guest if it wants it. */
 void queue_call(struct weir_queue *q);
 
@@ -230,6 +268,20 @@ void queue_chan_turn(struct weir_queue *q);
 /* The channel is full in the middle of a burst: as queue_chan_turn(), with the locks
  * of both. */
 void queue_chan_full(struct weir_queue *q);
+
+/*
+ * The chain at @p at cannot be taken: the ring is broken, or a translation is not
+ * there (WEIR_VRING_MISS). Then the control thread is told of it, and of what the
+ * next chains lack, unless it was told of some and has not done with them. From
+ * inside; what is in q->iov is lost.
+ */
+void queue_untaken(struct weir_queue *q, const struct weir_vring_at *at, int fault);
+
+/* Tell of what the chains lack that were not looked at yet. Tx, from inside. */
+void queue_scout(struct weir_queue *q);
+
+/* The same, as a guest in the queue. */
+void queue_scout_idle(struct weir_queue *q);
 
 /* Give back what is over at the window's tail of a tx queue. From inside. */
 void queue_collect_tx(struct weir_queue *q);
@@ -255,7 +307,7 @@ int queue_quiet(struct weir_queue *q, uint64_t timeout_us);
 void queue_resume(struct weir_queue *q);
 
 /*
- * Control thread: wait until whoever is inside a queue with a channel has left.
+ * Control thread: wait until whoever is inside a queue that is locked has left.
  * Nobody is kept out meanwhile. 0; -EBUSY: the same after timeout_us.
  */
 int queue_wait_out(struct weir_queue *q, uint64_t timeout_us);

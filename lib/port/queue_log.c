@@ -29,6 +29,9 @@ log_gpa(const struct weir_gmem *g, const void *p, uint32_t *hint)
 {
 	const uint64_t hva = (uintptr_t)p;
 
+	/* behind a vIOMMU the log counts in guest addresses all the same */
+	if (g->memory != NULL)
+		g = g->memory;
 	/* the table may have become shorter since the last hit */
 	*hint = *hint < g->nr_slots ? *hint : 0;
 	for (uint32_t i = 0; i < g->nr_slots; i++) {

@@ -140,7 +140,7 @@ enum rx_result {
 	RX_TAKEN,   /* the mbuf is the frame, once its copies are done */
 	RX_DROPPED, /* the chain goes back; the mbuf was not used */
 	RX_LATER,   /* no mbufs for so long a frame: leave the chain */
-	RX_BROKEN,  /* the ring */
+	RX_ENDS,    /* the ring is broken, or waits for a translation */
 };
 
 /* A frame that is not of the usual kind. Not inlined: one for all modes. As
@@ -158,8 +158,8 @@ rx_shape(struct weir_queue *q, const struct weir_vring_at *at, struct rte_mbuf *
 	ret = weir_vring_take(&q->vr, mode & QUEUE_PACKED, at, 0, q->iov, q->max_iov,
 			      chain, &len);
 	if (ret < 0) {
-		queue_break(q, -ret);
-		return RX_BROKEN;
+		queue_untaken(q, at, -ret);
+		return RX_ENDS;
 	}
 	if (len < hdr_len + (uint64_t)RTE_ETHER_HDR_LEN || len > QUEUE_MAX_FRAME)
 		return RX_DROPPED;
@@ -269,7 +269,7 @@ rx_odd(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **m)
 		stat_add(&q->stats.no_mbuf, 1);
 	if (r != RX_TAKEN)
 		rte_pktmbuf_free(*m);
-	if (r == RX_LATER || r == RX_BROKEN)
+	if (r == RX_LATER || r == RX_ENDS)
 		return -EAGAIN;
 	weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
 	weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, 0);
@@ -387,7 +387,7 @@ rx_submit(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at, uin
 		}
 		if (r == RX_LATER)
 			stat_add(&q->stats.no_mbuf, 1);
-		if (r == RX_LATER || r == RX_BROKEN)
+		if (r == RX_LATER || r == RX_ENDS)
 			break;
 		if (r == RX_DROPPED)
 			stat_add(&q->stats.dropped, 1);

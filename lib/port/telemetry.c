@@ -50,6 +50,16 @@ add_memory(struct rte_tel_data *d, const struct weir_gmem *g)
 }
 
 static void
+add_iotlb(struct rte_tel_data *d, const struct port_iotlb *t)
+{
+	tel_add_u64(d, "iotlb_entries",
+		    t->cache != NULL ? weir_iotlb_count(t->cache) : 0);
+	tel_add_u64(d, "iotlb_misses", t->misses);
+	tel_add_u64(d, "iotlb_updates", t->updates);
+	tel_add_u64(d, "iotlb_invalidations", t->invalidations);
+}
+
+static void
 add_port(struct rte_tel_data *d, const struct weir_port *p)
 {
 	char features[2 + 16 + 1];
@@ -66,6 +76,8 @@ add_port(struct rte_tel_data *d, const struct weir_port *p)
 	tel_add_u64(d, "peers_disconnected", p->resets);
 	rte_tel_data_add_dict_string(d, "last_error", p->last_error);
 	add_memory(d, p->gmem);
+	if (p->conf.iommu)
+		add_iotlb(d, &p->iotlb);
 	if (!p->conf.ctrl_vq)
 		return;
 	rte_tel_data_add_dict_string(d, "control_queue",

@@ -28,7 +28,8 @@ struct room {
  *
  * 0; -ENOBUFS: the guest has not offered enough yet; -EMSGSIZE: it takes one
  * chain a packet and this one is too short, or it has filled its ring and that
- * is not enough; -EPROTO: the ring is broken. Nothing is taken on failure.
+ * is not enough; -EAGAIN: a translation is not there yet; -EPROTO: the ring is
+ * broken. Nothing is taken on failure.
  */
 static __rte_always_inline int
 room_take(struct weir_queue *q, unsigned int mode, uint64_t need,
@@ -52,8 +53,8 @@ room_take(struct weir_queue *q, unsigned int mode, uint64_t need,
 				     &q->iov[room->nr_iov], q->max_iov - room->nr_iov,
 				     &chain, &len);
 		if (__builtin_expect(nr < 0, 0)) {
-			queue_break(q, -nr);
-			ret = -EPROTO;
+			queue_untaken(q, at, -nr);
+			ret = nr == -WEIR_VRING_MISS ? -EAGAIN : -EPROTO;
 			goto err_untake;
 		}
 		ret = -EMSGSIZE;
@@ -515,11 +516,10 @@ queue_collect_tx(struct weir_queue *q)
 void
 queue_collect_idle(struct weir_queue *q)
 {
-	if (queue_in_flight(q) == 0 || !rte_spinlock_trylock(&q->lock))
+	if (queue_in_flight(q) == 0 || !queue_enter_idle(q))
 		return;
-	if (atomic_load_explicit(&q->live, memory_order_acquire))
-		queue_collect_tx(q);
-	queue_unlock(q);
+	queue_collect_tx(q);
+	queue_leave(q);
 }
 
 static __rte_always_inline uint16_t
@@ -536,18 +536,21 @@ tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, unsigned int 
 		queue_break(q, -ret);
 		return 0;
 	}
-	if ((mode & QUEUE_CHAN) == 0)
-		return tx_burst_cpu(q, mode, pkts, n, &at);
-	if (queue_in_flight(q) == 0)
-		sent = tx_short(q, mode, pkts, n, &at);
-	if (sent == n) {
-		weir_vring_close(&q->vr, &at);
-		return sent;
+	if ((mode & QUEUE_CHAN) == 0) {
+		sent = tx_burst_cpu(q, mode, pkts, n, &at);
+	} else {
+		if (queue_in_flight(q) == 0)
+			sent = tx_short(q, mode, pkts, n, &at);
+		if (sent == n)
+			weir_vring_close(&q->vr, &at);
+		else
+			sent = (uint16_t)(sent + tx_burst_dma(q, mode, &pkts[sent],
+							      (uint16_t)(n - sent), &at));
+		/* an engine that copies at once is over already */
+		queue_collect_tx(q);
 	}
-	sent = (uint16_t)(sent +
-			  tx_burst_dma(q, mode, &pkts[sent], (uint16_t)(n - sent), &at));
-	/* an engine that copies at once is over already */
-	queue_collect_tx(q);
+	if ((mode & QUEUE_IOTLB) != 0)
+		queue_scout(q);
 	return sent;
 }
 
@@ -586,7 +589,7 @@ queue_tx_select(unsigned int mode)
 		[QUEUE_MERGE | QUEUE_PACKED | QUEUE_CHAN] = tx_packed_dma_merge,
 	};
 
-	if ((mode & (QUEUE_HDR12 | QUEUE_LOG)) != QUEUE_HDR12)
+	if ((mode & (QUEUE_HDR12 | QUEUE_LOG | QUEUE_IOTLB)) != QUEUE_HDR12)
 		return queue_tx_any;
 	return made[mode % QUEUE_NR_MODES];
 }

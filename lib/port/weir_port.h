@@ -110,10 +110,11 @@ struct weir_port_conf {
 	bool postcopy;	    /**< offer postcopy migration */
 	bool rss;	    /**< offer RSS and hash reports; with ctrl_vq. See
 			       weir_port_tx_steer() */
-	bool tso;	    /**< offer segmentation of TCP and UDP, both ways */
-	bool linear;	    /**< receive only frames that fit one mbuf */
-	bool ext_buf;	    /**< ... or give a long one an external buffer */
-	bool legacy_flags;  /**< mark received frames with RTE_MBUF_F_TX_* flags */
+	bool iommu;   /**< offer VIRTIO_F_ACCESS_PLATFORM: guests may have a vIOMMU */
+	bool tso;     /**< offer segmentation of TCP and UDP, both ways */
+	bool linear;  /**< receive only frames that fit one mbuf */
+	bool ext_buf; /**< ... or give a long one an external buffer */
+	bool legacy_flags;	/**< mark received frames with RTE_MBUF_F_TX_* flags */
 	uint32_t dma_threshold; /**< pieces of fewer bytes are copied by CPU */
 	bool dma_near; /**< of a queue's dmadevs those first that are on the NUMA node of
 			  the lcore that bursts; else in turn */

@@ -34,8 +34,8 @@ weir_vring_parts(const struct weir_vring_addr *a,
 	return 0;
 }
 
-static void *
-part_find(const struct weir_gmem *g, const struct weir_vring_part *p)
+void *
+weir_vring_part_find(const struct weir_gmem *g, const struct weir_vring_part *p)
 {
 	return g->memory != NULL ? weir_iotlb_find(g, p->at, p->write)
 				 : weir_gmem_uva(g, p->at.start, weir_range_len(p->at));
@@ -50,9 +50,9 @@ parts_find(struct weir_vring *vr, const struct weir_vring_addr *a)
 
 	if (ret != 0)
 		return ret;
-	vr->desc = part_find(vr->gmem, &part[0]);
-	vr->avail = part_find(vr->gmem, &part[1]);
-	vr->used = part_find(vr->gmem, &part[2]);
+	vr->desc = weir_vring_part_find(vr->gmem, &part[0]);
+	vr->avail = weir_vring_part_find(vr->gmem, &part[1]);
+	vr->used = weir_vring_part_find(vr->gmem, &part[2]);
 	return vr->desc != NULL && vr->avail != NULL && vr->used != NULL ? 0 : -EFAULT;
 }
 

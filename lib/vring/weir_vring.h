@@ -226,6 +226,11 @@ struct weir_vring_part {
 int weir_vring_parts(const struct weir_vring_addr *addr,
 		     struct weir_vring_part part[WEIR_VRING_PARTS]);
 
+/** A part's host address; NULL: it is not in one slot, or not translated to one
+ * stretch of it. */
+void *weir_vring_part_find(const struct weir_gmem *gmem,
+			   const struct weir_vring_part *part);
+
 /** Used entries that the shadow of a packed ring of @p size entries has. */
 static inline uint32_t
 weir_vring_shadow_size(uint32_t size)
