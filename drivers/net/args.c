@@ -118,14 +118,10 @@ set_legacy_flags(const char *value, void *ctx)
 	return set_bool(value, &((struct net_weir_args *)ctx)->legacy_flags);
 }
 
-/* Known to net_vhost and not to us: 0 is the same, 1 is refused. */
 static int
-set_must_be_off(const char *value, void *ctx)
+set_iommu(const char *value, void *ctx)
 {
-	uint64_t v;
-
-	(void)ctx;
-	return weir_arg_number(value, 0, 0, &v);
+	return set_bool(value, &((struct net_weir_args *)ctx)->iommu);
 }
 
 static int
@@ -233,7 +229,7 @@ static const struct weir_arg arg_table[] = {
 	{ "linear-buffer", "0 or 1", set_linear },
 	{ "ext-buffer", "0 or 1", set_ext_buf },
 	{ "legacy-ol-flags", "0 or 1", set_legacy_flags },
-	{ "iommu-support", "0: net_weir has no IOTLB yet", set_must_be_off },
+	{ "iommu-support", "0 or 1", set_iommu },
 	{ "postcopy-support", "0 or 1", set_postcopy },
 	{ "dmas", "a list such as [txq0@dma0;rxq0@dma1], up to 8 dmadevs a queue",
 	  set_dmas },

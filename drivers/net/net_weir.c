@@ -252,6 +252,7 @@ port_create(struct net_weir *w)
 		.postcopy = w->args.postcopy,
 		.rss = w->args.rss,
 		.tso = w->args.tso,
+		.iommu = w->args.iommu,
 		.linear = w->args.linear,
 		.ext_buf = w->args.ext_buf,
 		.legacy_flags = w->args.legacy_flags,

@@ -31,6 +31,7 @@ struct net_weir_args {
 	bool postcopy;
 	bool rss;
 	bool tso;
+	bool iommu;
 	bool linear;
 	bool ext_buf;
 	bool legacy_flags;
