@@ -37,6 +37,11 @@ MSIX_VERSION = (10, 0)
 # the first that counts milliseconds until it connects again
 RECONNECT_MS_VERSION = (9, 2)
 
+# an IOMMU, which has to come before the devices behind it, and what makes them so: ATS
+# they have behind a root port only, and without it they hear of no flush but a page's
+IOMMU = ("-device", "intel-iommu,intremap=off,device-iotlb=on")
+IOMMU_NIC = "iommu_platform=on,ats=on"
+
 INIT = """#!/bin/sh
 export PATH=/usr/bin HOME=/root
 # by its path on the host, which may be in what is mounted over now
@@ -142,11 +147,12 @@ class Nic:
     pairs   queue pairs
     listens QEMU makes the socket and the port connects; else it connects to the port,
             again when that has gone
+    iommu   it is behind the guest's IOMMU
     """
 
-    def __init__(self, path, number, args="", pairs=1, listens=False):
+    def __init__(self, path, number, args="", pairs=1, listens=False, iommu=False):
         self.path, self.number, self.args, self.pairs = path, number, args, pairs
-        self.listens = listens
+        self.listens, self.iommu = listens, iommu
         self.mac = f"52:54:00:00:00:{number + 1:02x}"
         self.address = f"10.0.0.{number + 1}"
         self.address6 = f"fd00::{number + 1:x}"
@@ -162,7 +168,11 @@ class Nic:
         elif self.pairs > 1:
             device.append(f"vectors={2 * self.pairs + 2}")
         device += ["mq=on"] * (self.pairs > 1) + [self.args] * (self.args != "")
-        return ["-chardev", chardev,
+        port = []
+        if self.iommu:
+            port = ["-device", f"pcie-root-port,id=port{index},chassis={index + 1}"]
+            device += [f"bus=port{index}", IOMMU_NIC]
+        return [*port, "-chardev", chardev,
                 "-netdev", f"vhost-user,id=n{index},chardev=c{index},queues={self.pairs}",
                 "-device", ",".join(device)]
 
@@ -200,9 +210,11 @@ class Vm(Process):
     cpus      of the guest
     machine   further arguments of QEMU
     more_memory  the most it can grow to in MiB, beyond memory
+    iommu     None: there is none; else words to its driver on the kernel's command line
     """
 
-    def __init__(self, ws, name, nics, memory=256, cpus=2, machine=(), more_memory=0):
+    def __init__(self, ws, name, nics, memory=256, cpus=2, machine=(), more_memory=0,
+                 iommu=None):
         need_program(QEMU)
         image, files = initramfs(ws)
         self.nics = nics
@@ -216,7 +228,10 @@ class Vm(Process):
                 "-serial", "chardev:shell",
                 "-qmp", f"unix:{ws.socket(name + '-qmp')},server=on,wait=off",
                 "-kernel", image, "-initrd", files, "-append",
-                "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nokaslr oops=panic"]
+                "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nokaslr oops=panic" +
+                (f" intel_iommu=on {iommu}" if iommu is not None else "")]
+        if iommu is not None:
+            argv += IOMMU
         for index, nic in enumerate(nics):
             argv += nic.qemu(index)
         super().__init__(ws, name, [*argv, *machine])
