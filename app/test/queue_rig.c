@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_memory.h>
 
 #include "queue_rig.h"
@@ -141,6 +142,8 @@ engine_copy(void *dev, uint16_t vchan, rte_iova_t src, rte_iova_t dst, uint32_t 
 	RTE_SET_USED(flags);
 	if (len == 0 || e->submitted - e->done == RTE_DIM(e->op))
 		abort();
+	for (uint64_t end = rte_rdtsc() + e->cost; e->cost != 0 && rte_rdtsc() < end;)
+		;
 	/* looked up now and again when it is done, as a device might */
 	engine_translate(src, len);
 	engine_translate(dst, len);

@@ -43,6 +43,7 @@ struct rig_engine {
 	struct rig_op op[256];
 	uint32_t submitted, kicked, done; /* of op, running on */
 	uint64_t credit;		  /* copies it may still complete */
+	uint64_t cost;			  /* cycles that submitting a copy takes */
 	uint32_t fail_nth;		  /* each nth fails; 0: none */
 	uint64_t nr_done;
 	bool failed; /* the op at done, and its user was told */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <linux/virtio_net.h>
+#include <rte_cycles.h>
 #include <rte_lcore.h>
 
 #include "offload.h"
@@ -373,7 +374,91 @@ stop_waits_for_both_engines(void)
 	return TEST_OK;
 }
 
+/* Costs of classes 6, 9 and 11, of a copy by DMA, and what follows from them. */
+static const struct tune_case {
+	uint64_t cpu6, cpu9, cpu11, dma;
+	uint32_t now, then;
+} tune_cases[] = {
+	{ 100, 200, 400, 0, 512, 512 },	    /* nothing is known of DMA */
+	{ 100, 200, 400, 300, 512, 1024 },  /* 2 KiB are worth it, 512 bytes are not */
+	{ 100, 200, 400, 50, 512, 0 },	    /* all are */
+	{ 100, 200, 400, 1000, 512, 4096 }, /* none of those that came */
+	{ 100, 200, 400, 410, 4096, 4096 }, /* alike: as it was, */
+	{ 100, 200, 400, 410, 1024, 1024 }, /* ... either way */
+	{ 100, 200, 400, 360, 4096, 4096 }, /* not for a little, */
+	{ 100, 200, 400, 350, 4096, 1024 }, /* but for more */
+	{ 100, 200, 400, 450, 1024, 1024 }, { 100, 200, 400, 460, 1024, 4096 },
+	{ 0, 200, 0, 100, 4096, 0 },
+};
+
+static enum test_result
+threshold_follows_costs_with_hysteresis(void)
+{
+	for (size_t i = 0; i < RTE_DIM(tune_cases); i++) {
+		const struct tune_case *c = &tune_cases[i];
+		struct queue_tune t = { .submit = c->dma / 2,
+					.complete = c->dma - c->dma / 2 };
+
+		t.cpu[6] = c->cpu6;
+		t.cpu[9] = c->cpu9;
+		t.cpu[11] = c->cpu11;
+		if (tune_threshold(&t, c->now) != c->then) {
+			printf("    case %zu: %u\n", i, tune_threshold(&t, c->now));
+			return TEST_FAILED;
+		}
+	}
+	return TEST_OK;
+}
+
+static enum test_result
+cost_is_averaged_and_outliers_are_not_believed(void)
+{
+	uint64_t average = 0;
+
+	tune_sample(&average, 100);
+	TEST_EQ(average, 1600);
+	for (int i = 0; i < 100; i++)
+		tune_sample(&average, 100);
+	TEST_ASSERT(average > 1400 && average < 1800);
+	tune_sample(&average, 1000000);
+	TEST_ASSERT(average < 2600);
+	for (int i = 0; i < 100; i++)
+		tune_sample(&average, 1000);
+	TEST_ASSERT(average > 14000 && average < 18000);
+	for (int i = 0; i < 100; i++)
+		tune_sample(&average, 0);
+	TEST_ASSERT(average < 200);
+	return TEST_OK;
+}
+
+/* An engine to which it costs a millisecond to give a copy: the CPU has them all,
+ * but for those that are measured, and they arrive in order either way. */
+static enum test_result
+engine_that_is_dear_is_seldom_used(void)
+{
+	TEST_EQ(rig_open(false, true, 16), 0);
+	rig.q.tuned = true;
+	rig.q.threshold = TUNE_FIRST;
+	rig.engine.cost = rte_get_tsc_hz() / 1000;
+	for (unsigned int i = 0; i < 200; i++) {
+		send_frames((uint16_t)(4 * i % 200), 4);
+		TEST_EQ(frames_come((uint16_t)(4 * i % 200), 4), TEST_OK);
+	}
+	TEST_ASSERT(rig.q.stats.dma_copies != 0);
+	TEST_EQ(rig.q.stats.dma_copies + rig.q.stats.cpu_copies, 800);
+	TEST_EQ(rig.q.threshold, 64);
+	/* 32 bursts at first and one in 64 then, two copies of four */
+	TEST_ASSERT(rig.q.stats.dma_copies <= 2 * (32 + 3));
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
 static const struct test_case queue_cases[] = {
+	{ "threshold_follows_costs_with_hysteresis",
+	  threshold_follows_costs_with_hysteresis },
+	{ "cost_is_averaged_and_outliers_are_not_believed",
+	  cost_is_averaged_and_outliers_are_not_believed },
+	{ "engine_that_is_dear_is_seldom_used", engine_that_is_dear_is_seldom_used },
 	{ "two_engines_frames_in_the_rings_order",
 	  two_engines_frames_in_the_rings_order },
 	{ "engine_full_passes_its_turn_on", engine_full_passes_its_turn_on },

@@ -129,7 +129,12 @@ set_threshold(const char *value, void *ctx)
 {
 	struct net_weir_args *a = ctx;
 	uint64_t v;
-	int ret = weir_arg_number(value, 0, UINT32_MAX, &v);
+	int ret;
+
+	a->dma_auto = strcmp(value, "auto") == 0;
+	if (a->dma_auto)
+		return 0;
+	ret = weir_arg_number(value, 0, UINT32_MAX, &v);
 
 	if (ret == 0)
 		a->dma_threshold = (uint32_t)v;
@@ -235,7 +240,8 @@ static const struct weir_arg arg_table[] = {
 	  set_dmas },
 	{ "dma-policy", "'turn' or 'near'", set_policy },
 	{ "dma-watchdog", "milliseconds, at most 1000000", set_watchdog },
-	{ "dma-threshold", "a number of bytes from 0 to 4294967295", set_threshold },
+	{ "dma-threshold", "'auto' or a number of bytes from 0 to 4294967295",
+	  set_threshold },
 };
 
 /* A queue that the port does not have would get no DMA and nobody would notice. */

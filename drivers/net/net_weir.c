@@ -257,6 +257,7 @@ port_create(struct net_weir *w)
 		.ext_buf = w->args.ext_buf,
 		.legacy_flags = w->args.legacy_flags,
 		.dma_threshold = w->args.dma_threshold,
+		.dma_auto = w->args.dma_auto,
 		.dma_near = w->args.dma_near,
 		.notify = notify,
 		.notify_arg = w,
@@ -374,4 +375,4 @@ RTE_PMD_REGISTER_PARAM_STRING(net_weir, "iface=<path> "
 					"dmas=[<txq|rxq><n>@<dmadev>;...] "
 					"dma-policy=<turn|near> "
 					"dma-watchdog=<ms> "
-					"dma-threshold=<bytes>");
+					"dma-threshold=<bytes|auto>");

@@ -38,6 +38,7 @@ struct net_weir_args {
 	struct rte_ether_addr mac; /* zeroes: none was given */
 	uint32_t dma_threshold;
 	bool dma_near;
+	bool dma_auto;
 	uint64_t dma_watchdog_us; /* UINT64_MAX: as it is */
 	/* dmadevs of each queue, ',' between them; NULL: CPU */
 	char *dma_rx[WEIR_PORT_MAX_PAIRS];

@@ -19,10 +19,10 @@ struct counter {
 static const struct counter counters[] = {
 	COUNTER(packets, true, true),	 COUNTER(bytes, true, true),
 	COUNTER(cpu_copies, true, true), COUNTER(dma_copies, true, true),
-	COUNTER(dma_full, true, true),	 COUNTER(dma_errors, true, true),
-	COUNTER(in_flight, true, true),	 COUNTER(dropped, true, true),
-	COUNTER(no_mbuf, true, false),	 COUNTER(calls, true, true),
-	COUNTER(rewound, true, false),
+	COUNTER(dma_full, true, true),	 COUNTER(dma_threshold, true, true),
+	COUNTER(dma_errors, true, true), COUNTER(in_flight, true, true),
+	COUNTER(dropped, true, true),	 COUNTER(no_mbuf, true, false),
+	COUNTER(calls, true, true),	 COUNTER(rewound, true, false),
 };
 
 /* Called for each counter of each queue that is set up, in the order shown. */

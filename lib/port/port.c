@@ -261,7 +261,9 @@ do_setup(void *arg)
 	port_ring_set_chans(s->p, r, chans, nr);
 	r->q.shared = p->conf.iommu;
 	r->q.pool = s->pool;
-	r->q.threshold = p->conf.dma_threshold;
+	r->q.tuned = p->conf.dma_auto && nr != 0;
+	r->q.tune = (struct queue_tune){ 0 };
+	r->q.threshold = r->q.tuned ? TUNE_FIRST : p->conf.dma_threshold;
 	r->q.near = p->conf.dma_near;
 	r->q.linear = p->conf.linear;
 	r->q.ext_buf = p->conf.ext_buf;
@@ -434,6 +436,7 @@ weir_queue_stats_get(const struct weir_queue *q, struct weir_queue_stats *out)
 		.cpu_copies = counter(&q->stats.cpu_copies),
 		.dma_copies = counter(&q->stats.dma_copies),
 		.dma_full = counter(&q->stats.dma_full),
+		.dma_threshold = __atomic_load_n(&q->threshold, __ATOMIC_RELAXED),
 		.dma_errors = dma_errors(q),
 		.in_flight = q->chan != NULL ? queue_in_flight(q) : 0,
 		.dropped = counter(&q->stats.dropped),

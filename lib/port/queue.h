@@ -38,6 +38,7 @@
 
 #include "queue_coal.h"
 #include "queue_log.h"
+#include "queue_tune.h"
 #include "weir_copy.h"
 #include "weir_epoch.h"
 #include "weir_port.h"
@@ -142,6 +143,8 @@ struct weir_queue {
 	/* with a channel only */
 	struct weir_copy_chan *chan; /* the one whose turn it is; NULL: the CPU copies */
 	uint32_t threshold;	     /* bytes from which a piece goes by DMA */
+	bool tuned;		     /* ... follow from what copies cost */
+	bool measured;		     /* this burst is */
 	uint8_t cur, nr_chans;	     /* chan's place in chans; how many there are */
 	bool near;		     /* channels of the lcore's own node first */
 	struct weir_copy_chan *chans[WEIR_PORT_MAX_DMAS];
@@ -160,6 +163,8 @@ struct weir_queue {
 	int kick_fd;	    /* the guest's; -1: it has none */
 
 	struct queue_stats stats __attribute__((aligned(64)));
+
+	struct queue_tune tune; /* if tuned */
 
 	/* control */
 	uint8_t announced[6]; /* rx: whom the next burst announces */
@@ -282,6 +287,30 @@ void queue_scout(struct weir_queue *q);
 
 /* The same, as a guest in the queue. */
 void queue_scout_idle(struct weir_queue *q);
+
+/* queue_tune.c. A burst of copies begins, of which it may be that each is measured;
+ * one of those; they are submitted, and the channel is told. Under its lock. */
+void queue_tune_begin(struct weir_queue *q);
+uint64_t queue_tune_copy(struct weir_queue *q, struct weir_copy_piece p);
+void queue_tune_end(struct weir_queue *q);
+
+/* queue_chans_poll(), measured. */
+void queue_tune_poll(struct weir_queue *q);
+
+/* Take the completions of all channels that have some to come. */
+static inline void
+queue_chans_poll(struct weir_queue *q)
+{
+	for (unsigned int i = 0; i < q->nr_chans; i++) {
+		struct weir_copy_chan *c = q->chans[i];
+
+		if (weir_copy_idle(c))
+			continue;
+		weir_copy_lock(c);
+		weir_copy_poll(c);
+		weir_copy_unlock(c);
+	}
+}
 
 /* Give back what is over at the window's tail of a tx queue. From inside. */
 void queue_collect_tx(struct weir_queue *q);

@@ -43,6 +43,8 @@ chan_begin(struct weir_queue *q)
 	if (q->nr_chans > 1)
 		queue_chan_turn(q);
 	weir_copy_lock(q->chan);
+	if (__builtin_expect(q->tuned, 0))
+		queue_tune_begin(q);
 }
 
 /* A packet begins: all its copies go to one channel. @return its place. */
@@ -58,23 +60,20 @@ chan_packet(struct weir_queue *q)
 static __rte_always_inline void
 chan_end(struct weir_queue *q)
 {
+	if (__builtin_expect(q->measured, 0))
+		queue_tune_end(q);
 	weir_copy_kick(q->chan);
 	weir_copy_unlock(q->chan);
 }
 
-/* Take the completions of all channels that have some to come. */
+/* Take completions. */
 static __rte_always_inline void
 chans_poll(struct weir_queue *q)
 {
-	for (unsigned int i = 0; i < q->nr_chans; i++) {
-		struct weir_copy_chan *c = q->chans[i];
-
-		if (weir_copy_idle(c))
-			continue;
-		weir_copy_lock(c);
-		weir_copy_poll(c);
-		weir_copy_unlock(c);
-	}
+	if (__builtin_expect(q->tuned && q->tune.poll, 0))
+		queue_tune_poll(q);
+	else
+		queue_chans_poll(q);
 }
 
 /* Where the next byte of the packet is: a piece and an offset in it. */
@@ -114,6 +113,8 @@ piece_at(const struct cursor *c, const struct rte_mbuf *m, uint32_t off, uint32_
 static __rte_always_inline uint64_t
 copy_piece(struct weir_queue *q, unsigned int mode, struct weir_copy_piece p)
 {
+	if ((mode & QUEUE_CHAN) != 0 && __builtin_expect(q->measured, 0))
+		return queue_tune_copy(q, p);
 	if ((mode & QUEUE_CHAN) != 0 && p.len >= q->threshold) {
 		if (weir_copy_room(q->chan) != 0 &&
 		    weir_copy_submit(q->chan, p.dst, p.dst_iova, p.src, p.src_iova,

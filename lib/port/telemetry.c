@@ -100,6 +100,7 @@ add_queue(struct rte_tel_data *d, const struct port_ring *r)
 	tel_add_u64(d, "cpu_copies", st.cpu_copies);
 	tel_add_u64(d, "dma_copies", st.dma_copies);
 	tel_add_u64(d, "dma_full", st.dma_full);
+	tel_add_u64(d, "dma_threshold", st.dma_threshold);
 	tel_add_u64(d, "dma_errors", st.dma_errors);
 	tel_add_u64(d, "in_flight", st.in_flight);
 	tel_add_u64(d, "dropped", st.dropped);

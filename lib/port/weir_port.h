@@ -116,6 +116,8 @@ struct weir_port_conf {
 	bool ext_buf; /**< ... or give a long one an external buffer */
 	bool legacy_flags;	/**< mark received frames with RTE_MBUF_F_TX_* flags */
 	uint32_t dma_threshold; /**< pieces of fewer bytes are copied by CPU */
+	bool dma_auto; /**< instead: measure, as traffic flows, from where on DMA costs
+			  the lcore less */
 	bool dma_near; /**< of a queue's dmadevs those first that are on the NUMA node of
 			  the lcore that bursts; else in turn */
 	struct weir_mirror
@@ -324,11 +326,12 @@ uint16_t weir_port_tx_steer(struct weir_queue *txq, struct rte_mbuf **pkts, uint
 
 /** A queue's counters, since the last reset. */
 struct weir_queue_stats {
-	uint64_t packets;    /**< frames received, or sent and in flight */
-	uint64_t bytes;	     /**< of those, without the virtio header */
-	uint64_t cpu_copies; /**< pieces copied by CPU */
-	uint64_t dma_copies; /**< pieces given to the DMA channel */
-	uint64_t dma_full;   /**< of cpu_copies: channels had no room, or were down */
+	uint64_t packets;	/**< frames received, or sent and in flight */
+	uint64_t bytes;		/**< of those, without the virtio header */
+	uint64_t cpu_copies;	/**< pieces copied by CPU */
+	uint64_t dma_copies;	/**< pieces given to the DMA channel */
+	uint64_t dma_full;	/**< of cpu_copies: channels had no room, or were down */
+	uint64_t dma_threshold; /**< bytes, in force now */
 	uint64_t dma_errors; /**< pieces that the channel's device failed, done by CPU; of
 				all queues that share the channel */
 	uint64_t in_flight;  /**< frames in the window now */

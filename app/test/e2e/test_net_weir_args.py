@@ -53,6 +53,20 @@ def buffers_linear_or_external(ws):
     switch.stop()
 
 
+def threshold_tuned_under_traffic(ws):
+    """Copies go both ways while they are measured, and every packet arrives."""
+    switch = Switch(ws, [BOTH_BY_DMA + ",dma-threshold=auto"], engine="mode=thread")
+    guest = Guest(ws, "guest", [(ws.socket("w0"), "queue_size=1024")],
+                  gen="size=60-1514,window=200").begin()
+    exchange([guest], 5000)
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    for name in ("rx_q0", "tx_q0"):
+        check(f"{name}_dma_threshold" in switch.xstats(0), f"no threshold of {name}")
+    switch.check_copies(by_dma=True, by_cpu=True)
+    guest.stop()
+    switch.stop()
+
+
 def tso_negotiated(ws):
     """tso=1 offers TSO both ways, and an application may ask for it; without it is not there."""
     switch = Switch(ws, ["tso=1", "tso=0"])
@@ -105,6 +119,7 @@ BAD_ARGS = [
     ("iface={path},dmas=[txq0@a;txq0@]", r"argument 'dmas=\[txq0@a;txq0@\]'"),
     ("iface={path},dmas=[" + ";".join(["txq0@a"] * 9) + "]", "up to 8 dmadevs a queue"),
     ("iface={path},dma-watchdog=1s", "argument 'dma-watchdog=1s'"),
+    ("iface={path},dma-threshold=automatic", "argument 'dma-threshold=automatic'"),
     ("iface={path},dma-policy=far", "argument 'dma-policy=far'"),
     ("iface={path},dmas=[txq1@dma_weir0]", "argument 'dmas': .* queues=1"),
     ("iface={path},colour=blue", "argument 'colour=blue': no such argument"),
@@ -181,6 +196,7 @@ def pmdinfo_reads_all_drivers(_):
 main("net_weir_args_e2e", [
     in_place_of_net_vhost,
     buffers_linear_or_external,
+    threshold_tuned_under_traffic,
     tso_negotiated,
     bad_arguments_named,
     engine_missing_named,
