@@ -47,6 +47,18 @@ chan_begin(struct weir_queue *q)
 		queue_tune_begin(q);
 }
 
+/* Short frames may go by CPU without a look at the channel, unless this burst is one
+ * to be measured. */
+static __rte_always_inline bool
+short_first(struct weir_queue *q)
+{
+	if (queue_in_flight(q) != 0)
+		return false;
+	if (__builtin_expect(!q->tuned, 1))
+		return true;
+	return q->tune.wait != 0 && q->tune.wait-- != 0;
+}
+
 /* A packet begins: all its copies go to one channel. @return its place. */
 static __rte_always_inline uint8_t
 chan_packet(struct weir_queue *q)

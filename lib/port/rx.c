@@ -453,7 +453,7 @@ rx_burst_dma(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 
 	if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
 		return got;
-	if (queue_in_flight(q) == 0) {
+	if (short_first(q)) {
 		q->win_dma = q->win_tail;
 		more = rx_short(q, mode, at, pkts + got, (uint16_t)(n - got));
 		all_short |= more != 0;

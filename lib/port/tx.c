@@ -539,7 +539,7 @@ tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, unsigned int 
 	if ((mode & QUEUE_CHAN) == 0) {
 		sent = tx_burst_cpu(q, mode, pkts, n, &at);
 	} else {
-		if (queue_in_flight(q) == 0)
+		if (short_first(q))
 			sent = tx_short(q, mode, pkts, n, &at);
 		if (sent == n)
 			weir_vring_close(&q->vr, &at);
