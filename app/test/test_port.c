@@ -2,6 +2,8 @@
 /*
  * A port and the frontend of frontend.h in one process and one thread: each
  * step of one side is followed by a look at the other.
+ *
+ * size: what a port does for one frontend, from first to last.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -2,6 +2,8 @@
 /*
  * Frontends as they should not be. Whatever is refused leaves the session as it
  * was, no descriptor behind, and a reason that names the message.
+ *
+ * size: most of it is one table of messages and reasons.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -14,6 +14,8 @@
  * CONNECTED  a session; rings run as it wants them.
  * CLOSING    the peer is gone, copies into its memory are not over: the memory
  *            stays mapped, a timer looks again. New peers wait in the backlog.
+ *
+ * size: the port is one structure; what follows are the calls between its files.
  */
 #include "ctl.h"
 #include "ctrlq.h"

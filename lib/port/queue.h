@@ -17,8 +17,9 @@
  *     for them. They try it and go away if it is taken; only the owner waits,
  *     at most for one collection;
  *   - where a guest chooses the queue of each frame (`steer`), all lcores that
- *     send come in by `lock`. `reader` is then its owner's while it chooses; likewise one
- * whose guest may have a vIOMMU: the control thread looks for what is not translated.
+ *     send come in by `lock`. `reader` is then its owner's while it chooses;
+ *   - where a guest may have a vIOMMU the control thread comes in to look for what
+ *     is not translated.
  *
  * **The window** (queues with a channel). Packets whose chains were taken and
  * not yet given back, in ring order, whether their bytes go by DMA or went by
@@ -29,6 +30,8 @@
  * one, the next burst the next; one that is full, or down, passes its turn on in
  * the middle of a burst, and if all are, the CPU copies. Whatever ends first, the
  * window's order is the ring's.
+ *
+ * size: the queue is one structure, and who comes in is inlined in bursts.
  */
 #include <stdatomic.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* size: most of it is what users have to know. */
 #ifndef WEIR_PORT_H
 #define WEIR_PORT_H
 /**

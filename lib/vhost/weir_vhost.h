@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* size: the structures of all messages that a port acts on. */
 #ifndef WEIR_VHOST_H
 #define WEIR_VHOST_H
 /**
