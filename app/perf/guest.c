@@ -98,7 +98,7 @@ static int
 msg_tell(const struct guest *g, uint32_t request, const void *payload, uint32_t len,
 	 int fd)
 {
-	uint64_t failed;
+	uint64_t failed = 0;
 	int ret = msg_send(g, request, WEIR_VHOST_FLAG_NEED_REPLY, payload, len, fd);
 
 	if (ret == 0)
@@ -113,7 +113,7 @@ static int
 features(struct guest *g, uint64_t want)
 {
 	const uint64_t pf = WEIR_VHOST_BIT(WEIR_VHOST_PF_REPLY_ACK);
-	uint64_t offered, pf_offered;
+	uint64_t offered = 0, pf_offered = 0;
 	int ret = msg_ask(g, WEIR_VHOST_GET_FEATURES, &offered);
 
 	if (ret != 0)

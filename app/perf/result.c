@@ -217,7 +217,7 @@ file_read(const char *path, char **out)
 int
 perf_results_read(const char *path, struct perf_result **out)
 {
-	char *text;
+	char *text = NULL;
 	const char *p;
 	int ret = file_read(path, &text);
 

@@ -435,7 +435,7 @@ fe_ring_start(struct fe *f, unsigned int i, uint32_t base)
 
 	if (r->packed != NULL)
 		r->driver->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
-	else
+	else if (r->avail != NULL)
 		r->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
 	ret = fe_msg(f, WEIR_VHOST_SET_VRING_NUM, &num, sizeof(num), NULL, 0, NULL, 0);
 	if (ret == 0)

@@ -209,7 +209,7 @@ serve(const char *port)
 	struct sockaddr_in6 a = { .sin6_family = AF_INET6 };
 	int one = 1, fd = socket(AF_INET6, SOCK_STREAM, 0);
 
-	a.sin6_port = htons((uint16_t)atoi(port));
+	a.sin6_port = htons((uint16_t)strtoul(port, NULL, 10));
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 8) < 0) {
 		perror("serve");
@@ -316,7 +316,7 @@ channels(const char *device, const char *pairs)
 
 	if (ret == 0 && pairs != NULL) {
 		c.cmd = ETHTOOL_SCHANNELS;
-		c.combined_count = (uint32_t)atoi(pairs);
+		c.combined_count = (uint32_t)strtoul(pairs, NULL, 10);
 		ret = ethtool(device, &c);
 	}
 	if (ret < 0) {

@@ -291,13 +291,14 @@ change_bad_refused(void)
 static enum test_result
 slots_as_many_as_there_may_be(void)
 {
-	struct weir_gmem_region *r = calloc(WEIR_GMEM_MAX_SLOTS, sizeof(*r));
-	int *fds = calloc(WEIR_GMEM_MAX_SLOTS, sizeof(*fds)), fd = file_make();
+	static struct weir_gmem_region r[WEIR_GMEM_MAX_SLOTS];
+	static int fds[WEIR_GMEM_MAX_SLOTS];
+	int fd = file_make();
 	const struct weir_gmem_region more = { 0, PAGE, UINT64_C(1) << 41, 0 };
 	struct weir_gmem *g, *less, *again;
 	uint32_t bad, hint = 0;
 
-	TEST_ASSERT(r != NULL && fds != NULL && fd >= 0);
+	TEST_ASSERT(fd >= 0);
 	for (uint64_t i = 0; i < WEIR_GMEM_MAX_SLOTS; i++) {
 		/* from above to below, with holes */
 		r[i] = (struct weir_gmem_region){ (2 * (WEIR_GMEM_MAX_SLOTS - i)) * PAGE,
@@ -320,8 +321,6 @@ slots_as_many_as_there_may_be(void)
 	weir_gmem_put(g);
 	weir_gmem_put(less);
 	weir_gmem_put(again);
-	free(r);
-	free(fds);
 	close(fd);
 	return TEST_OK;
 }

@@ -65,10 +65,10 @@ keep_warning(enum weir_log_level level, const char *msg)
 {
 	pthread_mutex_lock(&log_lock);
 	if (level <= WEIR_LOG_WARN) {
-		memmove(warnings + strlen(msg) + 1, warnings,
-			sizeof(warnings) - strlen(msg) - 2);
-		memcpy(warnings, msg, strlen(msg) + 1);
-		warnings[strlen(msg)] = '|';
+		char before[sizeof(warnings)];
+
+		snprintf(before, sizeof(before), "%s", warnings);
+		snprintf(warnings, sizeof(warnings), "%.400s|%.600s", msg, before);
 	}
 	pthread_mutex_unlock(&log_lock);
 }

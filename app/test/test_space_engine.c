@@ -112,7 +112,7 @@ engine_unknown_is_refused(void)
 static enum test_result
 engine_without_container_is_refused(void)
 {
-	struct weir_space_engine *e;
+	struct weir_space_engine *e = NULL;
 	int ret;
 
 	weir_log_set_sink(keep_log);

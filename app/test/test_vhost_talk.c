@@ -243,7 +243,7 @@ static const struct talk qemu_migrate[] = {
 /* ... an area to recover from, without and with padding, given back at each start,
  * with features of packed rings another one ... */
 #define AREA(len, nr, size) DATA(struct weir_vhost_wire_inflight, len, 0, nr, size, { 0 })
-#define AREA20(nr, size) DATA(uint32_t[5], 0, 0, 0, 0, (size) << 16 | (nr))
+#define AREA20(nr, size) DATA(uint32_t[5], 0, 0, 0, 0, (uint32_t)(size) << 16 | (nr))
 
 static const struct talk qemu_recover[] = {
 	SAY(GET_INFLIGHT_FD, GET_INFLIGHT, AREA(0, 4, 256), IS(4 * 4160)),

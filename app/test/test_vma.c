@@ -114,8 +114,8 @@ backing_in(struct weir_vma_reader *r)
 	char *p, *anon;
 	int fd;
 
-	memset(name, 'a', sizeof(name) - 1);
-	memcpy(name + sizeof(name) - 4, "zyx", 3);
+	memset(name, 'a', sizeof(name) - 4);
+	memcpy(name + sizeof(name) - 4, "zyx", 4);
 	fd = memfd_create(name, 0);
 	TEST_ASSERT(fd >= 0 && ftruncate(fd, PAGE) == 0);
 	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
