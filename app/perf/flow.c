@@ -135,7 +135,7 @@ flow_run(struct flow *f, uint64_t packets, bool waits, struct flow_took *took)
 			continue;
 		}
 		f->nr_pkts -= n;
-		memmove(p->pkts, p->pkts + n, f->nr_pkts * sizeof(p->pkts[0]));
+		memmove(p->pkts, p->pkts + n, f->nr_pkts * sizeof(struct rte_mbuf *));
 	}
 	return 0;
 }

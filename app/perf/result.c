@@ -227,7 +227,7 @@ perf_results_read(const char *path, struct perf_result **out)
 		return ret;
 	}
 	p = text;
-	ret = report_read(&p, out);
+	ret = p != NULL ? report_read(&p, out) : -EBADMSG;
 	if (ret == -EBADMSG)
 		fprintf(stderr, "%s: byte %td: not what weir-perf --json writes\n", path,
 			p - text);

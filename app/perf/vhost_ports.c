@@ -46,7 +46,8 @@ int
 bench_eal_start(unsigned int cpu, bool huge)
 {
 	static char program[] = "weir-perf";
-	char lcores[32];
+	static char in_memory[] = "--in-memory", no_huge[] = "--no-huge";
+	char lcores[32], *pages = huge ? in_memory : no_huge;
 	/* the drivers that are measured are linked in, DPDK's come as it builds them */
 	char *argv[] = { program,
 			 lcores,
@@ -57,7 +58,7 @@ bench_eal_start(unsigned int cpu, bool huge)
 			 (char[]){ "-m128" },
 			 (char[]){ "-dlibrte_net_vhost.so." PERF_PMD_ABI },
 			 (char[]){ "-dlibrte_mempool_ring.so." PERF_PMD_ABI },
-			 huge ? (char[]){ "--in-memory" } : (char[]){ "--no-huge" },
+			 pages,
 			 (char[]){ "--no-shconf" },
 			 NULL };
 

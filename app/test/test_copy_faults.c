@@ -94,7 +94,7 @@ host_to_guest(struct bench *b, struct fe *f, struct way *w, uint32_t rounds)
 	}
 	n = weir_port_tx_burst(b->txq, w->waiting, w->nr_waiting);
 	w->nr_waiting = (uint16_t)(w->nr_waiting - n);
-	memmove(w->waiting, w->waiting + n, w->nr_waiting * sizeof(w->waiting[0]));
+	memmove(w->waiting, w->waiting + n, w->nr_waiting * sizeof(struct rte_mbuf *));
 	while ((len = fe_recv(f, 0, buf)) != 0) {
 		TEST_EQ(len, length(w->came));
 		TEST_ASSERT(filled(buf, len, w->came));

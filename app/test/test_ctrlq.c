@@ -527,7 +527,7 @@ port_shows_its_configuration(void)
 	const uint64_t has = F(MAC) | F(STATUS) | F(MTU) | F(SPEED_DUPLEX);
 	struct virtio_net_config c;
 	const uint8_t mac[6] = { 2, 0, 0, 0, 0, 7 }, other[6] = { 2, 0, 0, 0, 0, 8 };
-	uint8_t all[24];
+	uint8_t all[24] = { 0 };
 
 	TEST_EQ(ctrlq_open(FE_SPLIT, false), 0);
 	TEST_EQ(fe_protocol(&ctrlq_bench.fe, CONFIG_PF), 0);
@@ -564,7 +564,7 @@ static enum test_result
 port_shows_limits_of_rss(void)
 {
 	struct virtio_net_config c;
-	uint8_t all[24];
+	uint8_t all[24] = { 0 };
 
 	TEST_EQ(ctrlq_open(FE_SPLIT, true), 0);
 	TEST_EQ(fe_protocol(&ctrlq_bench.fe, CONFIG_PF), 0);
@@ -583,7 +583,7 @@ port_tells_of_its_link(void)
 {
 	struct weir_vhost_hdr h;
 	int chan, waiting;
-	uint16_t status;
+	uint16_t status = 0;
 
 	TEST_EQ(ctrlq_open(FE_SPLIT, false), 0);
 	TEST_EQ(fe_protocol(&ctrlq_bench.fe, CONFIG_PF), 0);

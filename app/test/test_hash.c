@@ -116,7 +116,7 @@ frame_make(const struct frame *f, uint16_t first)
 {
 	uint8_t bytes[14 + sizeof(f->bytes)] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2 };
 	const uint16_t len = (uint16_t)(14 + f->len);
-	struct rte_mbuf *m = rte_pktmbuf_alloc(pool), *rest = m;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool), *rest;
 
 	bytes[12] = (uint8_t)(f->ether >> 8);
 	bytes[13] = (uint8_t)f->ether;

@@ -78,14 +78,14 @@ port_spreads_by_rss(void)
 	fe_post(&ctrlq_bench.fe, 1);
 	TEST_EQ(ctrlq_send(rss_on, sizeof(rss_on)), VIRTIO_NET_OK);
 	TEST_ASSERT(ctrlq_pair_runs(1));
-	for (uint8_t i = 0; i < RTE_DIM(pkts); i++)
-		pkts[i] = datagram(i, i);
+	for (uint32_t i = 0; i < RTE_DIM(pkts); i++)
+		pkts[i] = datagram((uint8_t)i, (uint8_t)i);
 	/* all on one queue: the guest chooses */
 	TEST_EQ(weir_port_tx_steer(weir_port_txq(ctrlq_bench.port, 0), pkts,
 				   RTE_DIM(pkts)),
 		RTE_DIM(pkts));
-	for (uint8_t i = 0; i < RTE_DIM(pkts); i++) {
-		const uint32_t hash = datagram_hash(i);
+	for (uint32_t i = 0; i < RTE_DIM(pkts); i++) {
+		const uint32_t hash = datagram_hash((uint8_t)i);
 		const struct virtio_net_hdr_v1_hash *h =
 			buffer(hash & 1, n[hash & 1]++, &data);
 
@@ -123,16 +123,16 @@ port_leaves_what_has_no_room(void)
 	TEST_ASSERT(BECOMES(weir_port_link(ctrlq_bench.port)));
 	fe_post(&ctrlq_bench.fe, 0);
 	TEST_EQ(ctrlq_send(rss_on, sizeof(rss_on)), VIRTIO_NET_OK);
-	for (uint8_t i = 0; i < RTE_DIM(pkts); i++) {
-		all[i] = pkts[i] = datagram(i, i);
-		nr_a += (datagram_hash(i) & 1) == 0;
+	for (uint32_t i = 0; i < RTE_DIM(pkts); i++) {
+		all[i] = pkts[i] = datagram((uint8_t)i, (uint8_t)i);
+		nr_a += (datagram_hash((uint8_t)i) & 1) == 0;
 	}
 	/* pair 1 has no buffers */
 	sent = weir_port_tx_steer(weir_port_txq(ctrlq_bench.port, 1), pkts,
 				  RTE_DIM(pkts));
 	TEST_EQ(sent, nr_a);
-	for (uint8_t i = 0; i < RTE_DIM(pkts); i++) {
-		if ((datagram_hash(i) & 1) == 0)
+	for (uint32_t i = 0; i < RTE_DIM(pkts); i++) {
+		if ((datagram_hash((uint8_t)i) & 1) == 0)
 			continue;
 		TEST_ASSERT(pkts[sent] == all[i]);
 		rte_pktmbuf_free(pkts[sent++]);
