@@ -33,8 +33,8 @@ frame_make(const struct bench_job *j, uint32_t seed)
 		.total_length = rte_cpu_to_be_16((uint16_t)(j->len - L2_LEN)),
 		.time_to_live = 64,
 		.next_proto_id = IPPROTO_TCP,
-		.src_addr = RTE_BE32(RTE_IPV4(198, 18, 0, 1)),
-		.dst_addr = RTE_BE32(RTE_IPV4(198, 18, 0, 2)),
+		.src_addr = RTE_BE32(0xc6120001),
+		.dst_addr = RTE_BE32(0xc6120002),
 	};
 	struct rte_ether_hdr eth = { .ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4) };
 	struct rte_tcp_hdr tcp = { .data_off = L4_LEN / 4 << 4 };

@@ -181,7 +181,7 @@ ip_good(const struct shape *sh, uint32_t nr)
 static enum test_result
 tcp_good(uint32_t l4, uint32_t off, bool first, bool last)
 {
-	TEST_EQ(word(l4 + 4) << 16 | word(l4 + 6), (int)(SEQ + off));
+	TEST_EQ((uint32_t)word(l4 + 4) << 16 | word(l4 + 6), SEQ + off);
 	TEST_EQ(seen.b[l4 + 13], (first ? 0x80 : 0) | 0x10 | (last ? 0x09 : 0));
 	return TEST_OK;
 }

@@ -222,6 +222,11 @@ rx_offload(struct weir_queue *q, struct rte_mbuf *m, const void *header, uint16_
 	offload_rx(m, &h, q->sw_csum, q->legacy_flags);
 }
 
+/* How a header begins, wherever the guest put it: flags and the kind of segments. */
+struct head {
+	uint16_t first;
+} __rte_packed;
+
 /* Copy frames out of chains that are one piece into mbufs of one segment. */
 static __rte_always_inline void
 rx_run(struct weir_queue *q, unsigned int mode, const struct weir_vring_run *run,
@@ -240,7 +245,7 @@ rx_run(struct weir_queue *q, unsigned int mode, const struct weir_vring_run *run
 		copy_frame(rte_pktmbuf_mtod(m, void *), from + hdr_len, len);
 		t->bytes += len;
 		if ((mode & QUEUE_OFFLOAD) != 0) {
-			uint16_t first = *(const volatile uint16_t *)(const void *)from;
+			uint16_t first = ((const volatile struct head *)from)->first;
 
 			if (__builtin_expect(first != 0, 0))
 				rx_offload(q, m, from, first);
