@@ -18,7 +18,8 @@ from vhost_user import (ADD_MEM_REG, F_PROTOCOL, GET_FEATURES, GET_VRING_BASE,
                         GPA, HDR_LEN, INDIRECT, LAST_REQUEST, MEM_LEN, NEED_REPLY, NEXT,
                         REM_MEM_REG, REPLY, RING_SIZE, RX, SET_FEATURES, SET_LOG_BASE,
                         SET_MEM_TABLE, SET_MTU, SET_PROTOCOL_FEATURES, SET_VRING_ADDR,
-                        SET_VRING_BASE, SET_VRING_CALL, SET_VRING_ENABLE, SET_VRING_KICK,
+                        SET_VRING_BASE, SET_VRING_CALL, SET_VRING_ENABLE, SET_VRING_ENDIAN,
+                        SET_VRING_KICK,
                         SET_VRING_NUM, TX, UVA, VERSION, WRITE, Frontend, GuestMemory,
                         good_guest, mem_reg, region, ring_addr, state, table, u64)
 from vhost_user import Guest as RawGuest
@@ -90,7 +91,7 @@ NOT_MESSAGES = {
     "request 0": (lambda f: f.send(0), "0 is not known"),
     "request 9999": (lambda f: f.send(9999), "9999 is not known"),
     "unsupported request": (lambda f: f.send(SET_VRING_ENDIAN),
-                            "SET_VRING_ENDIAN: not supported"),
+                            "CROSS_ENDIAN was not offered"),
 }
 
 # Messages whose size, descriptors or place in the conversation are wrong.
