@@ -153,7 +153,7 @@ def killed_under_virtio_user(ws):
                         engine="mode=thread,delay_us=50", name=f"switch{number}")
         if guest is None:
             guest = Guest(ws, "guest", [(ws.socket("w0"), "queue_size=1024,server=1")],
-                          gen="size=60-1514,window=200").begin()
+                          gen="size=60-1514,window=200", lossy=True).begin()
         wait_for(switch.link_up, "the link")
         exchange([guest], 2000)
         guest.check_whole()
