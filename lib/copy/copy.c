@@ -11,6 +11,7 @@
 #include <rte_eal.h>
 
 #include "copy_impl.h"
+#include "deadline.h"
 #include "weir_errno.h"
 #include "weir_fail.h"
 #include "weir_log.h"
@@ -447,8 +448,7 @@ weir_copy_touching(const struct weir_copy_chan *c, struct weir_range hva)
 static int
 chan_wait(struct weir_copy_chan *c, uint64_t seq, uint64_t timeout_us, bool tend)
 {
-	uint64_t deadline =
-		rte_get_timer_cycles() + timeout_us * rte_get_timer_hz() / 1000000;
+	uint64_t deadline = deadline_in(timeout_us);
 
 	for (unsigned int spins = 0; !weir_copy_done(c, seq); spins++) {
 		/* whoever has it polls, too */

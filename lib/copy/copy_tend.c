@@ -12,6 +12,7 @@
 #include <rte_memory.h>
 
 #include "copy_impl.h"
+#include "deadline.h"
 #include "weir_errno.h"
 #include "weir_log.h"
 
@@ -32,12 +33,6 @@
 #define PROBE_LEN 4096u
 
 static _Atomic uint64_t watchdog_us = WATCHDOG_DEFAULT_US;
-
-static uint64_t
-from_us(uint64_t us)
-{
-	return us * rte_get_timer_hz() / 1000000;
-}
 
 void
 weir_copy_set_watchdog(uint64_t timeout_us)
@@ -70,7 +65,7 @@ vchan_stands(struct copy_vchan *v)
 static const char *
 vchan_look(struct copy_vchan *v, uint64_t now)
 {
-	const uint64_t limit = from_us(copy_watchdog_us());
+	const uint64_t limit = cycles_of_us(copy_watchdog_us());
 	uint64_t submitted = __atomic_load_n(&v->chan.submitted, __ATOMIC_RELAXED);
 	uint64_t done = __atomic_load_n(&v->chan.done, __ATOMIC_RELAXED);
 	uint64_t errors = __atomic_load_n(&v->chan.errors, __ATOMIC_RELAXED);
@@ -91,7 +86,7 @@ vchan_look(struct copy_vchan *v, uint64_t now)
 static void
 dev_down(struct copy_dev *d, const char *why, uint64_t now)
 {
-	const uint64_t longest = from_us(PAUSE_MAX_US);
+	const uint64_t longest = cycles_of_us(PAUSE_MAX_US);
 
 	for (uint16_t v = 0; v < d->nr_vchans; v++) {
 		struct weir_copy_chan *c = &d->vchan[v].chan;
@@ -101,7 +96,7 @@ dev_down(struct copy_dev *d, const char *why, uint64_t now)
 		weir_copy_unlock(c);
 	}
 	if (d->pause == 0 || now - d->up_at > longest)
-		d->pause = from_us(PAUSE_MIN_US);
+		d->pause = cycles_of_us(PAUSE_MIN_US);
 	d->health = COPY_STOPPING;
 	d->retry_at = now;
 	__atomic_store_n(&d->resets, d->resets + 1, __ATOMIC_RELAXED);
@@ -113,7 +108,7 @@ static void
 dev_later(struct copy_dev *d, uint64_t now)
 {
 	d->retry_at = now + d->pause;
-	d->pause = RTE_MIN(2 * d->pause, from_us(PAUSE_MAX_US));
+	d->pause = RTE_MIN(2 * d->pause, cycles_of_us(PAUSE_MAX_US));
 }
 
 /* The device is stopped: make what it has not by CPU. It may have made some of
@@ -169,8 +164,8 @@ copy_dev_leave(struct copy_dev *d)
 		return -EBUSY;
 	d->health = COPY_GONE;
 	/* no fault of its own: the next one begins anew */
-	d->pause = from_us(PAUSE_MIN_US);
-	d->retry_at = now + from_us(PAUSE_MAX_US);
+	d->pause = cycles_of_us(PAUSE_MIN_US);
+	d->retry_at = now + cycles_of_us(PAUSE_MAX_US);
 	return 0;
 }
 
@@ -287,7 +282,7 @@ dev_probe(struct copy_dev *d, uint64_t now)
 
 	if (ret == -ENODEV) {
 		/* to look for it costs nothing */
-		d->pause = from_us(PAUSE_MIN_US);
+		d->pause = cycles_of_us(PAUSE_MIN_US);
 		d->retry_at = now + d->pause;
 		return;
 	}
@@ -303,7 +298,7 @@ dev_probe(struct copy_dev *d, uint64_t now)
 	}
 	ret = probe_begin(d);
 	d->health = ret == 0 ? COPY_PROBED : COPY_STOPPING;
-	d->retry_at = now + from_us(limit != 0 ? limit : WATCHDOG_DEFAULT_US);
+	d->retry_at = now + cycles_of_us(limit != 0 ? limit : WATCHDOG_DEFAULT_US);
 }
 
 static void
@@ -379,7 +374,7 @@ weir_copy_tend(void)
 	if (now < atomic_load_explicit(&next, memory_order_relaxed) ||
 	    pthread_mutex_trylock(&copy_devs_lock) != 0)
 		return;
-	atomic_store_explicit(&next, now + from_us(TEND_US), memory_order_relaxed);
+	atomic_store_explicit(&next, now + cycles_of_us(TEND_US), memory_order_relaxed);
 	for (struct copy_dev *d = copy_devs; d != NULL; d = d->next)
 		dev_tend(d, now);
 	pthread_mutex_unlock(&copy_devs_lock);

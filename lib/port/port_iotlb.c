@@ -18,6 +18,7 @@
 
 #include <rte_cycles.h>
 
+#include "deadline.h"
 #include "port.h"
 #include "weir_errno.h"
 #include "weir_fail.h"
@@ -35,12 +36,6 @@
 
 /* Views that may wait to be freed until somebody looks. */
 #define OLD_VIEWS 16u
-
-static uint64_t
-cycles_in(uint64_t us)
-{
-	return rte_get_timer_cycles() + us * rte_get_timer_hz() / 1000000;
-}
 
 /* ---- what is asked for */
 
@@ -62,7 +57,7 @@ miss_find(struct port_iotlb *t, uintptr_t serial)
 static void
 miss_later(struct weir_port *p, struct port_miss *m, uint64_t us)
 {
-	m->due = cycles_in(us);
+	m->due = deadline_in(us);
 	if (!p->iotlb.retry.armed)
 		ctl_timer_set(&p->iotlb.retry, us);
 }
@@ -371,7 +366,7 @@ static int
 revoked_wait(struct weir_port *p, const struct weir_iotlb_entry **stuck,
 	     struct weir_iotlb_entry *e)
 {
-	const uint64_t deadline = cycles_in(DRAIN_US);
+	const uint64_t deadline = deadline_in(DRAIN_US);
 	uint32_t at = 0;
 	int ret = 0;
 
