@@ -114,7 +114,6 @@ enum weir_vhost_backend_request {
 	WEIR_VHOST_BACKEND_SHARED_OBJECT_LOOKUP = 8,
 	WEIR_VHOST_BACKEND_SHMEM_MAP = 9,
 	WEIR_VHOST_BACKEND_SHMEM_UNMAP = 10,
-	WEIR_VHOST_BACKEND_REQUEST_COUNT /**< one past the last known */
 };
 
 /** Header flags. */

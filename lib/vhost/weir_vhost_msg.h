@@ -120,9 +120,6 @@ int weir_vhost_connect(const char *path, int *out);
 /** A request's name, "SET_OWNER"; "request" if it is not known. */
 const char *weir_vhost_request_name(uint32_t request);
 
-/** A backend's request's name, "IOTLB_MSG"; "request" if it is not known. */
-const char *weir_vhost_backend_request_name(uint32_t request);
-
 /** A protocol feature's name, "MQ"; "?" if it is not known. */
 const char *weir_vhost_pf_name(unsigned int bit);
 
