@@ -254,11 +254,6 @@ struct weir_vring_addr port_ring_addr(const struct weir_port *p,
  * given back. */
 uint32_t port_ring_base(const struct weir_vring *vr);
 
-/* Where a ring goes on that has this base. What lies between the two halves of a
- * packed one was taken and not given back, and is taken again: weir gives back in
- * ring order. */
-uint16_t port_ring_place(uint32_t base, bool packed);
-
 /* Stop, start and restart rings until they are as the session has them.
  * 0; -EBUSY: one cannot be stopped, and neither runs nor is at rest; -errno: why
  * one does not start. */
@@ -431,7 +426,6 @@ void port_conn_close(struct weir_port *p, const char *fmt, ...)
 void port_fault_ready(struct ctl_fd *f);
 
 /* The timers' functions. */
-void port_retry_expired(struct ctl_timer *t);
 void port_idle_expired(struct ctl_timer *t);
 void port_reap_expired(struct ctl_timer *t);
 

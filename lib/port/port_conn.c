@@ -413,8 +413,8 @@ connect_now(struct weir_port *p)
 	retry_later(p, RETRY_US);
 }
 
-void
-port_retry_expired(struct ctl_timer *t)
+static void
+retry_expired(struct ctl_timer *t)
 {
 	struct weir_port *p = PORT_OF(t, retry);
 
@@ -438,7 +438,7 @@ port_conn_open(struct weir_port *p)
 
 	p->conn.ready = conn_ready;
 	p->listen.ready = listen_ready;
-	p->retry.expired = port_retry_expired;
+	p->retry.expired = retry_expired;
 	p->idle.expired = port_idle_expired;
 	p->resubmit.expired = port_resubmit_expired;
 	if (!p->conf.client) {

@@ -187,8 +187,11 @@ call_fd_take(struct port_ring *r, int fd)
 	return fd < 0 || r->q.call_fd >= 0 ? 0 : -errno;
 }
 
-uint16_t
-port_ring_place(uint32_t base, bool packed)
+/* Where a ring goes on that has this base. What lies between the two halves of a
+ * packed one was taken and not given back, and is taken again: weir gives back in
+ * ring order. */
+static uint16_t
+ring_place(uint32_t base, bool packed)
 {
 	struct weir_vhost_base b = weir_vhost_base_split(base, packed);
 
@@ -250,7 +253,7 @@ port_ring_addr(const struct weir_port *p, const struct weir_vhost_ring *want,
 		.avail_uva = want->avail,
 		.used_uva = want->used,
 		.size = want->num,
-		.base = port_ring_place(base, packed),
+		.base = ring_place(base, packed),
 		.packed = packed,
 		.event_idx = (features & UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX) != 0,
 	};

@@ -28,7 +28,8 @@ tune_sample(uint64_t *average, uint64_t cycles)
 	*average -= *average / 9 + 1;
 }
 
-uint64_t
+/* What a copy by DMA costs, times 16; 0: not known yet. */
+static uint64_t
 tune_dma(const struct queue_tune *t)
 {
 	if (t->submit == 0 || t->complete == 0)

@@ -43,9 +43,6 @@ struct queue_tune {
 /* One more sample of so many cycles. */
 void tune_sample(uint64_t *average, uint64_t cycles);
 
-/* What a copy by DMA costs, times 16; 0: not known yet. */
-uint64_t tune_dma(const struct queue_tune *t);
-
 /* The threshold for what was measured, @p now being in force. */
 uint32_t tune_threshold(const struct queue_tune *t, uint32_t now);
 

@@ -21,9 +21,10 @@ invalid_range(const struct vhost_iotlb_msg *m)
 	return r;
 }
 
-int
-vhost_check_iotlb(const struct vhost_iotlb_msg *m, bool *update,
-		  struct weir_vhost_iotlb *out, struct vhost_why *why)
+/* An update or an invalidation. @param out Written on success. */
+static int
+check(const struct vhost_iotlb_msg *m, bool *update, struct weir_vhost_iotlb *out,
+      struct vhost_why *why)
 {
 	struct weir_range user;
 	int ret;
@@ -64,7 +65,7 @@ vhost_iotlb_msg(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 	if ((s->offer.features & platform) == 0)
 		return vhost_why(&s->why, -EPROTONOSUPPORT,
 				 "VIRTIO_F_ACCESS_PLATFORM was not offered");
-	ret = vhost_check_iotlb(&msg->payload.iotlb, &update, &ev->iotlb, &s->why);
+	ret = check(&msg->payload.iotlb, &update, &ev->iotlb, &s->why);
 	if (ret != 0)
 		return ret;
 	user.start = ev->iotlb.user;

@@ -152,10 +152,6 @@ int vhost_check_config(const struct weir_vhost_msg *msg, uint32_t len,
 int vhost_check_inflight(const struct weir_vhost_msg *msg, uint32_t nr_rings, bool packed,
 			 struct weir_vhost_inflight *out, struct vhost_why *why);
 
-/** IOTLB_MSG: an update or an invalidation. @param out Written on success. */
-int vhost_check_iotlb(const struct vhost_iotlb_msg *m, bool *update,
-		      struct weir_vhost_iotlb *out, struct vhost_why *why);
-
 /** A ring's three areas. */
 struct vhost_areas {
 	struct weir_range desc, avail, used;
