@@ -88,10 +88,11 @@ class Numbered:
     resent = 0  # frames before it are not waited for: a dead switch may have had them
 
     def run(self, frames, killer=None):
-        """Frames out and in, so many, and then until the killer has done its work."""
+        """Frames out and in, so many. With a killer, then until it has done its work."""
         deadline, until = time.monotonic() + TIMEOUT_S, self.sent + frames
         while self.sent < until or (killer is not None and killer.is_alive()):
-            if killer is not None and self.sent == until - 1 and killer.ident is None:
+            if killer is not None and self.sent == until - 1:
+                until = self.sent   # a dead switch may leave no room for one more
                 killer.start()
             if self.under_way() < WINDOW and self.sent - self.given < vu.RING_SIZE:
                 self.send()
