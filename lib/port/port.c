@@ -10,6 +10,13 @@
 
 #include "offload.h"
 #include "port.h"
+#include "port_coal.h"
+#include "port_config.h"
+#include "port_conn.h"
+#include "port_fence.h"
+#include "port_mem.h"
+#include "port_steer.h"
+#include "port_wake.h"
 #include "weir_fail.h"
 #include "weir_log.h"
 

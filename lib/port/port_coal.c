@@ -8,6 +8,8 @@
 #include <rte_cycles.h>
 
 #include "port.h"
+#include "port_coal.h"
+#include "port_fence.h"
 
 /* No guest's application waits longer than that for a call. */
 #define MAX_US 60000000u

@@ -14,6 +14,7 @@
 
 #include "offload.h"
 #include "port.h"
+#include "port_config.h"
 #include "weir_log.h"
 
 /* What a driver is told of a link that has no speed: what net_weir tells an

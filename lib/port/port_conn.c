@@ -17,6 +17,11 @@
 
 #include "offload.h"
 #include "port.h"
+#include "port_coal.h"
+#include "port_config.h"
+#include "port_conn.h"
+#include "port_log.h"
+#include "port_mem.h"
 #include "weir_errno.h"
 #include "weir_log.h"
 

@@ -22,6 +22,10 @@
 
 #include "offload.h"
 #include "port.h"
+#include "port_coal.h"
+#include "port_conn.h"
+#include "port_log.h"
+#include "port_steer.h"
 #include "weir_errno.h"
 #include "weir_fail.h"
 #include "weir_log.h"

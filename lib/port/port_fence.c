@@ -14,6 +14,8 @@
 
 #include "deadline.h"
 #include "port.h"
+#include "port_fence.h"
+#include "port_mem.h"
 
 void
 port_publish(struct weir_port *p, const struct weir_gmem *g)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "port.h"
+#include "port_conn.h"
 #include "weir_errno.h"
 #include "weir_fail.h"
 #include "weir_inflight.h"

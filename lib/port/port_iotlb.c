@@ -20,6 +20,9 @@
 
 #include "deadline.h"
 #include "port.h"
+#include "port_conn.h"
+#include "port_fence.h"
+#include "port_mem.h"
 #include "weir_errno.h"
 #include "weir_fail.h"
 #include "weir_log.h"

@@ -6,6 +6,7 @@
 #include <linux/vhost_types.h>
 
 #include "port.h"
+#include "port_log.h"
 
 int
 port_log_set(struct weir_port *p)

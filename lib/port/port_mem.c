@@ -14,6 +14,8 @@
 #include <stdlib.h>
 
 #include "port.h"
+#include "port_fence.h"
+#include "port_mem.h"
 #include "weir_errno.h"
 #include "weir_fail.h"
 #include "weir_log.h"

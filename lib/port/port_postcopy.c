@@ -29,6 +29,7 @@
 
 #include "dpdk_thread.h"
 #include "port.h"
+#include "port_mem.h"
 #include "weir_errno.h"
 #include "weir_fail.h"
 #include "weir_log.h"

@@ -13,6 +13,9 @@
 
 #include "offload.h"
 #include "port.h"
+#include "port_log.h"
+#include "port_steer.h"
+#include "port_wake.h"
 #include "weir_errno.h"
 #include "weir_log.h"
 

@@ -16,6 +16,8 @@
 
 #include "offload.h"
 #include "port.h"
+#include "port_fence.h"
+#include "port_steer.h"
 #include "weir_fail.h"
 
 /* Frames that are looked at together; their queues are kept on the stack. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "port.h"
+#include "port_wake.h"
 
 static int
 wake_add(struct weir_queue *q, int fd)
