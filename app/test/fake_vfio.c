@@ -14,6 +14,7 @@
 #include "iommufd_abi.h"
 #include "vfio_sys.h"
 #include "weir_map.h"
+#include "weir_sim_spapr.h"
 
 #define MAX_OBJECTS 64
 #define MAX_RANGES 128
@@ -121,7 +122,6 @@ member_leave(struct object *o)
 	weir_sim_destroy(c->sim);
 	c->sim = NULL;
 	c->type = 0;
-	fake_spapr_reset();
 }
 
 static void
@@ -154,26 +154,39 @@ check_extension(const struct object *c, unsigned long number)
 	       (number == VFIO_TYPE1v2_IOMMU && !fake.config.only_v1);
 }
 
+static enum weir_sim_flavour
+flavour_of(const struct object *c, unsigned long type)
+{
+	switch (type) {
+	case VFIO_TYPE1_IOMMU:
+		return c->compat ? WEIR_SIM_COMPAT_V1 : WEIR_SIM_TYPE1_V1;
+	case VFIO_TYPE1v2_IOMMU:
+		return c->compat ? WEIR_SIM_COMPAT_V2 : WEIR_SIM_TYPE1_V2;
+	case VFIO_SPAPR_TCE_v2_IOMMU:
+		return WEIR_SIM_SPAPR;
+	default:
+		return WEIR_SIM_NOIOMMU;
+	}
+}
+
 static int
 set_iommu(struct object *c, unsigned long type)
 {
-	enum weir_sim_flavour flavour =
-		c->compat ? WEIR_SIM_COMPAT_V1 : WEIR_SIM_TYPE1_V1;
+	unsigned int bits = fake.config.window_bits;
 	int ret;
 
 	if (c->nr_members == 0 || c->type != 0)
 		return -EINVAL;
 	if (check_extension(c, type) == 0)
 		return -ENODEV;
-	if (type == VFIO_TYPE1v2_IOMMU)
-		flavour = c->compat ? WEIR_SIM_COMPAT_V2 : WEIR_SIM_TYPE1_V2;
-	if (type == VFIO_TYPE1_IOMMU || type == VFIO_TYPE1v2_IOMMU) {
-		ret = weir_sim_create(flavour, &c->sim);
-		if (ret != 0)
-			return ret;
-		if (fake.config.dma_avail != 0)
-			weir_sim_set_limit(c->sim, fake.config.dma_avail);
-	}
+	ret = weir_sim_create(flavour_of(c, type), &c->sim);
+	if (ret != 0)
+		return ret;
+	if (fake.config.dma_avail != 0)
+		weir_sim_set_limit(c->sim, fake.config.dma_avail);
+	if (type == VFIO_SPAPR_TCE_v2_IOMMU)
+		weir_sim_set_windows(c->sim, !fake.config.one_window,
+				     bits != 0 ? bits : 46);
 	c->type = type;
 	return 0;
 }
@@ -291,10 +304,8 @@ typed_ioctl(struct object *c, unsigned long request, void *arg)
 {
 	if (c->type == 0)
 		return -EINVAL;
-	if (c->type == VFIO_NOIOMMU_IOMMU)
-		return -ENOTTY;
 	if (c->type == VFIO_SPAPR_TCE_v2_IOMMU)
-		return fake_spapr_ioctl(request, arg);
+		return fake_spapr_ioctl(c->sim, !fake.config.one_window, request, arg);
 	switch (request) {
 	case VFIO_IOMMU_GET_INFO:
 		return get_info(c, arg);
@@ -303,7 +314,7 @@ typed_ioctl(struct object *c, unsigned long request, void *arg)
 	case VFIO_IOMMU_UNMAP_DMA:
 		return unmap_dma(c, arg);
 	case VFIO_IOMMU_DIRTY_PAGES:
-		if (fake.config.old || c->compat)
+		if (fake.config.old || c->compat || c->type == VFIO_NOIOMMU_IOMMU)
 			return -ENOTTY;
 		return c->type == VFIO_TYPE1_IOMMU ? -EACCES : -EINVAL;
 	default:
@@ -536,7 +547,6 @@ fake_vfio_begin(const struct fake_vfio_config *config)
 	ok = mkdtemp(fake.root) != NULL;
 	for (unsigned int i = 0; ok && i < FAKE_DEV_NR; i++)
 		ok = sysfs_make(i);
-	fake_spapr_reset();
 	vfio_sys_set(&fake_sys);
 	return ok;
 }

@@ -28,10 +28,12 @@ struct fake_vfio_config {
 	bool only_v1; /* does not offer type1 v2 */
 	bool old;     /* tells no capabilities, knows no dirty tracking */
 	bool spapr;
-	bool not_viable;	/* part of a group is with another driver */
-	unsigned int nr_ranges; /* apertures it reports, each larger; 0: the model's */
-	bool loop;		/* its chain of capabilities bites its own tail */
-	uint64_t dma_avail;	/* entries in a container; 0: 65535 */
+	bool one_window;	  /* sPAPR's first, and no other */
+	unsigned int window_bits; /* sPAPR's largest other; 0: 46 */
+	bool not_viable;	  /* part of a group is with another driver */
+	unsigned int nr_ranges;	  /* apertures it reports, each larger; 0: the model's */
+	bool loop;		  /* its chain of capabilities bites its own tail */
+	uint64_t dma_avail;	  /* entries in a container; 0: 65535 */
 };
 
 /*

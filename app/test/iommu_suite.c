@@ -7,6 +7,7 @@
 
 #include "iommu_suite.h"
 #include "weir_map.h"
+#include "weir_mirror.h"
 
 #define UNIT UINT64_C(0x10000)
 #define BASE UINT64_C(0x1000000)
@@ -36,7 +37,14 @@ bench_open(struct bench *b, const struct iommu_suite *s)
 		printf("    the backend cannot be opened\n");
 		return false;
 	}
-	return true;
+	return s->prepare == NULL || s->prepare(b->ctx, b->mem, b->mem_len) == 0;
+}
+
+/* POWER's have pages where others have entries. */
+static bool
+is_power(const struct iommu_suite *s)
+{
+	return s->column == COL_SPAPR || s->column == COL_VFIO_SPAPR;
 }
 
 static void
@@ -60,7 +68,8 @@ map_units(struct bench *b, unsigned int at, unsigned int nr, unsigned int from)
 
 /*
  * Which units are mapped: 'M', or '.' where a page can be mapped. '?' where the
- * interface says one thing and the device sees another.
+ * interface says one thing and the device sees another. POWER's does not say: a
+ * map writes over what is there.
  */
 static const char *
 state(struct bench *b, unsigned int nr)
@@ -73,7 +82,9 @@ state(struct bench *b, unsigned int nr)
 		uint64_t iova = BASE + i * UNIT;
 		bool sees = s->device_writes != NULL &&
 			    s->device_writes(b->ctx, iova, b->mem, UNIT, NR_UNITS);
-		int ret = map_at(b, iova, b->mem + NR_UNITS * UNIT, PAGE);
+		int ret = s->column == COL_SPAPR
+				  ? (sees ? -EEXIST : 0)
+				  : map_at(b, iova, b->mem + NR_UNITS * UNIT, PAGE);
 
 		if (ret == 0)
 			ret = s->ops->unmap(b->ctx, iova, PAGE, &gone);
@@ -100,6 +111,11 @@ iommu_suite_caps(const struct iommu_suite *s)
 		{ 0, UINT64_C(0xfedfffff) },
 		{ UINT64_C(0xfef00000), UINT64_C(0xffffffffffff) },
 	};
+	static const struct weir_range window[NR_COLUMNS] = {
+		[COL_SPAPR] = { 0, UINT64_C(0x7fffffff) },
+		[COL_VFIO_SPAPR] = { 0, (UINT64_C(1) << 46) - 1 },
+	};
+	const struct weir_range *apertures = is_power(s) ? &window[s->column] : want;
 	struct weir_iommu_caps caps;
 	struct bench b;
 	int ret;
@@ -110,14 +126,15 @@ iommu_suite_caps(const struct iommu_suite *s)
 	TEST_EQ(ret, 0);
 	TEST_ASSERT(caps.name != NULL && caps.name[0] != '\0');
 	/* an IOAS tells its alignment, no more */
-	TEST_EQ(caps.page_sizes, s->column == COL_IOMMUFD ? 0x1000 : 0x40201000);
-	TEST_EQ(caps.splits, s->column == COL_COMPAT_V1);
+	TEST_EQ(caps.page_sizes,
+		s->column == COL_IOMMUFD || is_power(s) ? 0x1000 : 0x40201000);
+	TEST_EQ(caps.splits, s->column == COL_COMPAT_V1 || is_power(s));
 	if (s->column == COL_TYPE1_V1 || s->column == COL_TYPE1_V2)
 		TEST_EQ(caps.max_entries, 65535);
-	TEST_EQ(caps.nr_apertures, 2);
-	for (unsigned int i = 0; i < 2; i++) {
-		TEST_EQ(caps.aperture[i].start, want[i].start);
-		TEST_EQ(caps.aperture[i].last, want[i].last);
+	TEST_EQ(caps.nr_apertures, is_power(s) ? 1 : 2);
+	for (unsigned int i = 0; i < caps.nr_apertures; i++) {
+		TEST_EQ(caps.aperture[i].start, apertures[i].start);
+		TEST_EQ(caps.aperture[i].last, apertures[i].last);
 	}
 	return TEST_OK;
 }
@@ -136,6 +153,10 @@ struct unmap_case {
 	} want[NR_COLUMNS];
 };
 
+/* POWER's, which has pages and no entries: what is in the range goes. */
+#define PAGES(gone, after) \
+	[COL_SPAPR] = { 0, gone, after }, [COL_VFIO_SPAPR] = { 0, gone, after }
+
 static const struct unmap_case unmap_cases[] = {
 	{ "two adjacent maps, unmap the first",
 	  { { 0, 1, 0 }, { 1, 1, 1 } },
@@ -145,17 +166,18 @@ static const struct unmap_case unmap_cases[] = {
 	    { 0, 1, ".M" },
 	    { 0, 1, ".M" },
 	    { 0, 1, ".M" },
-	    { 0, 1, ".M" } } },
+	    { 0, 1, ".M" },
+	    PAGES(1, ".M") } },
 	{ "same, virtual addresses not contiguous",
 	  { { 0, 1, 0 }, { 1, 1, 5 } },
 	  0,
 	  1,
-	  { { 0, 1, ".M" }, { 0, 1, ".M" } } },
+	  { { 0, 1, ".M" }, { 0, 1, ".M" }, PAGES(1, ".M") } },
 	{ "two adjacent maps, unmap the second",
 	  { { 0, 1, 0 }, { 1, 1, 1 } },
 	  1,
 	  1,
-	  { { 0, 1, "M." }, { 0, 1, "M." } } },
+	  { { 0, 1, "M." }, { 0, 1, "M." }, PAGES(1, "M.") } },
 	{ "one map of 4, unmap head",
 	  { { 0, 4, 0 } },
 	  0,
@@ -164,7 +186,8 @@ static const struct unmap_case unmap_cases[] = {
 	    { -EINVAL, 0, "MMMM" },
 	    { -ENOENT, 0, "MMMM" },
 	    { 0, 1, ".MMM" },
-	    { -ENOENT, 0, "MMMM" } } },
+	    { -ENOENT, 0, "MMMM" },
+	    PAGES(1, ".MMM") } },
 	{ "one map of 4, unmap middle 2",
 	  { { 0, 4, 0 } },
 	  1,
@@ -173,7 +196,8 @@ static const struct unmap_case unmap_cases[] = {
 	    { -EINVAL, 0, "MMMM" },
 	    { -ENOENT, 0, "MMMM" },
 	    { 0, 2, "M..M" },
-	    { -ENOENT, 0, "MMMM" } } },
+	    { -ENOENT, 0, "MMMM" },
+	    PAGES(2, "M..M") } },
 	{ "one map of 4, unmap tail",
 	  { { 0, 4, 0 } },
 	  3,
@@ -182,17 +206,21 @@ static const struct unmap_case unmap_cases[] = {
 	    { -EINVAL, 0, "MMMM" },
 	    { -ENOENT, 0, "MMMM" },
 	    { 0, 1, "MMM." },
-	    { -ENOENT, 0, "MMMM" } } },
+	    { -ENOENT, 0, "MMMM" },
+	    PAGES(1, "MMM.") } },
 	{ "one map of 4, unmap 6 units",
 	  { { 0, 4, 0 } },
 	  0,
 	  6,
-	  { { 0, 4, "......" }, { 0, 4, "......" }, { 0, 4, "......" } } },
+	  { { 0, 4, "......" },
+	    { 0, 4, "......" },
+	    { 0, 4, "......" },
+	    PAGES(4, "......") } },
 	{ "map at 1-2, unmap 0-3",
 	  { { 1, 2, 0 } },
 	  0,
 	  4,
-	  { { 0, 2, "...." }, { 0, 2, "...." } } },
+	  { { 0, 2, "...." }, { 0, 2, "...." }, PAGES(2, "....") } },
 	{ "two maps, unmap both exactly",
 	  { { 0, 1, 0 }, { 1, 1, 1 } },
 	  0,
@@ -201,12 +229,13 @@ static const struct unmap_case unmap_cases[] = {
 	    { 0, 2, ".." },
 	    { 0, 2, ".." },
 	    { 0, 2, ".." },
-	    { 0, 2, ".." } } },
+	    { 0, 2, ".." },
+	    PAGES(2, "..") } },
 	{ "two maps with a hole between, unmap all 3",
 	  { { 0, 1, 0 }, { 2, 1, 1 } },
 	  0,
 	  3,
-	  { { 0, 2, "..." }, { 0, 2, "..." }, { 0, 2, "..." } } },
+	  { { 0, 2, "..." }, { 0, 2, "..." }, { 0, 2, "..." }, PAGES(2, "...") } },
 	{ "two maps of 2, unmap units 1-2",
 	  { { 0, 2, 0 }, { 2, 2, 2 } },
 	  1,
@@ -215,7 +244,8 @@ static const struct unmap_case unmap_cases[] = {
 	    { -EINVAL, 0, "MMMM" },
 	    { -ENOENT, 0, "MMMM" },
 	    { 0, 2, "M..M" },
-	    { -ENOENT, 0, "MMMM" } } },
+	    { -ENOENT, 0, "MMMM" },
+	    PAGES(2, "M..M") } },
 	{ "two maps of 2, unmap units 1-3",
 	  { { 0, 2, 0 }, { 2, 2, 2 } },
 	  1,
@@ -224,7 +254,8 @@ static const struct unmap_case unmap_cases[] = {
 	    { -EINVAL, 0, "MMMM" },
 	    { -ENOENT, 0, "MMMM" },
 	    { 0, 3, "M..." },
-	    { -ENOENT, 0, "MMMM" } } },
+	    { -ENOENT, 0, "MMMM" },
+	    PAGES(3, "M...") } },
 	{ "two maps of 2, unmap units 0-2",
 	  { { 0, 2, 0 }, { 2, 2, 2 } },
 	  0,
@@ -233,7 +264,8 @@ static const struct unmap_case unmap_cases[] = {
 	    { -EINVAL, 0, "MMMM" },
 	    { -ENOENT, 0, "..MM" },
 	    { 0, 3, "...M" },
-	    { -ENOENT, 2, "..MM" } } },
+	    { -ENOENT, 2, "..MM" },
+	    PAGES(3, "...M") } },
 	{ "unmap, nothing mapped there",
 	  { { 4, 1, 0 } },
 	  0,
@@ -242,7 +274,8 @@ static const struct unmap_case unmap_cases[] = {
 	    { 0, 0, "....M" },
 	    { -ENOENT, 0, "....M" },
 	    { 0, 0, "....M" },
-	    { 0, 0, "....M" } } },
+	    { 0, 0, "....M" },
+	    PAGES(0, "....M") } },
 };
 
 static enum test_result
@@ -293,18 +326,22 @@ iommu_suite_unmap_arguments(const struct iommu_suite *s)
 		uint64_t iova, len;
 		int want[NR_COLUMNS];
 	} cases[] = {
-#define ALL_ASKED(v1, v2, fd) { v1, v2, fd, NOT_ASKED, NOT_ASKED }
-		{ "size 0", BASE, 0, ALL_ASKED(-EINVAL, -EINVAL, -EINVAL) },
+/* POWER's kernel before anything is registered, and behind its backend, says EPERM */
+#define ALL_ASKED(v1, v2, fd, power, vfio_power) \
+	{ v1, v2, fd, NOT_ASKED, NOT_ASKED, power, vfio_power }
+		{ "size 0", BASE, 0, ALL_ASKED(-EINVAL, -EINVAL, -EINVAL, 0, -EINVAL) },
 		{ "unaligned iova", BASE + 1, UNIT,
-		  ALL_ASKED(-EINVAL, -EINVAL, -ENOENT) },
+		  ALL_ASKED(-EINVAL, -EINVAL, -ENOENT, -EINVAL, -EPERM) },
 		{ "size not a page multiple", BASE, UNIT + 1,
-		  ALL_ASKED(-EINVAL, -EINVAL, NOT_ASKED) },
-		{ "512 bytes", BASE, 512, ALL_ASKED(-EINVAL, -EINVAL, NOT_ASKED) },
+		  ALL_ASKED(-EINVAL, -EINVAL, NOT_ASKED, -EINVAL, -EPERM) },
+		{ "512 bytes", BASE, 512,
+		  ALL_ASKED(-EINVAL, -EINVAL, NOT_ASKED, -EINVAL, -EPERM) },
 		{ "wrap", UINT64_MAX - 4095, 2 * PAGE,
-		  ALL_ASKED(-EINVAL, -EINVAL, NOT_ASKED) },
-		{ "0 to 2^63, empty", 0, UINT64_C(1) << 63, ALL_ASKED(0, 0, NOT_ASKED) },
+		  ALL_ASKED(-EINVAL, -EINVAL, NOT_ASKED, -ENXIO, -EINVAL) },
+		{ "0 to 2^63, empty", 0, UINT64_C(1) << 63,
+		  ALL_ASKED(0, 0, NOT_ASKED, NOT_ASKED, NOT_ASKED) },
 		{ "all, empty, iommufd's way", 0, UINT64_MAX,
-		  ALL_ASKED(NOT_ASKED, NOT_ASKED, 0) },
+		  ALL_ASKED(NOT_ASKED, NOT_ASKED, 0, NOT_ASKED, NOT_ASKED) },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -414,49 +451,61 @@ struct map_case {
 	int want[NR_COLUMNS];
 };
 
-#define SAME(ret)                                   \
-	{                                           \
-		ret, ret, ret, NOT_ASKED, NOT_ASKED \
+/* What POWER's kernel answers and what its backend does differ, as the backend
+ * registers the memory and so finds out what is wrong with it. */
+#define SAME(ret, power, vfio_power)                                   \
+	{                                                              \
+		ret, ret, ret, NOT_ASKED, NOT_ASKED, power, vfio_power \
 	}
-#define TYPE1(ret)                                        \
-	{                                                 \
-		ret, ret, NOT_ASKED, NOT_ASKED, NOT_ASKED \
+#define TYPE1(ret, power, vfio_power)                                        \
+	{                                                                    \
+		ret, ret, NOT_ASKED, NOT_ASKED, NOT_ASKED, power, vfio_power \
 	}
 static const struct map_case map_cases[] = {
 	{ "plain", MEM_GOOD, BASE, UNIT, RW, { 0 } },
-	{ "size 0", MEM_GOOD, BASE, 0, RW, SAME(-EINVAL) },
-	{ "unaligned iova", MEM_GOOD, BASE + 1, UNIT, RW, SAME(-EINVAL) },
-	{ "unaligned va", MEM_UNALIGNED, BASE, UNIT, RW, SAME(-EINVAL) },
-	{ "unaligned size", MEM_GOOD, BASE, UNIT + 1, RW, SAME(-EINVAL) },
-	{ "neither read nor write", MEM_GOOD, BASE, UNIT, 0, SAME(-EINVAL) },
+	{ "size 0", MEM_GOOD, BASE, 0, RW, SAME(-EINVAL, 0, -EINVAL) },
+	{ "unaligned iova", MEM_GOOD, BASE + 1, UNIT, RW,
+	  SAME(-EINVAL, -EINVAL, -EINVAL) },
+	{ "unaligned va", MEM_UNALIGNED, BASE, UNIT, RW,
+	  SAME(-EINVAL, -EINVAL, -EINVAL) },
+	{ "unaligned size", MEM_GOOD, BASE, UNIT + 1, RW,
+	  SAME(-EINVAL, -EINVAL, -EINVAL) },
+	{ "neither read nor write", MEM_GOOD, BASE, UNIT, 0,
+	  SAME(-EINVAL, -EINVAL, -EINVAL) },
 	{ "unknown flag",
 	  MEM_GOOD,
 	  BASE,
 	  UNIT,
 	  RW | 0x100,
-	  { -EINVAL, -EINVAL, -EOPNOTSUPP, NOT_ASKED, NOT_ASKED } },
+	  { -EINVAL, -EINVAL, -EOPNOTSUPP, NOT_ASKED, NOT_ASKED, -EINVAL, -EINVAL } },
 	{ "iova wraps",
 	  MEM_GOOD,
 	  UINT64_MAX - 4095,
 	  2 * PAGE,
 	  RW,
-	  { -EINVAL, -EINVAL, -EOVERFLOW, NOT_ASKED, NOT_ASKED } },
-	{ "last 64K of 2^64", MEM_GOOD, UINT64_MAX - 0xffff, UNIT, RW, TYPE1(-EINVAL) },
-	{ "va wraps", MEM_WRAPS, BASE, 2 * PAGE, RW, TYPE1(-EINVAL) },
-	{ "va not mapped", MEM_NOT_MAPPED, BASE, UNIT, RW, SAME(-EFAULT) },
-	{ "hole in va", MEM_HOLE, BASE, 2 * UNIT, RW, TYPE1(-EFAULT) },
+	  { -EINVAL, -EINVAL, -EOVERFLOW, NOT_ASKED, NOT_ASKED, -ENXIO, -EINVAL } },
+	{ "last 64K of 2^64", MEM_GOOD, UINT64_MAX - 0xffff, UNIT, RW,
+	  TYPE1(-EINVAL, -ENXIO, -ENXIO) },
+	{ "va wraps", MEM_WRAPS, BASE, 2 * PAGE, RW, TYPE1(-EINVAL, -EINVAL, -EINVAL) },
+	{ "va not mapped", MEM_NOT_MAPPED, BASE, UNIT, RW,
+	  SAME(-EFAULT, -EINVAL, -EFAULT) },
+	{ "hole in va", MEM_HOLE, BASE, 2 * UNIT, RW, TYPE1(-EFAULT, -EINVAL, -EFAULT) },
 	{ "writable, of read-only memory", MEM_READ_ONLY, BASE, UNIT, RW,
-	  TYPE1(-EFAULT) },
+	  TYPE1(-EFAULT, -EINVAL, -EFAULT) },
+	/* registering pins memory to be written */
 	{ "readable, of read-only memory", MEM_READ_ONLY, BASE, UNIT, WEIR_PROT_READ,
-	  TYPE1(0) },
-	{ "memfd past its end", MEM_PAST_EOF, BASE, 2 * UNIT, RW, TYPE1(-EFAULT) },
-	{ "MSI window", MEM_GOOD, UINT64_C(0xfee00000), UNIT, RW, SAME(-EINVAL) },
+	  TYPE1(0, -EINVAL, -EFAULT) },
+	{ "memfd past its end", MEM_PAST_EOF, BASE, 2 * UNIT, RW,
+	  TYPE1(-EFAULT, -EINVAL, -EFAULT) },
+	{ "MSI window", MEM_GOOD, UINT64_C(0xfee00000), UNIT, RW,
+	  SAME(-EINVAL, -ENXIO, NOT_ASKED) },
 	{ "spanning the MSI window", MEM_GOOD, UINT64_C(0xfedf0000), 2 * UNIT, RW,
-	  SAME(-EINVAL) },
-	{ "2^39", MEM_GOOD, UINT64_C(1) << 39, UNIT, RW, SAME(0) },
-	{ "2^48", MEM_GOOD, UINT64_C(1) << 48, UNIT, RW, SAME(-EINVAL) },
-	{ "below 2^48", MEM_GOOD, (UINT64_C(1) << 48) - UNIT, UNIT, RW, TYPE1(0) },
-	{ "iova 0", MEM_GOOD, 0, UNIT, RW, TYPE1(0) },
+	  SAME(-EINVAL, -ENXIO, NOT_ASKED) },
+	{ "2^39", MEM_GOOD, UINT64_C(1) << 39, UNIT, RW, SAME(0, -ENXIO, 0) },
+	{ "2^48", MEM_GOOD, UINT64_C(1) << 48, UNIT, RW, SAME(-EINVAL, -ENXIO, -ENXIO) },
+	{ "below 2^48", MEM_GOOD, (UINT64_C(1) << 48) - UNIT, UNIT, RW,
+	  TYPE1(0, -ENXIO, -ENXIO) },
+	{ "iova 0", MEM_GOOD, 0, UNIT, RW, TYPE1(0, 0, 0) },
 };
 
 /* Two units each of the odd memories, beside the bench's own. */
@@ -528,10 +577,18 @@ iommu_suite_map(const struct iommu_suite *s)
 static enum test_result
 overlap_steps(struct bench *b)
 {
+	enum iommu_column column = b->suite->column;
+
 	TEST_EQ(map_units(b, 1, 4, 0), 0);
+	if (column == COL_SPAPR) {
+		TEST_EQ(map_units(b, 3, 4, 0), 0);
+		TEST_ASSERT(strcmp(state(b, 8), ".MMMMMM.") == 0);
+		return TEST_OK;
+	}
 	TEST_EQ(map_units(b, 1, 4, 0), -EEXIST);
 	TEST_EQ(map_units(b, 3, 4, 0), -EEXIST);
-	if (b->suite->column == COL_TYPE1_V1 || b->suite->column == COL_TYPE1_V2) {
+	if (column == COL_TYPE1_V1 || column == COL_TYPE1_V2 ||
+	    column == COL_VFIO_SPAPR) {
 		TEST_EQ(map_units(b, 1, 4, 4), -EEXIST);
 		TEST_EQ(map_units(b, 2, 1, 0), -EEXIST);
 		TEST_EQ(map_units(b, 0, 8, 0), -EEXIST);
@@ -582,17 +639,19 @@ iommu_suite_entry_limit(const struct iommu_suite *s)
 	return res;
 }
 
+/* Memory mapped twice counts twice; where it is registered for it, once. */
 static enum test_result
 locked_limit_steps(struct bench *b)
 {
+	unsigned int from = is_power(b->suite) ? 1 : 0;
 	uint64_t gone;
 
 	TEST_EQ(b->suite->limit_locked(b->ctx, UNIT), 0);
 	TEST_EQ(map_units(b, 0, 2, 0), -ENOMEM);
 	TEST_EQ(map_units(b, 0, 1, 0), 0);
-	TEST_EQ(map_units(b, 1, 1, 0), -ENOMEM);
+	TEST_EQ(map_units(b, 1, 1, from), -ENOMEM);
 	TEST_EQ(b->suite->ops->unmap(b->ctx, BASE, UNIT, &gone), 0);
-	TEST_EQ(map_units(b, 1, 1, 0), 0);
+	TEST_EQ(map_units(b, 1, 1, from), 0);
 	return TEST_OK;
 }
 
@@ -622,4 +681,68 @@ iommu_suite_reopen(const struct iommu_suite *s)
 	TEST_ASSERT(strcmp(state(&b, 4), "....") == 0);
 	bench_close(&b);
 	return TEST_OK;
+}
+
+static enum test_result
+refuses_calls(struct bench *b)
+{
+	const struct weir_iommu_ops *ops = b->suite->ops;
+	uint64_t hva = (uint64_t)(uintptr_t)b->mem, gone;
+
+	for (size_t i = 0; i < sizeof(map_cases) / sizeof(map_cases[0]); i++) {
+		const struct map_case *c = &map_cases[i];
+
+		TEST_EQ(ops->map(b->ctx, c->iova, hva, c->len, c->prot), -ENOTTY);
+		gone = 1;
+		TEST_EQ(ops->unmap(b->ctx, c->iova, c->len, &gone), -ENOTTY);
+		TEST_EQ(gone, 0);
+	}
+	for (size_t i = 0; i < sizeof(unmap_cases) / sizeof(unmap_cases[0]); i++) {
+		const struct unmap_case *c = &unmap_cases[i];
+
+		gone = 1;
+		TEST_EQ(ops->unmap(b->ctx, BASE + c->at * UNIT, c->nr * UNIT, &gone),
+			-ENOTTY);
+		TEST_EQ(gone, 0);
+	}
+	return TEST_OK;
+}
+
+/* A map without a backend goes on as it was: it is all there is. */
+static enum test_result
+refuses_mirror(struct bench *b)
+{
+	struct weir_region r = {
+		.iova = { BASE, BASE + NR_UNITS * UNIT - 1 },
+		.hva = (uint64_t)(uintptr_t)b->mem,
+		.prot = RW,
+	}, there;
+	struct weir_mirror *m;
+
+	TEST_EQ(weir_mirror_create("none", &m), 0);
+	TEST_EQ(weir_mirror_map(m, &r), 0);
+	TEST_EQ(weir_mirror_attach(m, b->suite->ops, b->ctx), -ENOTTY);
+	TEST_EQ(weir_mirror_broken(m), 0);
+	TEST_EQ(weir_mirror_lookup(m, BASE, &there), 0);
+	TEST_EQ(there.hva, r.hva);
+	TEST_EQ(weir_mirror_unmap(m, r.iova), 0);
+	weir_mirror_destroy(m);
+	return TEST_OK;
+}
+
+enum test_result
+iommu_suite_refuses(const struct iommu_suite *s)
+{
+	struct weir_iommu_caps caps;
+	enum test_result res;
+	struct bench b;
+
+	TEST_ASSERT(bench_open(&b, s));
+	res = refuses_calls(&b);
+	if (res == TEST_OK)
+		res = refuses_mirror(&b);
+	if (s->ops->caps(b.ctx, &caps) != -ENOTTY)
+		res = TEST_FAILED;
+	bench_close(&b);
+	return res;
 }

@@ -3,10 +3,11 @@
 #define WEIR_IOMMU_SUITE_H
 /*
  * What an IOMMU backend has to answer, case by case, as measured on Debian's
- * 6.1 and 6.12 kernels (doc/errors.md). The suite knows struct weir_iommu_ops
- * only, so that it runs over the model and over the kernel itself, and shows
- * where the two differ. A backend names the column of expected answers that is
- * its own; what was not measured for a column is not asked of it.
+ * 6.1 and 6.12 kernels, POWER's as read in the kernel's source (doc/errors.md).
+ * The suite knows struct weir_iommu_ops only, so that it runs over the model and
+ * over the kernel itself, and shows where the two differ. A backend names the
+ * column of expected answers that is its own; what was not measured for a column
+ * is not asked of it.
  */
 #include "test.h"
 #include "weir_iommu.h"
@@ -17,6 +18,8 @@ enum iommu_column {
 	COL_IOMMUFD,   /* an IOAS with a device attached */
 	COL_COMPAT_V1, /* /dev/iommu as a VFIO container */
 	COL_COMPAT_V2,
+	COL_SPAPR,	/* POWER's interface, with the suite's own memory registered */
+	COL_VFIO_SPAPR, /* the backend over it, which registers memory by itself */
 	NR_COLUMNS,
 };
 
@@ -28,6 +31,8 @@ struct iommu_suite {
 	const struct weir_iommu_ops *ops;
 	/* A context with nothing mapped; ops->close() ends it. */
 	int (*open)(void **ctx);
+	/* Called with the memory that a case will map, all but what is odd about it. */
+	int (*prepare)(void *ctx, void *mem, size_t len);
 	/*
 	 * Limit the entries, or the bytes locked, of a context with nothing mapped;
 	 * the first may put another in its place, as a kernel that looks at its
@@ -60,6 +65,12 @@ enum test_result iommu_suite_map_overlap(const struct iommu_suite *s);
 enum test_result iommu_suite_entry_limit(const struct iommu_suite *s);
 enum test_result iommu_suite_locked_limit(const struct iommu_suite *s);
 enum test_result iommu_suite_reopen(const struct iommu_suite *s);
+
+/*
+ * For a backend that has no IOMMU, and no column: every call that the cases above
+ * make is answered with -ENOTTY, and so is attaching it to a mirror.
+ */
+enum test_result iommu_suite_refuses(const struct iommu_suite *s);
 
 #define IOMMU_SUITE_CASE(nm, what)                                       \
 	static enum test_result nm##_##what(void)                        \

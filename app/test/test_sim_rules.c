@@ -9,7 +9,7 @@
 
 #include "iommu_suite.h"
 #include "weir_map.h"
-#include "weir_sim.h"
+#include "weir_sim_spapr.h"
 
 static int
 limit_entries(void **ctx, uint64_t nr)
@@ -132,7 +132,7 @@ model_iommufd_unmap(struct model *m, unsigned int a, unsigned int z, unsigned in
 	bool ioas = m->flavour == WEIR_SIM_IOMMUFD;
 	unsigned int nr = 0;
 
-	if (m->flavour == WEIR_SIM_COMPAT_V1) {
+	if (m->flavour == WEIR_SIM_COMPAT_V1 || m->flavour == WEIR_SIM_SPAPR) {
 		model_cut(m, z);
 		model_cut(m, a - 1);
 	}
@@ -194,6 +194,10 @@ random_map(struct model *m, struct weir_sim *s)
 	from = below(m, 2) == 0 ? a : below(m, NR_HVA_PAGES - nr);
 	for (unsigned int p = a; p < a + nr; p++)
 		want |= m->id[p];
+	if (m->flavour == WEIR_SIM_SPAPR) { /* it writes over what is there */
+		(void)model_iommufd_unmap(m, a, a + nr - 1, &want);
+		want = 0;
+	}
 	TEST_EQ(weir_sim_ops.map(s, BASE + (a - 1) * PAGE, m->mem + from * PAGE,
 				 nr * PAGE, prot),
 		want != 0 ? -EEXIST : 0);
@@ -271,6 +275,8 @@ random_agrees(enum weir_sim_flavour flavour)
 			    .mem = (uint64_t)(uintptr_t)mem,
 			    .rnd = test_seed() };
 	TEST_EQ(weir_sim_create(flavour, &s), 0);
+	if (flavour == WEIR_SIM_SPAPR)
+		TEST_EQ(weir_sim_register(s, m.mem, NR_HVA_PAGES * PAGE), 0);
 	weir_sim_attach(s, &d);
 	res = random_steps(&m, s, &d);
 	weir_sim_detach(&d);
@@ -279,8 +285,19 @@ random_agrees(enum weir_sim_flavour flavour)
 	return res;
 }
 
+/* What a case maps, where the flavour wants to know before. */
+static int
+prepare(void *ctx, void *mem, size_t len)
+{
+	return weir_sim_register(ctx, (uint64_t)(uintptr_t)mem, len);
+}
+
+#define ENTRIES 1u /* they can be limited */
+#define LOCKED 2u  /* the bytes locked can be limited, when a map is asked for */
+#define PREPARE 4u
+
 /* The suite and the random test over one flavour, as cases named after it. */
-#define FLAVOUR(nm, flavour, col, limits)                                 \
+#define FLAVOUR(nm, flavour, col, has)                                    \
 	static int nm##_open(void **ctx)                                  \
 	{                                                                 \
 		return weir_sim_create(flavour, (struct weir_sim **)ctx); \
@@ -289,8 +306,9 @@ random_agrees(enum weir_sim_flavour flavour)
 		.column = col,                                            \
 		.ops = &weir_sim_ops,                                     \
 		.open = nm##_open,                                        \
-		.limit_entries = (limits) ? limit_entries : NULL,         \
-		.limit_locked = limit_locked,                             \
+		.prepare = (has)&PREPARE ? prepare : NULL,                \
+		.limit_entries = (has)&ENTRIES ? limit_entries : NULL,    \
+		.limit_locked = (has)&LOCKED ? limit_locked : NULL,       \
 		.unmap_all = unmap_all,                                   \
 		.device_writes = device_writes,                           \
 	};                                                                \
@@ -305,8 +323,31 @@ random_agrees(enum weir_sim_flavour flavour)
 	};                                                                \
 	AUTOTEST(nm##_autotest, nm##_cases)
 
-FLAVOUR(sim_type1v1, WEIR_SIM_TYPE1_V1, COL_TYPE1_V1, true);
-FLAVOUR(sim_type1v2, WEIR_SIM_TYPE1_V2, COL_TYPE1_V2, true);
-FLAVOUR(sim_iommufd, WEIR_SIM_IOMMUFD, COL_IOMMUFD, false);
-FLAVOUR(sim_compatv1, WEIR_SIM_COMPAT_V1, COL_COMPAT_V1, false);
-FLAVOUR(sim_compatv2, WEIR_SIM_COMPAT_V2, COL_COMPAT_V2, false);
+FLAVOUR(sim_type1v1, WEIR_SIM_TYPE1_V1, COL_TYPE1_V1, ENTRIES | LOCKED);
+FLAVOUR(sim_type1v2, WEIR_SIM_TYPE1_V2, COL_TYPE1_V2, ENTRIES | LOCKED);
+FLAVOUR(sim_iommufd, WEIR_SIM_IOMMUFD, COL_IOMMUFD, LOCKED);
+FLAVOUR(sim_compatv1, WEIR_SIM_COMPAT_V1, COL_COMPAT_V1, LOCKED);
+FLAVOUR(sim_compatv2, WEIR_SIM_COMPAT_V2, COL_COMPAT_V2, LOCKED);
+FLAVOUR(sim_spapr, WEIR_SIM_SPAPR, COL_SPAPR, PREPARE);
+
+static int
+noiommu_open(void **ctx)
+{
+	return weir_sim_create(WEIR_SIM_NOIOMMU, (struct weir_sim **)ctx);
+}
+
+static enum test_result
+sim_noiommu_refuses_every_call(void)
+{
+	static const struct iommu_suite suite = {
+		.ops = &weir_sim_ops,
+		.open = noiommu_open,
+	};
+
+	return iommu_suite_refuses(&suite);
+}
+
+static const struct test_case sim_noiommu_cases[] = {
+	{ "sim_noiommu_refuses_every_call", sim_noiommu_refuses_every_call },
+};
+AUTOTEST(sim_noiommu_autotest, sim_noiommu_cases);

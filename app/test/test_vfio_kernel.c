@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 
 #include "vfio_bench.h"
+#include "vfio_impl.h"
 #include "weir_map.h"
 
 #define PAGE UINT64_C(0x1000)
@@ -341,7 +342,36 @@ vfio_noiommu_as_measured(void)
 	return res;
 }
 
+static int
+noiommu_open(void **ctx)
+{
+	return weir_vfio_create(edu_find(), WEIR_VFIO_NOIOMMU, 0,
+				(struct weir_vfio **)ctx);
+}
+
+static enum test_result
+vfio_noiommu_refuses_every_call(void)
+{
+	static const struct iommu_suite suite = {
+		.ops = &vfio_noiommu_ops,
+		.open = noiommu_open,
+	};
+	const char *edu = edu_find();
+	struct weir_vfio *v;
+	int ret;
+
+	if (edu == NULL)
+		return test_skip("no edu is bound to vfio-pci; see devtools/vm");
+	ret = weir_vfio_create(edu, WEIR_VFIO_NOIOMMU, 0, &v);
+	if (ret == -ENOTSUP)
+		return test_skip("there is an IOMMU here");
+	TEST_EQ(ret, 0);
+	weir_vfio_destroy(v);
+	return iommu_suite_refuses(&suite);
+}
+
 static const struct test_case vfio_noiommu_cases[] = {
 	{ "vfio_noiommu_as_measured", vfio_noiommu_as_measured },
+	{ "vfio_noiommu_refuses_every_call", vfio_noiommu_refuses_every_call },
 };
 AUTOTEST(vfio_noiommu_autotest, vfio_noiommu_cases);

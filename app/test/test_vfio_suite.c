@@ -8,6 +8,7 @@
 
 #include "fake_vfio.h"
 #include "iommu_suite.h"
+#include "vfio_impl.h"
 #include "vfio_sys.h"
 #include "weir_iommufd.h"
 #include "weir_map.h"
@@ -22,44 +23,46 @@
 	}                                                                       \
 	static const struct iommu_suite nm##_suite = {                          \
 		.column = col,                                                  \
-		.ops = &type1_ops,                                              \
+		.ops = &container_ops,                                          \
 		.open = nm##_open,                                              \
-		.limit_entries = (flags) == 0 ? vfio_limit_entries : NULL,      \
+		.limit_entries = (flags) == 0 && (col) != COL_VFIO_SPAPR        \
+					 ? vfio_limit_entries                   \
+					 : NULL,                                \
 		.limit_locked = vfio_limit_locked,                              \
-		.unmap_all = vfio_unmap_all,                                    \
+		.unmap_all = (col) != COL_VFIO_SPAPR ? vfio_unmap_all : NULL,   \
 		.device_writes = vfio_device_writes,                            \
 	}
 
 static int
-type1_caps(void *ctx, struct weir_iommu_caps *caps)
+container_caps(void *ctx, struct weir_iommu_caps *caps)
 {
 	return weir_vfio_ops(ctx)->caps(ctx, caps);
 }
 
 static int
-type1_map(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot)
+container_map(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot)
 {
 	return weir_vfio_ops(ctx)->map(ctx, iova, hva, len, prot);
 }
 
 static int
-type1_unmap(void *ctx, uint64_t iova, uint64_t len, uint64_t *unmapped)
+container_unmap(void *ctx, uint64_t iova, uint64_t len, uint64_t *unmapped)
 {
 	return weir_vfio_ops(ctx)->unmap(ctx, iova, len, unmapped);
 }
 
 static void
-type1_close(void *ctx)
+container_close(void *ctx)
 {
 	weir_vfio_ops(ctx)->close(ctx);
 }
 
 /* A container's calls are known when it is open, the suite wants them before. */
-static const struct weir_iommu_ops type1_ops = {
-	.caps = type1_caps,
-	.map = type1_map,
-	.unmap = type1_unmap,
-	.close = type1_close,
+static const struct weir_iommu_ops container_ops = {
+	.caps = container_caps,
+	.map = container_map,
+	.unmap = container_unmap,
+	.close = container_close,
 };
 
 static int
@@ -154,6 +157,7 @@ VFIO_COLUMN(v1, COL_TYPE1_V1, WEIR_VFIO_TYPE1_V1, 0);
 VFIO_COLUMN(v2, COL_TYPE1_V2, WEIR_VFIO_ANY, 0);
 VFIO_COLUMN(compat1, COL_COMPAT_V1, WEIR_VFIO_TYPE1_V1, WEIR_VFIO_COMPAT);
 VFIO_COLUMN(compat2, COL_COMPAT_V2, WEIR_VFIO_TYPE1, WEIR_VFIO_COMPAT);
+VFIO_COLUMN(spapr, COL_VFIO_SPAPR, WEIR_VFIO_ANY, 0);
 
 static const struct iommu_suite iommufd_suite = {
 	.column = COL_IOMMUFD,
@@ -171,13 +175,15 @@ static enum test_result
 all_columns(suite_fn_t fn)
 {
 	static const struct iommu_suite *const suites[] = {
-		&v1_suite, &v2_suite, &compat1_suite, &compat2_suite, &iommufd_suite,
+		&v1_suite,	&v2_suite,	&compat1_suite,
+		&compat2_suite, &iommufd_suite, &spapr_suite,
 	};
 
 	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
 		enum test_result res;
 
-		TEST_ASSERT(fake_vfio_begin(&(struct fake_vfio_config){ 0 }));
+		TEST_ASSERT(fake_vfio_begin(&(struct fake_vfio_config){
+			.spapr = suites[i]->column == COL_VFIO_SPAPR }));
 		res = fn(suites[i]);
 		TEST_EQ(fake_vfio_end(), 0);
 		if (res == TEST_FAILED) {
@@ -204,6 +210,28 @@ ALL_COLUMNS(entry_limit)
 ALL_COLUMNS(locked_limit)
 ALL_COLUMNS(reopen)
 
+static int
+noiommu_open(void **ctx)
+{
+	return weir_vfio_create(fake_vfio_name(FAKE_DEV_NOIOMMU), WEIR_VFIO_NOIOMMU, 0,
+				(struct weir_vfio **)ctx);
+}
+
+static enum test_result
+vfio_noiommu_refuses_every_call(void)
+{
+	static const struct iommu_suite suite = {
+		.ops = &vfio_noiommu_ops,
+		.open = noiommu_open,
+	};
+	enum test_result res;
+
+	TEST_ASSERT(fake_vfio_begin(&(struct fake_vfio_config){ 0 }));
+	res = iommu_suite_refuses(&suite);
+	TEST_EQ(fake_vfio_end(), 0);
+	return res;
+}
+
 static const struct test_case vfio_suite_cases[] = {
 	{ "vfio_caps_as_measured", all_caps },
 	{ "vfio_unmap_as_measured", all_unmap },
@@ -215,5 +243,6 @@ static const struct test_case vfio_suite_cases[] = {
 	{ "vfio_entry_limit_enospc_after_eexist", all_entry_limit },
 	{ "vfio_locked_limit_enomem", all_locked_limit },
 	{ "vfio_reopen_empty", all_reopen },
+	{ "vfio_noiommu_refuses_every_call", vfio_noiommu_refuses_every_call },
 };
 AUTOTEST(vfio_suite_autotest, vfio_suite_cases);

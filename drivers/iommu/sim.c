@@ -40,6 +40,8 @@ weir_sim_create(enum weir_sim_flavour flavour, struct weir_sim **out)
 	atomic_init(&s->gen, 1);
 	pthread_mutex_init(&s->lock, NULL);
 	weir_epoch_init(&s->devs);
+	if (rules->begin != NULL)
+		rules->begin(s);
 	*out = s;
 	return 0;
 
@@ -57,6 +59,8 @@ weir_sim_destroy(struct weir_sim *s)
 		return;
 	assert(s->nr_devs == 0);
 	weir_sim_unmap_all(s);
+	if (s->rules->end != NULL)
+		s->rules->end(s);
 	weir_vma_close(&s->vmas);
 	sim_pt_fini(&s->pt);
 	pthread_mutex_destroy(&s->lock);
@@ -118,6 +122,33 @@ sim_remove(struct weir_sim *s, struct sim_entry *e)
 	free(e);
 }
 
+void
+sim_remove_until(struct weir_sim *s, struct weir_tree_node *n, uint64_t last,
+		 uint64_t *unmapped)
+{
+	while (n != NULL && n->key.start <= last) {
+		struct weir_tree_node *next = weir_tree_next(n);
+
+		*unmapped += weir_range_len(n->key);
+		sim_remove(s, sim_entry_of(n));
+		n = next;
+	}
+}
+
+uint64_t
+sim_remove_all(struct weir_sim *s)
+{
+	struct weir_tree_node *n;
+	uint64_t gone = s->locked;
+
+	while ((n = s->entries.root) != NULL)
+		sim_remove(s, sim_entry_of(n));
+	if (gone != 0)
+		sim_flush(s);
+	entries_count(s);
+	return gone;
+}
+
 int
 sim_cut(struct weir_sim *s, uint64_t last)
 {
@@ -148,9 +179,8 @@ file_reaches(uint64_t last)
 	return madvise(page, SIM_PT_PAGE, MADV_POPULATE_READ) == 0 || errno == EINVAL;
 }
 
-/* What pinning would find: all of it mapped, with the permission, and there. */
-static int
-memory_check(struct weir_sim *s, const struct sim_request *req)
+int
+sim_memory_check(struct weir_sim *s, const struct sim_request *req)
 {
 	int want = req->prot & WEIR_PROT_WRITE ? PROT_WRITE : PROT_READ;
 	uint64_t at = req->hva.start;
@@ -172,11 +202,18 @@ memory_check(struct weir_sim *s, const struct sim_request *req)
 	}
 }
 
+/* Pin the memory of a map: is all of it there, and may it be locked? */
 static int
-locked_check(const struct weir_sim *s, const struct sim_request *req)
+memory_pin(struct weir_sim *s, const struct sim_request *req)
 {
 	uint64_t locked;
+	int ret;
 
+	if (s->rules->pins_ahead)
+		return 0;
+	ret = sim_memory_check(s, req);
+	if (ret != 0)
+		return ret;
 	if (__builtin_add_overflow(s->locked, weir_range_len(req->iova), &locked) ||
 	    locked > s->max_locked)
 		return -ENOMEM;
@@ -213,23 +250,25 @@ sim_map(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot)
 {
 	struct weir_sim *s = ctx;
 	struct sim_request req;
+	uint64_t locked;
 	int ret;
 
 	if (s->rules->refuse != 0)
 		return s->rules->refuse;
 	pthread_mutex_lock(&s->lock);
+	locked = s->locked;
 	ret = s->rules->map(s, iova, hva, len, prot, &req);
+	if (s->locked != locked)
+		sim_flush(s); /* it writes over what was there */
 	if (ret == 0)
-		ret = memory_check(s, &req);
-	if (ret == 0)
-		ret = locked_check(s, &req);
+		ret = memory_pin(s, &req);
 	if (ret == 0 && req.prot == 0)
 		ret = -EINVAL; /* by rules that left it to the IOMMU */
 	if (ret == 0)
 		ret = entry_add(s, &req);
 	entries_count(s);
 	pthread_mutex_unlock(&s->lock);
-	return ret;
+	return ret == SIM_NOTHING ? 0 : ret;
 }
 
 static int
@@ -255,16 +294,10 @@ sim_unmap(void *ctx, uint64_t iova, uint64_t len, uint64_t *unmapped)
 uint64_t
 weir_sim_unmap_all(struct weir_sim *s)
 {
-	struct weir_tree_node *n;
 	uint64_t gone;
 
 	pthread_mutex_lock(&s->lock);
-	gone = s->locked;
-	while ((n = s->entries.root) != NULL)
-		sim_remove(s, sim_entry_of(n));
-	if (gone != 0)
-		sim_flush(s);
-	entries_count(s);
+	gone = sim_remove_all(s);
 	pthread_mutex_unlock(&s->lock);
 	return gone;
 }
@@ -273,6 +306,7 @@ static int
 sim_caps(void *ctx, struct weir_iommu_caps *caps)
 {
 	struct weir_sim *s = ctx;
+	int ret = 0;
 
 	if (s->rules->refuse != 0)
 		return s->rules->refuse;
@@ -286,8 +320,10 @@ sim_caps(void *ctx, struct weir_iommu_caps *caps)
 		.nr_apertures = 2,
 		.aperture = { sim_apertures[0], sim_apertures[1] },
 	};
+	if (s->rules->caps != NULL)
+		ret = s->rules->caps(s, caps);
 	pthread_mutex_unlock(&s->lock);
-	return 0;
+	return ret;
 }
 
 static void

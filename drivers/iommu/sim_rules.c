@@ -30,8 +30,8 @@ in_apertures(struct weir_range iova)
 }
 
 static int
-type1_map(const struct weir_sim *s, uint64_t iova, uint64_t hva, uint64_t len,
-	  uint32_t prot, struct sim_request *req)
+type1_map(struct weir_sim *s, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot,
+	  struct sim_request *req)
 {
 	if (prot == 0 || (prot & ~PROT_ANY) != 0 || !aligned(iova | hva | len))
 		return -EINVAL;
@@ -56,20 +56,6 @@ type1_unmap_range(uint64_t iova, uint64_t len, struct weir_range *r)
 	return 0;
 }
 
-/* Remove entries from n on until one begins after last. */
-static void
-remove_until(struct weir_sim *s, struct weir_tree_node *n, uint64_t last,
-	     uint64_t *unmapped)
-{
-	while (n != NULL && n->key.start <= last) {
-		struct weir_tree_node *next = weir_tree_next(n);
-
-		*unmapped += weir_range_len(n->key);
-		sim_remove(s, sim_entry_of(n));
-		n = next;
-	}
-}
-
 /*
  * v1 does not look where entries end: the first one may not begin before the
  * range, else nothing is done and the answer is yes; all that begin inside it
@@ -86,7 +72,7 @@ type1v1_unmap(struct weir_sim *s, uint64_t iova, uint64_t len, uint64_t *unmappe
 		return ret;
 	n = weir_tree_overlap(&s->entries, r);
 	if (n != NULL && n->key.start >= r.start)
-		remove_until(s, n, r.last, unmapped);
+		sim_remove_until(s, n, r.last, unmapped);
 	return 0;
 }
 
@@ -112,7 +98,7 @@ type1v2_unmap(struct weir_sim *s, uint64_t iova, uint64_t len, uint64_t *unmappe
 		return ret;
 	if (bisects(s, r))
 		return -EINVAL;
-	remove_until(s, weir_tree_overlap(&s->entries, r), r.last, unmapped);
+	sim_remove_until(s, weir_tree_overlap(&s->entries, r), r.last, unmapped);
 	return 0;
 }
 
@@ -139,8 +125,8 @@ iommufd_map_checks(const struct weir_sim *s, uint64_t iova, uint64_t hva, uint64
 }
 
 static int
-iommufd_map(const struct weir_sim *s, uint64_t iova, uint64_t hva, uint64_t len,
-	    uint32_t prot, struct sim_request *req)
+iommufd_map(struct weir_sim *s, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot,
+	    struct sim_request *req)
 {
 	if ((prot & ~PROT_ANY) != 0)
 		return -EOPNOTSUPP;
@@ -153,8 +139,8 @@ iommufd_map(const struct weir_sim *s, uint64_t iova, uint64_t hva, uint64_t len,
 }
 
 static int
-compat_map(const struct weir_sim *s, uint64_t iova, uint64_t hva, uint64_t len,
-	   uint32_t prot, struct sim_request *req)
+compat_map(struct weir_sim *s, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot,
+	   struct sim_request *req)
 {
 	if ((prot & ~PROT_ANY) != 0)
 		return -EINVAL;
@@ -277,6 +263,8 @@ static const struct sim_rules rules[] = {
 const struct sim_rules *
 sim_rules_of(enum weir_sim_flavour flavour)
 {
+	if (flavour == WEIR_SIM_SPAPR)
+		return &sim_rules_spapr;
 	if ((size_t)flavour >= sizeof(rules) / sizeof(rules[0]))
 		return NULL;
 	return &rules[flavour];

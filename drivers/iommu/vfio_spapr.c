@@ -2,13 +2,14 @@
 /*
  * POWER's IOMMU, version 2 of the interface.
  *
- * Never run on such a machine: written after the kernel's header, tested
- * against a model of what the header says (app/test/test_vfio_spapr.c).
+ * Never run on such a machine: written after the kernel's header and source,
+ * tested against a model of these (sim_spapr.c).
  *
  * Memory is registered before it is mapped, once however often it is mapped,
  * and unregistered exactly as it was registered. Mapping is by page, in windows
  * on the bus; so any pages can be unmapped, and the kernel does not say how many
- * of them were mapped. The book does.
+ * of them were mapped, nor does it mind if a map writes over another. The book
+ * does both; of what others have mapped in an adopted container it does not know.
  */
 #include <errno.h>
 #include <linux/vfio.h>
@@ -50,28 +51,12 @@ memory_call(const struct weir_vfio *v, unsigned long request, struct weir_range 
 	return vfio_ioctl(v->fd, request, &reg);
 }
 
-static struct spapr_memory *
-memory_find(const struct weir_vfio *v, uint64_t hva)
-{
-	struct weir_tree_node *n = weir_tree_find(&v->memory, hva);
-
-	return n != NULL && weir_range_has(n->key, hva) ? (struct spapr_memory *)n : NULL;
-}
-
-/* Find what the range is part of, or register it. */
 static int
-memory_get(struct weir_vfio *v, struct weir_range hva, struct spapr_memory **out)
+memory_register(struct weir_vfio *v, struct weir_range hva, struct weir_tree_node **out)
 {
-	struct spapr_memory *m = memory_find(v, hva.start);
+	struct spapr_memory *m = weir_zalloc(sizeof(*m));
 	int ret;
 
-	if (m != NULL && weir_range_contains(m->node.key, hva)) {
-		*out = m;
-		return 0;
-	}
-	if (weir_tree_overlap(&v->memory, hva) != NULL)
-		return -EINVAL; /* the kernel's answer too: they may not overlap */
-	m = weir_zalloc(sizeof(*m));
 	if (m == NULL)
 		return -ENOMEM;
 	ret = memory_call(v, VFIO_IOMMU_SPAPR_REGISTER_MEMORY, hva);
@@ -80,24 +65,88 @@ memory_get(struct weir_vfio *v, struct weir_range hva, struct spapr_memory **out
 		return ret;
 	}
 	m->node.key = hva;
-	*out = m;
+	*out = &m->node;
 	return weir_tree_insert(&v->memory, &m->node);
 }
 
-/* Unregister it if nothing of it is mapped any more. */
-static void
-memory_put(struct weir_vfio *v, struct spapr_memory *m)
+static int
+memory_unregister(struct weir_vfio *v, struct spapr_memory *m)
 {
-	int ret;
+	int ret = memory_call(v, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, m->node.key);
 
-	if (m->used != 0)
-		return;
-	ret = memory_call(v, VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY, m->node.key);
-	if (ret != 0)
+	if (ret != 0) {
 		weir_log(WEIR_LOG_WARN, "%s: memory stays registered: error %d",
 			 v->type->name, -ret);
+		return ret;
+	}
 	weir_tree_erase(&v->memory, &m->node);
 	free(m);
+	return 0;
+}
+
+/*
+ * Give a range of memory back, of which each byte was counted or none, and
+ * unregister what nothing is mapped of any more. @return 0; -errno: some of that
+ * is registered still.
+ */
+static int
+memory_put(struct weir_vfio *v, struct weir_range hva, bool counted)
+{
+	struct weir_tree_node *n = weir_tree_overlap(&v->memory, hva);
+	int ret = 0;
+
+	while (n != NULL && n->key.start <= hva.last) {
+		struct weir_tree_node *next = weir_tree_next(n);
+		struct spapr_memory *m = (struct spapr_memory *)n;
+
+		if (counted)
+			m->used -= weir_range_len(weir_range_intersect(n->key, hva));
+		if (m->used == 0) {
+			int err = memory_unregister(v, m);
+
+			ret = err != 0 ? err : ret;
+		}
+		n = next;
+	}
+	return ret;
+}
+
+/*
+ * Have all of a range registered, and count it. The kernel refuses to register
+ * what overlaps, and finds each page of a map for itself: so it is the gaps
+ * between what is registered already that are. What could not be unregistered
+ * has to be first: behind it may be pages that the process has given back since.
+ */
+static int
+memory_get(struct weir_vfio *v, struct weir_range hva)
+{
+	struct weir_tree_node *n;
+	struct weir_range rest = hva;
+	int ret = memory_put(v, hva, false);
+
+	if (ret != 0)
+		return ret;
+	for (;; rest = weir_range_after(hva, n->key.last)) {
+		n = weir_tree_find(&v->memory, rest.start);
+		if (n == NULL || n->key.start > rest.start) {
+			if (n != NULL && n->key.start <= rest.last)
+				rest = weir_range_before(rest, n->key.start);
+			ret = memory_register(v, rest, &n);
+			if (ret != 0)
+				goto err_put;
+		}
+		if (n->key.last >= hva.last)
+			break;
+	}
+	n = weir_tree_overlap(&v->memory, hva);
+	for (; n != NULL && n->key.start <= hva.last; n = weir_tree_next(n))
+		((struct spapr_memory *)n)->used +=
+			weir_range_len(weir_range_intersect(n->key, hva));
+	return 0;
+
+err_put:
+	(void)memory_put(v, hva, false);
+	return ret;
 }
 
 /* The book's: what was mapped to it is not any more. */
@@ -105,11 +154,11 @@ static void
 memory_gone(void *arg, uint64_t hva, uint64_t len)
 {
 	struct weir_vfio *v = arg;
-	struct spapr_memory *m = memory_find(v, hva);
+	struct weir_range r;
 
 	v->mapped -= len;
-	m->used -= len;
-	memory_put(v, m);
+	if (weir_range_make(&r, hva, len) == 0)
+		(void)memory_put(v, r, true);
 }
 
 /* A window of @bits that begins where the kernel puts it. */
@@ -225,23 +274,23 @@ spapr_map(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot)
 		.size = len,
 	};
 	struct weir_range r, mem;
-	struct spapr_memory *memory;
 	int ret;
 
 	if ((prot & ~(WEIR_PROT_READ | WEIR_PROT_WRITE)) != 0 ||
 	    weir_range_make(&r, iova, len) != 0 || weir_range_make(&mem, hva, len) != 0)
 		return -EINVAL;
+	if (vfio_book_covered(&v->book, r) != 0)
+		return -EEXIST;
 	ret = vfio_book_prepare(&v->book);
 	if (ret == 0)
-		ret = memory_get(v, mem, &memory);
+		ret = memory_get(v, mem);
 	if (ret != 0)
 		return ret;
 	ret = vfio_ioctl(v->fd, VFIO_IOMMU_MAP_DMA, &m);
 	if (ret != 0) {
-		memory_put(v, memory);
+		(void)memory_put(v, mem, true);
 		return ret;
 	}
-	memory->used += len;
 	v->mapped += len;
 	vfio_book_add(&v->book, r, hva);
 	return 0;

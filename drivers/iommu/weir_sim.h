@@ -45,6 +45,7 @@ enum weir_sim_flavour {
 	WEIR_SIM_COMPAT_V1, /**< /dev/iommu as a container, VFIO_TYPE1_IOMMU */
 	WEIR_SIM_COMPAT_V2, /**< /dev/iommu as a container, VFIO_TYPE1v2_IOMMU */
 	WEIR_SIM_NOIOMMU,   /**< VFIO_NOIOMMU_IOMMU: there is nothing to map */
+	WEIR_SIM_SPAPR,	    /**< VFIO_SPAPR_TCE_v2_IOMMU; see weir_sim_spapr.h */
 };
 
 struct weir_sim;
