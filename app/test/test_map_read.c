@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fake_iommu.h"
 #include "test.h"
 #include "weir_mirror.h"
 
@@ -567,6 +568,126 @@ query_filters_as_asked(void)
 	return TEST_OK;
 }
 
+/* A backend that looks whether the map says too early, or too long, that it follows. */
+struct watcher {
+	struct weir_map *map;
+	bool joins_or_leaves;
+	unsigned int nr_calls, nr_early;
+};
+
+static void
+watch(struct watcher *w)
+{
+	w->nr_calls++;
+	if (w->joins_or_leaves && (weir_map_backends(w->map) & WEIR_BACKEND_TYPE1) != 0)
+		w->nr_early++;
+}
+
+static int
+watcher_caps(void *ctx, struct weir_iommu_caps *caps)
+{
+	watch(ctx);
+	*caps = (struct weir_iommu_caps){
+		.name = "watcher",
+		.kind = WEIR_BACKEND_TYPE1,
+		.page_sizes = PAGE,
+		.max_entries = UINT64_MAX,
+		.max_locked = UINT64_MAX,
+	};
+	return 0;
+}
+
+static int
+watcher_map(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot)
+{
+	(void)iova;
+	(void)hva;
+	(void)len;
+	(void)prot;
+	watch(ctx);
+	return 0;
+}
+
+static int
+watcher_unmap(void *ctx, uint64_t iova, uint64_t len, uint64_t *unmapped)
+{
+	(void)iova;
+	watch(ctx);
+	*unmapped = len;
+	return 0;
+}
+
+static void
+watcher_close(void *ctx)
+{
+	(void)ctx;
+}
+
+static const struct weir_iommu_ops watcher_ops = {
+	.caps = watcher_caps,
+	.map = watcher_map,
+	.unmap = watcher_unmap,
+	.close = watcher_close,
+};
+
+/* Which kinds of backends the region at 8 is said to be in. */
+static uint32_t
+backends_of_8(struct weir_map *map)
+{
+	static const uint32_t kinds[] = { WEIR_BACKEND_MODEL, WEIR_BACKEND_TYPE1,
+					  WEIR_BACKEND_OTHER };
+	uint32_t in = 0;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		struct weir_map_query q = { .next = true, .backends = kinds[i] };
+		struct weir_region r;
+
+		if (weir_map_query(map, &q, &r) == 0 && r.iova.start == 8 * PAGE)
+			in |= kinds[i];
+	}
+	return in;
+}
+
+static enum test_result
+query_by_backend_of_who_follows(void)
+{
+	static struct fake_iommu fake;
+	struct weir_region r = line_region((struct line){ 8, 16, 1, false });
+	struct weir_map_query both = { .next = true };
+	struct watcher w = { .joins_or_leaves = true };
+	struct weir_mirror *m;
+
+	fake_iommu_init(&fake, "fake");
+	TEST_EQ(weir_mirror_create("backends", &m), 0);
+	w.map = weir_mirror_table(m);
+	TEST_EQ(weir_mirror_map(m, &r), 0);
+	TEST_EQ(backends_of_8(w.map), 0);
+	TEST_EQ(weir_mirror_attach(m, &watcher_ops, &w), 0);
+	w.joins_or_leaves = false;
+	TEST_EQ(backends_of_8(w.map), WEIR_BACKEND_TYPE1);
+	TEST_EQ(weir_mirror_attach(m, &fake_iommu_ops, &fake), 0);
+	TEST_EQ(backends_of_8(w.map), WEIR_BACKEND_TYPE1 | WEIR_BACKEND_OTHER);
+	both.backends = WEIR_BACKEND_TYPE1 | WEIR_BACKEND_OTHER;
+	TEST_EQ(weir_map_query(w.map, &both, &r), 0);
+	both.backends |= WEIR_BACKEND_IOMMUFD;
+	TEST_EQ(weir_map_query(w.map, &both, &r), -ENOENT);
+	/* one that cannot be brought back holds nothing that could be told */
+	fake.lie_at = 1;
+	fake.lie = FAKE_TORN;
+	fake.fail_err = -EIO;
+	TEST_EQ(weir_mirror_unmap(m, r.iova), -EIO);
+	TEST_EQ(weir_mirror_broken(m), 1);
+	TEST_EQ(backends_of_8(w.map), WEIR_BACKEND_TYPE1);
+	TEST_EQ(weir_mirror_detach(m, &fake), 0);
+	w.joins_or_leaves = true;
+	TEST_EQ(weir_mirror_detach(m, &w), 0);
+	TEST_EQ(backends_of_8(w.map), 0);
+	TEST_ASSERT(w.nr_calls > 2);
+	TEST_EQ(w.nr_early, 0);
+	weir_mirror_destroy(m);
+	return TEST_OK;
+}
+
 static enum test_result
 lookup_hint_does_not_outlive_a_change(void)
 {
@@ -616,6 +737,7 @@ static const struct test_case map_read_cases[] = {
 	{ "hold_keeps_region_until_release", hold_keeps_region_until_release },
 	{ "hold_too_many_refused", hold_too_many_refused },
 	{ "query_filters_as_asked", query_filters_as_asked },
+	{ "query_by_backend_of_who_follows", query_by_backend_of_who_follows },
 	{ "lookup_hint_does_not_outlive_a_change",
 	  lookup_hint_does_not_outlive_a_change },
 	{ "region_print_as_proc_maps", region_print_as_proc_maps },

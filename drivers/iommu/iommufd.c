@@ -248,6 +248,7 @@ iommufd_caps(void *ctx, struct weir_iommu_caps *caps)
 		return ret;
 	*caps = (struct weir_iommu_caps){
 		.name = "iommufd",
+		.kind = WEIR_BACKEND_IOMMUFD,
 		/* before a device is there the kernel would take a single byte */
 		.page_sizes = align > page ? align : page,
 		.max_entries = UINT64_MAX,

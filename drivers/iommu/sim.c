@@ -313,6 +313,7 @@ sim_caps(void *ctx, struct weir_iommu_caps *caps)
 	pthread_mutex_lock(&s->lock);
 	*caps = (struct weir_iommu_caps){
 		.name = s->rules->name,
+		.kind = WEIR_BACKEND_MODEL,
 		.page_sizes = s->rules->page_sizes,
 		.max_entries = s->max_entries,
 		.max_locked = s->max_locked,

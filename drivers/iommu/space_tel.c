@@ -267,6 +267,29 @@ add_tables(struct rte_tel_data *d, const char *kib, const char *nodes,
 	rte_tel_data_add_dict_string(d, nodes, text);
 }
 
+/* The kinds of backends that hold a map's regions: "model,type1", or "none". */
+static void
+add_backends(struct rte_tel_data *d, const char *key, struct weir_mirror *m)
+{
+	static const struct {
+		uint32_t kind;
+		const char *name;
+	} kinds[] = {
+		{ WEIR_BACKEND_MODEL, "model" }, { WEIR_BACKEND_TYPE1, "type1" },
+		{ WEIR_BACKEND_SPAPR, "spapr" }, { WEIR_BACKEND_IOMMUFD, "iommufd" },
+		{ WEIR_BACKEND_OTHER, "other" },
+	};
+	uint32_t follow = weir_map_backends(weir_mirror_table(m));
+	char text[64] = "";
+	size_t at = 0;
+
+	for (size_t i = 0; i < RTE_DIM(kinds); i++)
+		if ((follow & kinds[i].kind) != 0)
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s",
+					       at != 0 ? "," : "", kinds[i].name);
+	rte_tel_data_add_dict_string(d, key, at != 0 ? text : "none");
+}
+
 static int
 answer_space(struct weir_space *s, struct rte_tel_data *d)
 {
@@ -276,6 +299,8 @@ answer_space(struct weir_space *s, struct rte_tel_data *d)
 				     rte_eal_iova_mode() == RTE_IOVA_PA ? "pa" : "va");
 	tel_add_u64(d, "eal_regions", weir_mirror_regions(s->eal));
 	tel_add_u64(d, "guest_regions", weir_mirror_regions(s->mirror));
+	add_backends(d, "eal_backends", s->eal);
+	add_backends(d, "guest_backends", s->mirror);
 	add_tables(d, "eal_tables_kib", "eal_tables_on_nodes", s->eal);
 	add_tables(d, "guest_tables_kib", "guest_tables_on_nodes", s->mirror);
 	tel_add_u64(d, "model_eal_entries", space_side_entries(&s->sim_eal_side));

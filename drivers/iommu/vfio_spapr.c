@@ -251,6 +251,7 @@ spapr_caps(void *ctx, struct weir_iommu_caps *caps)
 
 	*caps = (struct weir_iommu_caps){
 		.name = v->type->name,
+		.kind = WEIR_BACKEND_SPAPR,
 		.page_sizes = page_size(),
 		.max_entries = UINT64_MAX,
 		.max_locked = iommu_locked_limit(v->mapped),

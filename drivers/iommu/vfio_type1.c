@@ -170,6 +170,7 @@ type1_caps(void *ctx, struct weir_iommu_caps *caps)
 	caps->name = !v->compat ? v->type->name
 		     : v1	? "vfio/iommufd-compat-v1"
 				: "vfio/iommufd-compat-v2";
+	caps->kind = WEIR_BACKEND_TYPE1;
 	caps->max_entries = entries_limit(v, left);
 	caps->max_locked = iommu_locked_limit(v->mapped);
 	caps->splits = v->compat && v1;

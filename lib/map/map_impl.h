@@ -35,6 +35,7 @@ struct weir_map {
 	/* held to store a root, and by readers that hold a region: map_slots.h */
 	_Alignas(64) struct map_lock lock;
 	_Atomic size_t nr_regions;
+	_Atomic uint32_t backends; /* that follow: WEIR_BACKEND_* */
 
 	struct map_slots slots; /* of readers */
 

@@ -158,6 +158,28 @@ weir_map_walk(struct weir_map *m, weir_map_walk_t fn, void *arg)
 	return ret;
 }
 
+void
+weir_map_set_backends(struct weir_map *m, uint32_t backends)
+{
+	atomic_store(&m->backends, backends);
+}
+
+uint32_t
+weir_map_backends(struct weir_map *m)
+{
+	return atomic_load(&m->backends);
+}
+
+/*
+ * A region that was in the map while a backend followed it is in the backend. So
+ * they are asked for before the map is looked at, and once more behind that.
+ */
+static bool
+backends_follow(struct weir_map *m, uint32_t backends)
+{
+	return backends == 0 || (atomic_load(&m->backends) & backends) == backends;
+}
+
 static bool
 query_passes(const struct weir_map_query *q, const struct weir_region *r)
 {
@@ -171,10 +193,10 @@ weir_map_query(struct weir_map *m, const struct weir_map_query *q,
 	struct weir_region r;
 	uint64_t at = q->iova;
 
-	while (region_find(m, at, &r)) {
+	while (backends_follow(m, q->backends) && region_find(m, at, &r)) {
 		if (!q->next && r.iova.start > q->iova)
 			break;
-		if (query_passes(q, &r)) {
+		if (query_passes(q, &r) && backends_follow(m, q->backends)) {
 			*out = r;
 			return 0;
 		}

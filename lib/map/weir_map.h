@@ -77,6 +77,16 @@ extern "C" {
 /** Regions whose owner nobody asked for. */
 #define WEIR_OWNER_NONE 0u
 
+/*
+ * Kinds of backends. A map is one thing and so has all of its regions in each
+ * backend that follows it, or in none: which ones follow is told of the map.
+ */
+#define WEIR_BACKEND_MODEL 0x1u	  /**< the model that software engines translate by */
+#define WEIR_BACKEND_TYPE1 0x2u	  /**< a VFIO container of type1 */
+#define WEIR_BACKEND_SPAPR 0x4u	  /**< a VFIO container on POWER */
+#define WEIR_BACKEND_IOMMUFD 0x8u /**< an IOAS */
+#define WEIR_BACKEND_OTHER 0x80000000u /**< of somebody else's making */
+
 /** A stretch of iovas that leads to a stretch of host memory. */
 struct weir_region {
 	struct weir_range iova; /**< page-aligned at both ends */
@@ -166,15 +176,31 @@ struct weir_map_query {
 	uint32_t prot; /**< only regions with all of these permissions; 0: any */
 	bool by_owner; /**< only regions of owner */
 	uint32_t owner;
+	/** Only regions that backends of all of these kinds hold: WEIR_BACKEND_*; 0:
+	 * whether or not any does. */
+	uint32_t backends;
 };
 
 /**
  * Ask for a region.
  *
+ * An answer by backend is true at one moment of the call. Where backends come and
+ * go meanwhile a region may be passed over that has just got into one.
+ *
  * @return 0; -ENOENT: none there that passes the filters (nor after, if next).
  */
 int weir_map_query(struct weir_map *m, const struct weir_map_query *q,
 		   struct weir_region *out);
+
+/**
+ * Say which kinds of backends follow the map from now on (WEIR_BACKEND_*): hold all
+ * of its regions. For who keeps them equal to it, lib/mirror: to be called when a
+ * backend has got the last region, and before it loses the first.
+ */
+void weir_map_set_backends(struct weir_map *m, uint32_t backends);
+
+/** The kinds of backends that follow the map now. Any thread. */
+uint32_t weir_map_backends(struct weir_map *m);
 
 /** What a caller remembers of its last lookup. Zero it before its first use. */
 struct weir_map_hint {

@@ -52,6 +52,21 @@ weir_mirror_destroy(struct weir_mirror *m)
 	free(m);
 }
 
+void
+mirror_tell_backends(struct weir_mirror *m, const struct mirror_backend *leaving)
+{
+	uint32_t kinds = 0;
+
+	for (size_t i = 0; i < m->nr_backends; i++) {
+		const struct mirror_backend *b = &m->backend[i];
+
+		if (b != leaving && !b->broken)
+			kinds |= b->caps.kind != 0 ? b->caps.kind : WEIR_BACKEND_OTHER;
+	}
+	if (kinds != weir_map_backends(m->map))
+		weir_map_set_backends(m->map, kinds);
+}
+
 /* Every operation ends here: repair what lost more than was asked, count. */
 static void
 mirror_settle(struct weir_mirror *m, uint64_t *stat)
@@ -68,7 +83,10 @@ mirror_settle(struct weir_mirror *m, uint64_t *stat)
 		b->nr_settled = 0;
 		nr_broken += b->broken;
 	}
-	atomic_store(&m->nr_broken, nr_broken);
+	if (nr_broken != atomic_load(&m->nr_broken)) {
+		mirror_tell_backends(m, NULL);
+		atomic_store(&m->nr_broken, nr_broken);
+	}
 }
 
 static bool
@@ -254,10 +272,13 @@ unmap_locked(struct weir_mirror *m, struct weir_range iova)
 	ret = users_drain(m, weir_map_change_plan(c));
 	if (ret == 0)
 		ret = unmap_all(m, weir_map_change_plan(c));
-	if (ret == 0)
+	if (ret == 0) {
 		weir_map_finish(m->map, c);
-	else
-		weir_map_revert(m->map, c);
+		return 0;
+	}
+	/* one that broke does not hold what is shown again */
+	mirror_tell_backends(m, NULL);
+	weir_map_revert(m->map, c);
 	return ret;
 }
 

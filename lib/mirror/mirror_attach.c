@@ -75,6 +75,7 @@ attach_locked(struct weir_mirror *m, const struct weir_iommu_ops *ops, void *ctx
 	if (ret == 0)
 		ret = backend_join(m, b);
 	m->nr_backends += ret == 0;
+	mirror_tell_backends(m, NULL);
 	return ret;
 }
 
@@ -96,6 +97,7 @@ detach_locked(struct weir_mirror *m, const void *ctx)
 
 	if (b == NULL)
 		return -ENOENT;
+	mirror_tell_backends(m, b);
 	if (b->broken)
 		atomic_fetch_sub(&m->nr_broken, 1);
 	else

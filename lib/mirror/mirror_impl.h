@@ -39,6 +39,9 @@ struct weir_mirror {
 	_Atomic unsigned int nr_broken;
 };
 
+/* Tell the map which kinds of backends follow it, but for @leaving (or NULL). */
+void mirror_tell_backends(struct weir_mirror *m, const struct mirror_backend *leaving);
+
 /* Ask for the backend's limits as they are now. Also a fail point. */
 int backend_caps(struct mirror_backend *b);
 

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "weir_range.h"
+#include "weir_map.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,6 +30,7 @@ extern "C" {
 /** What a backend can do. */
 struct weir_iommu_caps {
 	const char *name;     /**< for messages: "sim/type1v1" */
+	uint32_t kind;	      /**< one of WEIR_BACKEND_*; 0: WEIR_BACKEND_OTHER */
 	uint64_t page_sizes;  /**< bit n: pages of 2^n bytes; smallest is the alignment */
 	uint64_t max_entries; /**< entries of ours it may hold; UINT64_MAX: no limit */
 	uint64_t max_locked;  /**< bytes of ours it may pin; UINT64_MAX: no limit */
