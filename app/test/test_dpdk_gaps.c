@@ -3,17 +3,20 @@
  * What DPDK's user memory maps get wrong (eal_vfio.c of 22.11 to 26.07, most of
  * it tried), done here with the model of the kernel that shows it best, type1
  * v1. Each case says what the defect was. Of the list that these numbers come
- * from, 11 (memory events of EAL), 12 (sPAPR) and 14 (secondary processes) are
- * no matter of a map, and are tested with the drivers they concern.
+ * from, 11 (a failed map of memory that EAL tells of) and 12 (sPAPR's unmap) are no
+ * matter of a map, and are tested with the drivers they concern: test_space.c
+ * (space_lost_pages_are_counted) and test_vfio_spapr.c.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "fake_vfio.h"
 #include "test.h"
 #include "weir_mirror.h"
 #include "weir_sim.h"
+#include "weir_vfio.h"
 
 #define PAGE WEIR_MAP_PAGE
 #define NR_PAGES 1024
@@ -395,6 +398,62 @@ dpdk_gap_13_a_large_guest_fits(void)
 	return finish();
 }
 
+/* Map, in a container that somebody else has opened and set up. */
+static enum test_result
+gap_14_adopted(int fd, enum weir_vfio_iommu iommu)
+{
+	struct weir_sim_dev dev;
+	struct weir_vfio *v;
+	uint64_t len = 1;
+
+	TEST_EQ(weir_vfio_adopt(fd, &v), 0);
+	TEST_EQ(weir_vfio_iommu(v), iommu);
+	TEST_EQ(weir_mirror_attach(b.m, weir_vfio_ops(v), v), 0);
+	TEST_EQ(map(0, 4, 0, 1), 0);
+	weir_sim_attach(fake_vfio_sim(fd), &dev);
+	weir_sim_enter(&dev);
+	TEST_ASSERT(weir_sim_translate(&dev, IOVA, WEIR_PROT_WRITE, &len) == b.mem);
+	weir_sim_leave(&dev);
+	weir_sim_detach(&dev);
+	TEST_EQ(unmap(0, 4), 0);
+	TEST_EQ(weir_mirror_detach(b.m, v), 0);
+	weir_vfio_destroy(v);
+	return TEST_OK;
+}
+
+/*
+ * 14: a process that had not set the container's type itself, a secondary, knew of
+ * none, and mapped nothing. The kernel knows it. (That a secondary is told that it
+ * has no ports and no address space is shown by test_net_weir_args.py.)
+ */
+static enum test_result
+dpdk_gap_14_type_is_asked_of_the_kernel(void)
+{
+	static const enum weir_vfio_iommu types[] = {
+		WEIR_VFIO_TYPE1_V1,
+		WEIR_VFIO_TYPE1_V2,
+		WEIR_VFIO_SPAPR,
+	};
+
+	for (unsigned int i = 0; i < 3; i++) {
+		struct weir_vfio *owner;
+		struct weir_sim *unused;
+
+		SETUP(false);
+		unused = b.sim;
+		TEST_ASSERT(fake_vfio_begin(&(struct fake_vfio_config){
+			.spapr = types[i] == WEIR_VFIO_SPAPR }));
+		TEST_EQ(weir_vfio_create(fake_vfio_name(FAKE_DEV0), types[i], 0, &owner),
+			0);
+		TEST_EQ(gap_14_adopted(weir_vfio_fd(owner), types[i]), TEST_OK);
+		weir_vfio_destroy(owner);
+		TEST_EQ(fake_vfio_end(), 0);
+		TEST_EQ(finish(), TEST_OK);
+		weir_sim_destroy(unused);
+	}
+	return TEST_OK;
+}
+
 #define CASE(name)          \
 	{                   \
 #name, name \
@@ -413,5 +472,6 @@ static const struct test_case dpdk_gaps_cases[] = {
 	CASE(dpdk_gap_09_sums_are_checked),
 	CASE(dpdk_gap_10_failed_attach_can_be_repeated),
 	CASE(dpdk_gap_13_a_large_guest_fits),
+	CASE(dpdk_gap_14_type_is_asked_of_the_kernel),
 };
 AUTOTEST(dpdk_gaps_autotest, dpdk_gaps_cases);

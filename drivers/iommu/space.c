@@ -4,9 +4,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include <rte_eal.h>
+
 #include "space_impl.h"
 #include "weir_copy.h"
 #include "weir_fail.h"
+#include "weir_log.h"
 
 /* The process's space, and how many hold it. */
 static struct {
@@ -31,12 +34,30 @@ mirror_over_sim(struct weir_space *s, const char *name, struct space_side *side,
 	return ret;
 }
 
+/*
+ * EAL does not tell a secondary process what kind of IOMMU a container has, so that
+ * what it maps through EAL goes nowhere; and two processes that map their own memory
+ * at the same addresses in one container are in each other's way.
+ */
+static bool
+process_may(void)
+{
+	if (rte_eal_process_type() == RTE_PROC_PRIMARY)
+		return true;
+	weir_log(WEIR_LOG_ERR, "%s: a secondary process has no DMA address space",
+		 SPACE_NAME);
+	return false;
+}
+
 static int
 space_create(struct weir_space **out)
 {
-	struct weir_space *s = weir_zalloc(sizeof(*s));
+	struct weir_space *s;
 	int ret;
 
+	if (!process_may())
+		return -ENOTSUP;
+	s = weir_zalloc(sizeof(*s));
 	if (s == NULL)
 		return -ENOMEM;
 	pthread_mutex_init(&s->engines_lock, NULL);

@@ -39,8 +39,9 @@ struct weir_space;
 /**
  * Take the process's space, made on its first use.
  *
- * @return 0; -ENOMEM; or why EAL's memory could not be mapped. Nothing is left
- *         behind then.
+ * @return 0; -ENOTSUP: in a secondary process, which is logged: EAL's containers and
+ *         devices are the primary's; -ENOMEM; or why EAL's memory could not be
+ *         mapped. Nothing is left behind then.
  */
 int weir_space_get(struct weir_space **out);
 

@@ -5,7 +5,8 @@ import json
 import re
 import subprocess
 
-from harness import check, check_equal, main, need_built, need_program, wait_for
+from harness import (BUILD_ROOT, Process, check, check_equal, main, need_built, need_program,
+                     wait_for)
 from netweir import BOTH_BY_DMA, WEIR_PLUGINS, Guest, Switch, exchange, settle
 from testpmd import TestPmd, huge_folder
 
@@ -182,6 +183,20 @@ def secondary_process_refused(ws):
     switch.stop()
 
 
+def secondary_process_has_no_space(ws):
+    """Nor does it get an engine, or an address space to map guests in."""
+    need_program("nsenter")
+    switch = Switch(ws, memory="files", wrap=huge_folder(ws.path + "/huge"))
+    second = Process(ws, "second",
+                     ["nsenter", "--mount", "--root", "--target", str(switch.pid),
+                      f"{BUILD_ROOT}/app/test/weir-test", "secondary_autotest"],
+                     env={"WEIR_TEST_EAL": "--no-pci --file-prefix=switch --proc-type=secondary "
+                                           "--lcores=0"})
+    check_equal(second.wait(), 0, "the exit code of the secondary")
+    check("2 passed, 0 failed, 0 skipped" in second.log(), "it was no secondary")
+    switch.stop()
+
+
 def pmdinfo_reads_all_drivers(_):
     """dpdk-pmdinfo.py tells each driver's name and arguments."""
     need_program("dpdk-pmdinfo.py")
@@ -202,5 +217,6 @@ main("net_weir_args_e2e", [
     engine_missing_named,
     socket_in_use_named,
     secondary_process_refused,
+    secondary_process_has_no_space,
     pmdinfo_reads_all_drivers,
 ])
