@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a map says of the memory behind it. */
 #include <errno.h>
+#include <numa.h>
+#include <numaif.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "map_impl.h"
 #include "test.h"
 #include "weir_map_memory.h"
 #include "weir_mirror.h"
@@ -166,7 +169,75 @@ map_tables_told_at_any_size(void)
 	return res;
 }
 
+/* How the kernel was told to choose the node of a map's root; -1: it does not say. */
+static int
+root_policy(struct weir_mirror *m, unsigned long nodes[16])
+{
+	struct map_node *root = atomic_load(&weir_mirror_table(m)->root);
+	int mode;
+
+	memset(nodes, 0, 16 * sizeof(nodes[0]));
+	if (root == NULL || get_mempolicy(&mode, nodes, 1024, root, MPOL_F_ADDR) != 0)
+		return -1;
+	return mode;
+}
+
+static enum test_result
+tables_on_node(struct weir_mirror *m, int node)
+{
+	static const uint64_t nr = 4000; /* small blocks and large ones */
+	struct weir_map *map = weir_mirror_table(m);
+	unsigned long nodes[16];
+	struct weir_map_tables t;
+
+	TEST_EQ(weir_map_set_node(map, node), 0);
+	for (uint64_t i = 0; i < nr; i++) {
+		struct weir_region r = {
+			.iova = { i * 2 * PAGE, i * 2 * PAGE + PAGE - 1 },
+			.hva = BASE + i * 2 * PAGE,
+			.prot = WEIR_PROT_READ,
+		};
+
+		TEST_EQ(weir_mirror_map(m, &r), 0);
+		if (i != 0 && i != nr - 1)
+			continue;
+		TEST_EQ(root_policy(m, nodes), node < 0 ? MPOL_DEFAULT : MPOL_PREFERRED);
+		TEST_EQ(nodes[0], node < 0 ? 0 : 1UL << node);
+	}
+	TEST_EQ(weir_map_tables(map, &t), 0);
+	if (node >= 0)
+		TEST_EQ(t.on_node[node], t.looked_at);
+	for (uint64_t i = 0; i < nr; i++)
+		TEST_EQ(weir_mirror_unmap(m,
+					  (struct weir_range){ i * 2 * PAGE,
+							       i * 2 * PAGE + PAGE - 1 }),
+			0);
+	return TEST_OK;
+}
+
+static enum test_result
+map_tables_are_put_on_a_node(void)
+{
+	enum test_result res = TEST_OK;
+	struct weir_mirror *m;
+	int last;
+
+	if (numa_available() < 0)
+		return test_skip("the kernel has no NUMA nodes");
+	last = numa_max_node() < WEIR_MAP_NODES - 1 ? numa_max_node() : 0;
+	for (int node = -1; node <= last && res == TEST_OK; node++) {
+		TEST_EQ(weir_mirror_create("node", &m), 0);
+		TEST_EQ(weir_map_set_node(weir_mirror_table(m), -2), -ENODEV);
+		TEST_EQ(weir_map_set_node(weir_mirror_table(m), 1023), -ENODEV);
+		TEST_EQ(weir_map_set_node(weir_mirror_table(m), 1024), -ENODEV);
+		res = tables_on_node(m, node);
+		weir_mirror_destroy(m);
+	}
+	return res;
+}
+
 static const struct test_case map_memory_cases[] = {
+	{ "map_tables_are_put_on_a_node", map_tables_are_put_on_a_node },
 	{ "map_tables_told_at_any_size", map_tables_told_at_any_size },
 	{ "map_memory_tells_each_mapping", map_memory_tells_each_mapping },
 	{ "map_memory_tells_huge_pages", map_memory_tells_huge_pages },

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 
 #include <rte_eal.h>
+#include <rte_lcore.h>
 
 #include "space_impl.h"
 #include "weir_copy.h"
 #include "weir_fail.h"
 #include "weir_log.h"
+#include "weir_map_memory.h"
 
 /* The process's space, and how many hold it. */
 static struct {
@@ -18,7 +20,11 @@ static struct {
 	unsigned int refs;
 } process = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* A mirror over the model, which it shares with another. */
+/*
+ * A mirror over the model, which it shares with another. Its tables are on the node
+ * of whoever makes the space, which is where the devices are that it is made for, and
+ * not where the control thread is at the time.
+ */
 static int
 mirror_over_sim(struct weir_space *s, const char *name, struct space_side *side,
 		const struct space_side *other, struct weir_mirror **out)
@@ -27,6 +33,8 @@ mirror_over_sim(struct weir_space *s, const char *name, struct space_side *side,
 
 	if (ret != 0)
 		return ret;
+	/* where that cannot be had, or is not known (-1), they are where they are */
+	(void)weir_map_set_node(weir_mirror_table(*out), (int)rte_socket_id());
 	*side = (struct space_side){ &weir_sim_ops, s->sim, other, 0 };
 	ret = weir_mirror_attach(*out, &space_side_ops, side);
 	if (ret != 0)

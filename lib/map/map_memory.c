@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <numa.h>
 #include <string.h>
 
 #include "map_impl.h"
@@ -88,6 +89,18 @@ weir_map_memory(struct weir_map *m, uint64_t iova, struct weir_map_memory *out)
 	}
 	weir_map_release(&held);
 	return ret;
+}
+
+int
+weir_map_set_node(struct weir_map *m, int node)
+{
+	if (node >= 0 && numa_available() < 0)
+		return -ENOSYS;
+	if (node < -1 || node >= SLAB_MAX_NODES ||
+	    (node >= 0 && !numa_bitmask_isbitset(numa_all_nodes_ptr, (unsigned int)node)))
+		return -ENODEV;
+	atomic_store_explicit(&m->nodes.node, node, memory_order_relaxed);
+	return 0;
 }
 
 /* A tree's nodes, each @step-th of which is looked at. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <assert.h>
+#include <numaif.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -35,6 +37,7 @@ struct slab_block {
 	uint32_t nr_used;
 	uint32_t nr_fresh; /* objects that were never handed out, at the end */
 	uint32_t capacity;
+	bool placed; /* mapped for itself, on a node */
 };
 
 static_assert(sizeof(struct slab_block) <= OBJ_ALIGN, "one line before the objects");
@@ -75,8 +78,55 @@ block_is_full(const struct slab_block *b)
 void
 map_slab_init(struct map_slab *s, size_t obj_len)
 {
-	*s = (struct map_slab){ .obj_len = (obj_len + OBJ_ALIGN - 1) / OBJ_ALIGN *
-					   OBJ_ALIGN };
+	*s = (struct map_slab){ .obj_len =
+					(obj_len + OBJ_ALIGN - 1) / OBJ_ALIGN * OBJ_ALIGN,
+				.node = -1 };
+}
+
+/*
+ * Memory of a node's, aligned to its length: in a mapping of its own, since what
+ * malloc() gives has others' memory beside it. Where the node has none left it is
+ * another's, and where the kernel does not let us choose it is as it comes.
+ */
+static void *
+placed_alloc(size_t len, int node)
+{
+	enum { BITS = 8 * sizeof(unsigned long) };
+	unsigned long nodes[SLAB_MAX_NODES / BITS] = { 0 };
+	char *all = mmap(NULL, 2 * len, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t before;
+
+	if (all == MAP_FAILED)
+		return NULL;
+	before = -(uintptr_t)all & (len - 1);
+	if (before != 0)
+		munmap(all, before);
+	munmap(all + before + len, len - before);
+	nodes[node / BITS] = 1UL << node % BITS;
+	(void)mbind(all + before, len, MPOL_PREFERRED, nodes, SLAB_MAX_NODES + 1, 0);
+	return all + before;
+}
+
+static void *
+block_alloc(size_t len, int node)
+{
+	void *mem;
+
+	if (weir_fail_point())
+		return NULL;
+	if (node >= 0)
+		return placed_alloc(len, node);
+	return posix_memalign(&mem, len, len) == 0 ? mem : NULL;
+}
+
+static void
+block_release(struct slab_block *b)
+{
+	if (b->placed)
+		munmap(b, b->len);
+	else
+		free(b);
 }
 
 static struct slab_block *
@@ -84,15 +134,14 @@ block_new(struct map_slab *s)
 {
 	bool large = s->blocks_len >= LARGE_FROM;
 	size_t len = large ? LARGE_LEN : SMALL_LEN;
-	struct slab_block *b;
-	void *mem;
+	int node = atomic_load_explicit(&s->node, memory_order_relaxed);
+	struct slab_block *b = block_alloc(len, node);
 
-	if (weir_fail_point() || posix_memalign(&mem, len, len) != 0)
+	if (b == NULL)
 		return NULL;
 	if (large)
-		(void)madvise(mem, len, MADV_HUGEPAGE); /* a wish, not a condition */
-	b = mem;
-	*b = (struct slab_block){ .len = (uint32_t)len };
+		(void)madvise(b, len, MADV_HUGEPAGE); /* a wish, not a condition */
+	*b = (struct slab_block){ .len = (uint32_t)len, .placed = node >= 0 };
 	b->capacity = b->nr_fresh = (uint32_t)(len / SMALL_LEN) * per_stretch(s);
 	for (size_t at = 0; at < len; at += SMALL_LEN)
 		((struct slab_head *)((char *)b + at))->block = b;
@@ -108,7 +157,7 @@ block_free(struct map_slab *s, struct slab_block *b)
 	partial_del(s, b);
 	s->nr_empty--;
 	s->blocks_len -= b->len;
-	free(b);
+	block_release(b);
 }
 
 /* Take a fresh object: they are handed out in order of address. */
@@ -188,6 +237,6 @@ map_slab_fini(struct map_slab *s)
 		block_put(s, s->stack[--s->nr_stack]);
 	for (b = s->partial; b != NULL; b = next) {
 		next = b->next;
-		free(b);
+		block_release(b);
 	}
 }

@@ -9,7 +9,9 @@
  * KiB; once a slab has 64 KiB they have 2 MiB and ask for huge pages,
  * without which a random access to a large map costs more in the page tables
  * than in the tree. Blocks whose last object comes back are freed, one
- * excepted, so a map that shrinks gives its memory back.
+ * excepted, so a map that shrinks gives its memory back. A block is on the NUMA
+ * node of the thread that first writes to it, or, if the slab has been given one, on
+ * that node as long as it has memory.
  *
  * In front of the blocks is a stack of objects, so that changes that take as many
  * as they give touch no block's head. Every object begins a
@@ -18,6 +20,9 @@
 #include <stddef.h>
 
 #define SLAB_STACK 640
+
+/* Nodes that a slab can be put on. */
+#define SLAB_MAX_NODES 1024
 
 #define SLAB_WARM 4
 
@@ -29,6 +34,7 @@ struct map_slab {
 	size_t nr_empty;	    /* of them, those with no object in use */
 	size_t blocks_len;	    /* bytes in all blocks */
 	size_t nr_used;		    /* objects in use */
+	_Atomic int node;	    /* of blocks from now on; -1: as it comes */
 	size_t nr_stack;
 	void *stack[SLAB_STACK]; /* objects that came back last */
 };

@@ -61,7 +61,21 @@ struct weir_map_tables {
 };
 
 /**
- * Tell where a map's tables are: on the NUMA nodes of the threads that changed it.
+ * Put what a map's tables grow by on a NUMA node: the one of those who read it, where
+ * these have a choice.
+ *
+ * What there is already stays where it is, so that this is for a map that is empty
+ * yet. Where the node has no memory left another one's is taken. Control plane, any
+ * thread.
+ *
+ * @param node  -1: the node of the thread that makes the table grow, as at first.
+ * @return 0; -ENODEV: there is no such node; -ENOSYS: this kernel has none.
+ */
+int weir_map_set_node(struct weir_map *m, int node);
+
+/**
+ * Tell where a map's tables are: on the node that weir_map_set_node() has named, or
+ * else on those of the threads that changed it.
  *
  * Delays no writer and no reader. Control plane, any thread.
  *
