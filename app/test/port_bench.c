@@ -233,6 +233,16 @@ to_guest(struct bench *b, struct fe *f, uint32_t rounds)
 	return TEST_OK;
 }
 
+enum test_result bench_packed(enum test_result (*run)(void))
+{
+	enum test_result r;
+
+	wanted = UINT64_MAX;
+	r = run();
+	wanted = FE_SPLIT;
+	return r;
+}
+
 int
 dma_open(const char *args)
 {

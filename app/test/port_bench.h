@@ -64,6 +64,15 @@ struct rte_mbuf *frame(size_t len, uint32_t nr);
 enum test_result to_host(struct bench *b, struct fe *f, uint32_t rounds);
 enum test_result to_guest(struct bench *b, struct fe *f, uint32_t rounds);
 
+/* A case of the test's, with packed rings. */
+enum test_result bench_packed(enum test_result (*run)(void));
+
+#define BENCH_PACKED(name)                          \
+	static enum test_result name##_packed(void) \
+	{                                           \
+		return bench_packed(name);          \
+	}
+
 /* A dmadev "dma_weir_test" of ours for one test. 0; -errno. */
 int dma_open(const char *args);
 void dma_close(void);

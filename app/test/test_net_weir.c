@@ -16,180 +16,24 @@
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
 
-#include "frontend.h"
+#include "eth_bench.h"
 #include "test.h"
-#include "weir_log.h"
 #include "weir_port.h"
 
-#define NAME "net_weir_test"
-#define BURST 32u
 #define EVENT_IDX (UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
 #define PACKED (UINT64_C(1) << VIRTIO_F_RING_PACKED)
-
-struct bench {
-	char path[64];
-	uint16_t port, queues;
-	struct fe fe;
-};
-
-struct bench_conf {
-	const char *args;
-	uint16_t queues;
-	bool intr;
-	bool deferred; /* the last queue of either direction */
-};
-
-static struct rte_mempool *pool;
-
-static void
-no_log(enum weir_log_level level, const char *msg)
-{
-	(void)level;
-	(void)msg;
-}
-
-static int
-queues_setup(struct bench *b, const struct bench_conf *c)
-{
-	struct rte_eth_rxconf rx = { 0 };
-	struct rte_eth_txconf tx = { 0 };
-	int ret = 0;
-
-	for (uint16_t i = 0; i < b->queues && ret == 0; i++) {
-		rx.rx_deferred_start = c->deferred && i + 1 == b->queues;
-		tx.tx_deferred_start = rx.rx_deferred_start;
-		ret = rte_eth_rx_queue_setup(b->port, i, 128, 0, &rx, pool);
-		if (ret == 0)
-			ret = rte_eth_tx_queue_setup(b->port, i, 64, 0, &tx);
-	}
-	return ret;
-}
-
-/* A started device. 0; -errno. */
-static int
-bench_open(struct bench *b, const struct bench_conf *c)
-{
-	struct rte_eth_conf conf = { .intr_conf.rxq = c->intr };
-	char args[256];
-	int ret;
-
-	*b = (struct bench){ .queues = c->queues, .fe.sock = -1, .fe.mem_fd = -1 };
-	weir_log_set_sink(no_log);
-	/* what a failed case left behind is not the next one's fault */
-	rte_vdev_uninit(NAME);
-	snprintf(b->path, sizeof(b->path), "/tmp/weir-test-eth.%d.sock", (int)getpid());
-	snprintf(args, sizeof(args), "iface=%s,queues=%u%s", b->path, c->queues,
-		 c->args != NULL ? c->args : "");
-	if (pool == NULL)
-		pool = rte_pktmbuf_pool_create("test_net_weir", 2047, 0, 0,
-					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-	ret = pool != NULL ? rte_vdev_init(NAME, args) : -ENOMEM;
-	if (ret == 0)
-		ret = rte_eth_dev_get_port_by_name(NAME, &b->port);
-	if (ret == 0)
-		ret = rte_eth_dev_configure(b->port, b->queues, b->queues, &conf);
-	if (ret == 0)
-		ret = queues_setup(b, c);
-	return ret == 0 ? rte_eth_dev_start(b->port) : ret;
-}
-
-static unsigned int
-bench_close(struct bench *b)
-{
-	fe_close(&b->fe);
-	rte_vdev_uninit(NAME);
-	weir_log_set_sink(NULL);
-	return rte_mempool_in_use_count(pool);
-}
-
-/* Wait for what the control thread does; 5 s are a failed test. */
-static bool
-link_becomes(const struct bench *b, bool up)
-{
-	struct rte_eth_link link;
-
-	for (int i = 0; i < 5000; i++) {
-		if (rte_eth_link_get_nowait(b->port, &link) == 0 &&
-		    (link.link_status == RTE_ETH_LINK_UP) == up)
-			return true;
-		usleep(1000);
-	}
-	return false;
-}
-
-/* The guest looks whether it was asked to kick, as a driver does. */
-static bool
-kick_wanted(const struct bench *b, const struct fe_ring *r, uint16_t old)
-{
-	volatile uint16_t *avail_event;
-
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (r->packed != NULL)
-		return *(volatile uint16_t *)&r->device->flags !=
-		       VRING_PACKED_EVENT_FLAG_DISABLE;
-	if ((b->fe.features & EVENT_IDX) == 0)
-		return (*(volatile uint16_t *)&r->used->flags & VRING_USED_F_NO_NOTIFY) ==
-		       0;
-	avail_event = (void *)&r->used->ring[FE_RING];
-	return vring_need_event(*avail_event, r->avail_idx, old);
-}
-
-/* The guest sends a frame, and kicks if it was asked to. */
-static bool
-guest_sends(struct bench *b, unsigned int pair, uint8_t nr)
-{
-	struct fe_ring *r = &b->fe.ring[2 * pair + 1];
-	uint8_t frame[64];
-	uint16_t old = r->avail_idx;
-
-	memset(frame, nr, sizeof(frame));
-	fe_reap(&b->fe, pair);
-	if (!fe_send(&b->fe, pair, frame, sizeof(frame), FE_ONE))
-		return false;
-	if (kick_wanted(b, r, old))
-		(void)!write(r->kick, &(uint64_t){ 1 }, sizeof(uint64_t));
-	return true;
-}
-
-/* How many frames a queue has, all of which are freed. */
-static unsigned int
-host_receives(const struct bench *b, uint16_t q)
-{
-	struct rte_mbuf *pkts[BURST];
-	unsigned int n = 0, got;
-
-	while ((got = rte_eth_rx_burst(b->port, q, pkts, BURST)) != 0) {
-		rte_pktmbuf_free_bulk(pkts, got);
-		n += got;
-	}
-	return n;
-}
-
-static bool
-host_sends(const struct bench *b, uint16_t q)
-{
-	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
-
-	if (m == NULL || rte_pktmbuf_append(m, 60) == NULL)
-		return false;
-	memset(rte_pktmbuf_mtod(m, void *), 0x55, 60);
-	if (rte_eth_tx_burst(b->port, q, &m, 1) == 1)
-		return true;
-	rte_pktmbuf_free(m);
-	return false;
-}
 
 static enum test_result
 queue_stopped_and_started_goes_on(void)
 {
-	const struct bench_conf conf = { .queues = 2 };
+	const struct eth_conf conf = { .queues = 2 };
 	struct rte_eth_rxq_info info;
 	uint8_t buf[65536];
-	struct bench b;
+	struct eth_bench b;
 
-	TEST_EQ(bench_open(&b, &conf), 0);
+	TEST_EQ(eth_open(&b, &conf), 0);
 	TEST_EQ(fe_open(&b.fe, b.path, 2, UINT64_MAX), 0);
-	TEST_ASSERT(link_becomes(&b, true));
+	TEST_ASSERT(eth_link_becomes(&b, true));
 	for (unsigned int round = 0; round < 3; round++) {
 		TEST_EQ(rte_eth_dev_rx_queue_stop(b.port, 0), 0);
 		TEST_EQ(rte_eth_dev_tx_queue_stop(b.port, 0), 0);
@@ -197,43 +41,43 @@ queue_stopped_and_started_goes_on(void)
 		TEST_EQ(info.queue_state, RTE_ETH_QUEUE_STATE_STOPPED);
 		fe_post(&b.fe, 0);
 		fe_post(&b.fe, 1);
-		TEST_ASSERT(guest_sends(&b, 0, 1) && guest_sends(&b, 1, 2));
+		TEST_ASSERT(eth_guest_sends(&b, 0, 1) && eth_guest_sends(&b, 1, 2));
 		/* the other pair goes on, and the guest's link does not flap */
-		TEST_EQ(host_receives(&b, 0), 0);
-		TEST_EQ(host_receives(&b, 1), 1);
-		TEST_ASSERT(!host_sends(&b, 0) && host_sends(&b, 1));
+		TEST_EQ(eth_host_receives(&b, 0), 0);
+		TEST_EQ(eth_host_receives(&b, 1), 1);
+		TEST_ASSERT(!eth_host_sends(&b, 0) && eth_host_sends(&b, 1));
 		TEST_EQ(fe_recv(&b.fe, 1, buf), 60);
-		TEST_ASSERT(link_becomes(&b, true));
+		TEST_ASSERT(eth_link_becomes(&b, true));
 		TEST_EQ(rte_eth_dev_rx_queue_start(b.port, 0), 0);
 		TEST_EQ(rte_eth_dev_tx_queue_start(b.port, 0), 0);
 		TEST_EQ(rte_eth_rx_queue_info_get(b.port, 0, &info), 0);
 		TEST_EQ(info.queue_state, RTE_ETH_QUEUE_STATE_STARTED);
-		TEST_EQ(host_receives(&b, 0), 1);
-		TEST_ASSERT(host_sends(&b, 0));
+		TEST_EQ(eth_host_receives(&b, 0), 1);
+		TEST_ASSERT(eth_host_sends(&b, 0));
 		TEST_EQ(fe_recv(&b.fe, 0, buf), 60);
 	}
-	TEST_EQ(bench_close(&b), 0);
+	TEST_EQ(eth_close(&b), 0);
 	return TEST_OK;
 }
 
 static enum test_result
 queue_deferred_waits_for_its_start(void)
 {
-	const struct bench_conf conf = { .queues = 2, .deferred = true };
+	const struct eth_conf conf = { .queues = 2, .deferred = true };
 	struct rte_eth_rxq_info rx;
 	struct rte_eth_txq_info tx;
-	struct bench b;
+	struct eth_bench b;
 
-	TEST_EQ(bench_open(&b, &conf), 0);
+	TEST_EQ(eth_open(&b, &conf), 0);
 	TEST_EQ(fe_open(&b.fe, b.path, 2, UINT64_MAX), 0);
-	TEST_ASSERT(link_becomes(&b, true));
+	TEST_ASSERT(eth_link_becomes(&b, true));
 	fe_post(&b.fe, 1);
-	TEST_ASSERT(guest_sends(&b, 1, 1));
-	TEST_EQ(host_receives(&b, 1), 0);
-	TEST_ASSERT(!host_sends(&b, 1));
+	TEST_ASSERT(eth_guest_sends(&b, 1, 1));
+	TEST_EQ(eth_host_receives(&b, 1), 0);
+	TEST_ASSERT(!eth_host_sends(&b, 1));
 	TEST_EQ(rte_eth_rx_queue_info_get(b.port, 1, &rx), 0);
 	TEST_EQ(rx.queue_state, RTE_ETH_QUEUE_STATE_STOPPED);
-	TEST_ASSERT(rx.conf.rx_deferred_start && rx.mp == pool && rx.scattered_rx);
+	TEST_ASSERT(rx.conf.rx_deferred_start && rx.mp == eth_pool && rx.scattered_rx);
 	TEST_EQ(rx.nb_desc, 128);
 	TEST_EQ(rte_eth_tx_queue_info_get(b.port, 1, &tx), 0);
 	TEST_EQ(tx.queue_state, RTE_ETH_QUEUE_STATE_STOPPED);
@@ -241,14 +85,14 @@ queue_deferred_waits_for_its_start(void)
 	TEST_EQ(tx.nb_desc, 64);
 	TEST_EQ(rte_eth_dev_rx_queue_start(b.port, 1), 0);
 	TEST_EQ(rte_eth_dev_tx_queue_start(b.port, 1), 0);
-	TEST_EQ(host_receives(&b, 1), 1);
-	TEST_ASSERT(host_sends(&b, 1));
+	TEST_EQ(eth_host_receives(&b, 1), 1);
+	TEST_ASSERT(eth_host_sends(&b, 1));
 	/* and again with the port's next start */
 	TEST_EQ(rte_eth_dev_stop(b.port), 0);
 	TEST_EQ(rte_eth_dev_start(b.port), 0);
-	TEST_ASSERT(guest_sends(&b, 1, 2));
-	TEST_EQ(host_receives(&b, 1), 0);
-	TEST_EQ(bench_close(&b), 0);
+	TEST_ASSERT(eth_guest_sends(&b, 1, 2));
+	TEST_EQ(eth_host_receives(&b, 1), 0);
+	TEST_EQ(eth_close(&b), 0);
 	return TEST_OK;
 }
 
@@ -256,33 +100,33 @@ queue_deferred_waits_for_its_start(void)
 static enum test_result
 queue_beyond_the_configured_ones_rests(void)
 {
-	const struct bench_conf conf = { .queues = 2 };
+	const struct eth_conf conf = { .queues = 2 };
 	const struct rte_eth_conf eth = { 0 };
 	struct rte_eth_link link;
-	struct bench b;
+	struct eth_bench b;
 
-	TEST_EQ(bench_open(&b, &conf), 0);
+	TEST_EQ(eth_open(&b, &conf), 0);
 	TEST_EQ(fe_open(&b.fe, b.path, 2, UINT64_MAX), 0);
-	TEST_ASSERT(link_becomes(&b, true));
+	TEST_ASSERT(eth_link_becomes(&b, true));
 	TEST_EQ(rte_eth_dev_stop(b.port), 0);
 	TEST_EQ(rte_eth_link_get_nowait(b.port, &link), 0);
 	TEST_EQ(link.link_status, RTE_ETH_LINK_DOWN);
 	b.queues = 1;
 	TEST_EQ(rte_eth_dev_configure(b.port, 1, 1, &eth), 0);
-	TEST_EQ(queues_setup(&b, &conf), 0);
+	TEST_EQ(eth_queues_setup(&b, &conf), 0);
 	TEST_EQ(rte_eth_dev_start(b.port), 0);
-	TEST_ASSERT(link_becomes(&b, true));
-	TEST_ASSERT(guest_sends(&b, 0, 1) && guest_sends(&b, 1, 1));
-	TEST_EQ(host_receives(&b, 0), 1);
+	TEST_ASSERT(eth_link_becomes(&b, true));
+	TEST_ASSERT(eth_guest_sends(&b, 0, 1) && eth_guest_sends(&b, 1, 1));
+	TEST_EQ(eth_host_receives(&b, 0), 1);
 	TEST_EQ(fe_reap(&b.fe, 0), 1);
 	TEST_EQ(fe_reap(&b.fe, 1), 0);
-	TEST_EQ(bench_close(&b), 0);
+	TEST_EQ(eth_close(&b), 0);
 	return TEST_OK;
 }
 
 /* An epoll descriptor of ours with the interrupt of queue 0 in it. */
 static int
-sleeper(const struct bench *b)
+sleeper(const struct eth_bench *b)
 {
 	int ep = rte_intr_tls_epfd();
 
@@ -303,11 +147,11 @@ wakes(int ep, int ms)
 static enum test_result
 sleep_and_wake(uint64_t features)
 {
-	const struct bench_conf conf = { .queues = 1, .intr = true };
-	struct bench b;
+	const struct eth_conf conf = { .queues = 1, .intr = true };
+	struct eth_bench b;
 	int ep;
 
-	TEST_EQ(bench_open(&b, &conf), 0);
+	TEST_EQ(eth_open(&b, &conf), 0);
 	ep = sleeper(&b);
 	TEST_ASSERT(ep >= 0);
 	/* a guest that comes wakes who sleeps before there is one */
@@ -315,35 +159,35 @@ sleep_and_wake(uint64_t features)
 	TEST_ASSERT(!wakes(ep, 0));
 	TEST_EQ(fe_open(&b.fe, b.path, 1, features), 0);
 	TEST_ASSERT(wakes(ep, 5000));
-	TEST_ASSERT(link_becomes(&b, true));
+	TEST_ASSERT(eth_link_becomes(&b, true));
 	for (unsigned int round = 0; round < 200; round++) {
 		/* armed before the frame */
 		TEST_EQ(rte_eth_dev_rx_intr_enable(b.port, 0), 0);
 		TEST_ASSERT(!wakes(ep, 0));
-		TEST_ASSERT(guest_sends(&b, 0, 1));
+		TEST_ASSERT(eth_guest_sends(&b, 0, 1));
 		TEST_ASSERT(wakes(ep, 5000));
 		TEST_EQ(rte_eth_dev_rx_intr_disable(b.port, 0), 0);
 		TEST_EQ(rte_eth_rx_queue_count(b.port, 0), 1);
-		TEST_EQ(host_receives(&b, 0), 1);
+		TEST_EQ(eth_host_receives(&b, 0), 1);
 		/* and after it, when no kick comes any more */
-		TEST_ASSERT(guest_sends(&b, 0, 2));
+		TEST_ASSERT(eth_guest_sends(&b, 0, 2));
 		TEST_EQ(rte_eth_dev_rx_intr_enable(b.port, 0), 0);
 		TEST_ASSERT(wakes(ep, 5000));
 		TEST_EQ(rte_eth_dev_rx_intr_disable(b.port, 0), 0);
-		TEST_EQ(host_receives(&b, 0), 1);
+		TEST_EQ(eth_host_receives(&b, 0), 1);
 	}
 	/* the next guest is as good */
 	fe_close(&b.fe);
-	TEST_ASSERT(link_becomes(&b, false));
+	TEST_ASSERT(eth_link_becomes(&b, false));
 	TEST_EQ(rte_eth_dev_rx_intr_enable(b.port, 0), 0);
 	TEST_ASSERT(!wakes(ep, 0));
 	TEST_EQ(fe_open(&b.fe, b.path, 1, features), 0);
 	TEST_ASSERT(wakes(ep, 5000));
 	TEST_EQ(rte_eth_dev_rx_intr_enable(b.port, 0), 0);
-	TEST_ASSERT(guest_sends(&b, 0, 3));
+	TEST_ASSERT(eth_guest_sends(&b, 0, 3));
 	TEST_ASSERT(wakes(ep, 5000));
-	TEST_EQ(host_receives(&b, 0), 1);
-	TEST_EQ(bench_close(&b), 0);
+	TEST_EQ(eth_host_receives(&b, 0), 1);
+	TEST_EQ(eth_close(&b), 0);
 	return TEST_OK;
 }
 
@@ -369,20 +213,20 @@ sleeper_woken_by_packed_ring(void)
 static enum test_result
 poller_gets_no_kicks(void)
 {
-	const struct bench_conf conf = { .queues = 1, .intr = true };
-	struct bench b;
+	const struct eth_conf conf = { .queues = 1, .intr = true };
+	struct eth_bench b;
 	struct pollfd p;
 
-	TEST_EQ(bench_open(&b, &conf), 0);
+	TEST_EQ(eth_open(&b, &conf), 0);
 	TEST_EQ(fe_open(&b.fe, b.path, 1, ~(EVENT_IDX | PACKED)), 0);
-	TEST_ASSERT(link_becomes(&b, true));
+	TEST_ASSERT(eth_link_becomes(&b, true));
 	TEST_EQ(rte_eth_dev_rx_intr_enable(b.port, 0), 0);
 	TEST_EQ(rte_eth_dev_rx_intr_disable(b.port, 0), 0);
-	TEST_ASSERT(guest_sends(&b, 0, 1));
+	TEST_ASSERT(eth_guest_sends(&b, 0, 1));
 	p = (struct pollfd){ .fd = b.fe.ring[1].kick, .events = POLLIN };
 	TEST_EQ(poll(&p, 1, 0), 0);
-	TEST_EQ(host_receives(&b, 0), 1);
-	TEST_EQ(bench_close(&b), 0);
+	TEST_EQ(eth_host_receives(&b, 0), 1);
+	TEST_EQ(eth_close(&b), 0);
 	return TEST_OK;
 }
 
@@ -390,14 +234,14 @@ poller_gets_no_kicks(void)
 static enum test_result
 sleeper_without_kicks_stays_awake(void)
 {
-	const struct bench_conf conf = { .queues = 1, .intr = true };
+	const struct eth_conf conf = { .queues = 1, .intr = true };
 	const uint64_t no_fd = 1 | WEIR_VHOST_RING_NOFD;
-	struct bench b;
+	struct eth_bench b;
 	int ep;
 
-	TEST_EQ(bench_open(&b, &conf), 0);
+	TEST_EQ(eth_open(&b, &conf), 0);
 	TEST_EQ(fe_open(&b.fe, b.path, 1, UINT64_MAX), 0);
-	TEST_ASSERT(link_becomes(&b, true));
+	TEST_ASSERT(eth_link_becomes(&b, true));
 	TEST_EQ(fe_msg_ack(&b.fe, WEIR_VHOST_SET_VRING_KICK, &no_fd, sizeof(no_fd), NULL,
 			   0),
 		0);
@@ -408,7 +252,7 @@ sleeper_without_kicks_stays_awake(void)
 		TEST_ASSERT(wakes(ep, 5000));
 		TEST_EQ(rte_eth_dev_rx_intr_disable(b.port, 0), 0);
 	}
-	TEST_EQ(bench_close(&b), 0);
+	TEST_EQ(eth_close(&b), 0);
 	return TEST_OK;
 }
 
@@ -444,11 +288,11 @@ told_becomes(unsigned int want)
 static enum test_result
 queue_state_event_says_which(void)
 {
-	const struct bench_conf conf = { .queues = 2 };
-	struct bench b;
+	const struct eth_conf conf = { .queues = 2 };
+	struct eth_bench b;
 
 	atomic_store(&told, 0);
-	TEST_EQ(bench_open(&b, &conf), 0);
+	TEST_EQ(eth_open(&b, &conf), 0);
 	TEST_EQ(rte_eth_dev_callback_register(b.port, RTE_ETH_EVENT_QUEUE_STATE,
 					      queue_state_told, NULL),
 		0);
@@ -461,22 +305,22 @@ queue_state_event_says_which(void)
 	TEST_EQ(rte_eth_dev_callback_unregister(b.port, RTE_ETH_EVENT_QUEUE_STATE,
 						queue_state_told, NULL),
 		0);
-	TEST_EQ(bench_close(&b), 0);
+	TEST_EQ(eth_close(&b), 0);
 	return TEST_OK;
 }
 
 static enum test_result
 device_says_what_it_is(void)
 {
-	const struct bench_conf conf = { .args = ",mac=02:11:22:33:44:55", .queues = 1 };
+	const struct eth_conf conf = { .args = ",mac=02:11:22:33:44:55", .queues = 1 };
 	const uint8_t mac[] = { 0x02, 0x11, 0x22, 0x33, 0x44, 0x55 };
 	struct rte_ether_addr addr;
 	struct rte_eth_burst_mode mode;
 	struct rte_eth_dev_info info;
 	uint16_t mtu;
-	struct bench b;
+	struct eth_bench b;
 
-	TEST_EQ(bench_open(&b, &conf), 0);
+	TEST_EQ(eth_open(&b, &conf), 0);
 	TEST_EQ(rte_eth_macaddr_get(b.port, &addr), 0);
 	TEST_ASSERT(memcmp(&addr, mac, sizeof(mac)) == 0);
 	addr.addr_bytes[5] = 0x66;
@@ -496,7 +340,7 @@ device_says_what_it_is(void)
 	TEST_EQ(rte_eth_promiscuous_enable(b.port), 0);
 	TEST_EQ(rte_eth_allmulticast_enable(b.port), 0);
 	TEST_EQ(rte_eth_tx_done_cleanup(b.port, 0, 0), 0);
-	TEST_EQ(bench_close(&b), 0);
+	TEST_EQ(eth_close(&b), 0);
 	return TEST_OK;
 }
 
@@ -507,10 +351,10 @@ device_says_what_it_is(void)
 static enum test_result
 queues_as_many_as_there_can_be(void)
 {
-	const struct bench_conf conf = { .queues = WEIR_PORT_MAX_PAIRS };
+	const struct eth_conf conf = { .queues = WEIR_PORT_MAX_PAIRS };
 	struct rte_eth_xstat_name names[8192];
 	struct rlimit files;
-	static struct bench b;
+	static struct eth_bench b;
 	uint8_t buf[65536];
 	uint64_t id, value;
 
@@ -518,13 +362,13 @@ queues_as_many_as_there_can_be(void)
 		return test_skip("4096 descriptors needed");
 	files.rlim_cur = RTE_MAX(files.rlim_cur, (rlim_t)NR_FILES);
 	TEST_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
-	TEST_EQ(bench_open(&b, &conf), 0);
+	TEST_EQ(eth_open(&b, &conf), 0);
 	TEST_EQ(fe_open(&b.fe, b.path, conf.queues, UINT64_MAX), 0);
-	TEST_ASSERT(link_becomes(&b, true));
+	TEST_ASSERT(eth_link_becomes(&b, true));
 	for (uint16_t q = 0; q < conf.queues; q++) {
 		fe_post(&b.fe, q);
-		TEST_ASSERT(guest_sends(&b, q, 1) && host_sends(&b, q));
-		TEST_EQ(host_receives(&b, q), 1);
+		TEST_ASSERT(eth_guest_sends(&b, q, 1) && eth_host_sends(&b, q));
+		TEST_EQ(eth_host_receives(&b, q), 1);
 		TEST_EQ(fe_recv(&b.fe, q, buf), 60);
 	}
 	TEST_EQ(rte_eth_xstats_get_id_by_name(b.port, "tx_q127_packets", &id), 0);
@@ -532,30 +376,30 @@ queues_as_many_as_there_can_be(void)
 	TEST_EQ(value, 1);
 	TEST_ASSERT(rte_eth_xstats_get_names(b.port, names, RTE_DIM(names)) >
 		    18 * conf.queues);
-	TEST_EQ(bench_close(&b), 0);
+	TEST_EQ(eth_close(&b), 0);
 	return TEST_OK;
 }
 
 static enum test_result
 xstats_asked_for_by_id(void)
 {
-	const struct bench_conf conf = { .queues = 1 };
+	const struct eth_conf conf = { .queues = 1 };
 	uint64_t id, value;
-	struct bench b;
+	struct eth_bench b;
 
-	TEST_EQ(bench_open(&b, &conf), 0);
+	TEST_EQ(eth_open(&b, &conf), 0);
 	TEST_EQ(fe_open(&b.fe, b.path, 1, UINT64_MAX), 0);
-	TEST_ASSERT(link_becomes(&b, true));
+	TEST_ASSERT(eth_link_becomes(&b, true));
 	for (int i = 0; i < 3; i++)
-		TEST_ASSERT(guest_sends(&b, 0, 1));
-	TEST_EQ(host_receives(&b, 0), 3);
+		TEST_ASSERT(eth_guest_sends(&b, 0, 1));
+	TEST_EQ(eth_host_receives(&b, 0), 3);
 	TEST_EQ(rte_eth_xstats_get_id_by_name(b.port, "rx_q0_packets", &id), 0);
 	TEST_EQ(rte_eth_xstats_get_by_id(b.port, &id, &value, 1), 1);
 	TEST_EQ(value, 3);
 	TEST_EQ(rte_eth_xstats_reset(b.port), 0);
 	TEST_EQ(rte_eth_xstats_get_by_id(b.port, &id, &value, 1), 1);
 	TEST_EQ(value, 0);
-	TEST_EQ(bench_close(&b), 0);
+	TEST_EQ(eth_close(&b), 0);
 	return TEST_OK;
 }
 
@@ -563,22 +407,22 @@ xstats_asked_for_by_id(void)
 static enum test_result
 device_removed_under_its_guest(void)
 {
-	const struct bench_conf conf = { .queues = 1, .intr = true };
-	struct bench b;
+	const struct eth_conf conf = { .queues = 1, .intr = true };
+	struct eth_bench b;
 
 	for (int round = 0; round < 5; round++) {
-		TEST_EQ(bench_open(&b, &conf), 0);
+		TEST_EQ(eth_open(&b, &conf), 0);
 		TEST_ASSERT(sleeper(&b) >= 0);
 		TEST_EQ(fe_open(&b.fe, b.path, 1, UINT64_MAX), 0);
-		TEST_ASSERT(link_becomes(&b, true));
+		TEST_ASSERT(eth_link_becomes(&b, true));
 		for (int i = 0; i < 10; i++)
-			TEST_ASSERT(guest_sends(&b, 0, 1));
-		TEST_EQ(host_receives(&b, 0), 10);
+			TEST_ASSERT(eth_guest_sends(&b, 0, 1));
+		TEST_EQ(eth_host_receives(&b, 0), 10);
 		TEST_EQ(rte_eth_dev_rx_intr_enable(b.port, 0), 0);
-		TEST_ASSERT(guest_sends(&b, 0, 1));
-		TEST_EQ(rte_vdev_uninit(NAME), 0);
-		TEST_EQ(rte_eth_dev_get_port_by_name(NAME, &b.port), -ENODEV);
-		TEST_EQ(bench_close(&b), 0);
+		TEST_ASSERT(eth_guest_sends(&b, 0, 1));
+		TEST_EQ(rte_vdev_uninit(ETH_NAME), 0);
+		TEST_EQ(rte_eth_dev_get_port_by_name(ETH_NAME, &b.port), -ENODEV);
+		TEST_EQ(eth_close(&b), 0);
 	}
 	return TEST_OK;
 }

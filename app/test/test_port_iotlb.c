@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* size: its cases share a frontend that plays a vIOMMU. */
 /*
  * A guest behind a vIOMMU: a port has to ask for each translation, and may use none
  * any more when an invalidation has been answered.
@@ -23,6 +22,7 @@
 
 #include "frontend.h"
 #include "port.h"
+#include "port_lcore.h"
 #include "test.h"
 #include "weir_copy.h"
 #include "weir_fail.h"
@@ -34,8 +34,7 @@
 #define PAGE 4096u
 #define MAX_PAGES 256u
 #define IOVA UINT64_C(0xffe00000)
-#define LEN 300u
-#define BURST 32u
+#define LEN LCORE_LEN
 #define SCRIBBLE 0xa5
 #define RO VHOST_ACCESS_RO
 #define WO VHOST_ACCESS_WO
@@ -55,13 +54,7 @@ struct bench {
 	bool mute;		 /* misses are answered, and not served */
 	unsigned int misses, refused;
 
-	/* the lcore's; frames are numbered, each has its number's pattern */
-	pthread_t lcore;
-	_Atomic bool end;
-	_Atomic bool spoilt;
-	_Atomic uint32_t got;
-	_Atomic uint32_t given;
-	_Atomic uint32_t to_give;
+	struct port_lcore lcore;
 
 	/* the guest's */
 	uint32_t sent, taken, reaped;
@@ -167,72 +160,6 @@ serve(struct bench *b)
 	return true;
 }
 
-/* ---- the lcore */
-
-static void
-fill(uint8_t *buf, uint32_t nr)
-{
-	for (uint32_t i = 0; i < LEN; i++)
-		buf[i] = (uint8_t)(nr * 31 + i * 7);
-}
-
-static bool
-filled(const uint8_t *buf, uint32_t nr)
-{
-	uint8_t want[LEN];
-
-	fill(want, nr);
-	return memcmp(buf, want, LEN) == 0;
-}
-
-static void
-lcore_receive(struct bench *b)
-{
-	struct rte_mbuf *pkts[BURST];
-	uint16_t n = weir_port_rx_burst(b->rxq, pkts, BURST);
-
-	for (uint16_t i = 0; i < n; i++) {
-		uint32_t nr = atomic_load(&b->got);
-
-		if (pkts[i]->pkt_len != LEN ||
-		    !filled(rte_pktmbuf_mtod(pkts[i], uint8_t *), nr))
-			atomic_store(&b->spoilt, true);
-		rte_pktmbuf_free(pkts[i]);
-		atomic_store(&b->got, nr + 1);
-	}
-}
-
-static void
-lcore_transmit(struct bench *b)
-{
-	struct rte_mbuf *m;
-
-	if (atomic_load(&b->given) == atomic_load(&b->to_give)) {
-		weir_port_tx_burst(b->txq, NULL, 0);
-		return;
-	}
-	m = rte_pktmbuf_alloc(pool);
-	if (m == NULL)
-		return;
-	fill((uint8_t *)rte_pktmbuf_append(m, LEN), atomic_load(&b->given));
-	if (weir_port_tx_burst(b->txq, &m, 1) == 1)
-		atomic_fetch_add(&b->given, 1);
-	else
-		rte_pktmbuf_free(m);
-}
-
-static void *
-lcore_main(void *arg)
-{
-	struct bench *b = arg;
-
-	while (!atomic_load(&b->end)) {
-		lcore_receive(b);
-		lcore_transmit(b);
-	}
-	return NULL;
-}
-
 /* ---- the bench */
 
 static int
@@ -258,6 +185,11 @@ port_open(struct bench *b, bool dma)
 		ret = weir_port_start(b->port);
 	b->rxq = weir_port_rxq(b->port, 0);
 	b->txq = weir_port_txq(b->port, 0);
+	b->lcore = (struct port_lcore){
+		.rxq = b->rxq,
+		.txq = b->txq,
+		.pool = pool,
+	};
 	return ret;
 }
 
@@ -360,7 +292,7 @@ guest_send(struct bench *b, uint8_t perm)
 	if (b->sent - b->reaped == FE_RING / 2)
 		return false;
 	memset(buf, 0, FE_HDR);
-	fill(buf + FE_HDR, b->sent);
+	lcore_fill(buf + FE_HDR, b->sent);
 	map(b, page_of(b, buf), 1, perm);
 	r->desc[at] = (struct vring_desc){ fe_gpa(&b->f, buf), FE_HDR + LEN, 0, 0 };
 	fe_offer(r, at);
@@ -422,7 +354,7 @@ guest_take(struct bench *b)
 	while ((len = fe_recv(&b->f, 0, buf)) != 0) {
 		uint8_t *at = buffer(b, 0, 2 * b->taken);
 
-		if (len != LEN || !filled(buf, b->taken) ||
+		if (len != LEN || !lcore_filled(buf, b->taken) ||
 		    unmap(b, page_of(b, at), 1) != 0)
 			return false;
 		memset(at, SCRIBBLE, FE_BUF);
@@ -442,20 +374,20 @@ pages_come_and_go(uint64_t features, const char *dma_args)
 
 	TEST_EQ(bench_open(&b, features, dma_args), 0);
 	TEST_ASSERT(rings_run(&b));
-	atomic_store(&b.to_give, frames);
-	TEST_EQ(pthread_create(&b.lcore, NULL, lcore_main, &b), 0);
-	for (int i = 0; i < 2000000 && (atomic_load(&b.got) < frames || b.taken < frames);
+	atomic_store(&b.lcore.to_give, frames);
+	TEST_EQ(lcore_start(&b.lcore), 0);
+	for (int i = 0;
+	     i < 2000000 && (atomic_load(&b.lcore.got) < frames || b.taken < frames);
 	     i++) {
 		if (b.sent < frames)
 			guest_send(&b, RO);
 		TEST_ASSERT(serve(&b));
 		TEST_ASSERT(guest_reap(&b));
 		TEST_ASSERT(guest_take(&b));
-		TEST_ASSERT(!atomic_load(&b.spoilt));
+		TEST_ASSERT(!atomic_load(&b.lcore.spoilt));
 	}
-	atomic_store(&b.end, true);
-	pthread_join(b.lcore, NULL);
-	TEST_EQ(atomic_load(&b.got), frames);
+	lcore_stop(&b.lcore);
+	TEST_EQ(atomic_load(&b.lcore.got), frames);
 	TEST_EQ(b.taken, frames);
 	TEST_ASSERT(b.misses >= 2 * frames);
 	/* a page may have come and gone before it was asked for */
@@ -492,13 +424,13 @@ pages_come_and_go_packed_dma(void)
 static bool
 got_becomes(struct bench *b, uint32_t n)
 {
-	for (int i = 0; i < 5000 && atomic_load(&b->got) != n; i++) {
+	for (int i = 0; i < 5000 && atomic_load(&b->lcore.got) != n; i++) {
 		if (!serve(b))
 			return false;
-		lcore_receive(b);
+		lcore_receive(&b->lcore);
 		usleep(1000);
 	}
-	return atomic_load(&b->got) == n && !atomic_load(&b->spoilt);
+	return atomic_load(&b->lcore.got) == n && !atomic_load(&b->lcore.spoilt);
 }
 
 /* Serve until a copy is under way. */
@@ -510,7 +442,7 @@ copy_begins(struct bench *b)
 	for (int i = 0; i < 5000 && s.in_flight == 0; i++) {
 		if (!serve(b))
 			return false;
-		lcore_receive(b);
+		lcore_receive(&b->lcore);
 		weir_queue_stats_get(b->rxq, &s);
 		usleep(1000);
 	}
@@ -582,12 +514,12 @@ unmapped_buffer_waits(void)
 	b.perm[page] = 0;
 	for (int i = 0; i < 5000 && b.refused < 2; i++) {
 		TEST_ASSERT(serve(&b));
-		lcore_receive(&b);
+		lcore_receive(&b.lcore);
 		usleep(1000);
 	}
 	TEST_ASSERT(b.refused >= 2);
 	TEST_ASSERT(was_said("is not mapped in the guest's IOMMU"));
-	TEST_EQ(atomic_load(&b.got), 0);
+	TEST_EQ(atomic_load(&b.lcore.got), 0);
 	b.perm[page] = RO;
 	TEST_ASSERT(got_becomes(&b, 1));
 	/* no storm: some a second */
@@ -603,7 +535,7 @@ disconnected(struct bench *b)
 	for (int i = 0; i < 5000; i++) {
 		if (!serve(b))
 			return true;
-		lcore_receive(b);
+		lcore_receive(&b->lcore);
 		if (!weir_queue_running(b->rxq) && was_said("peer disconnected"))
 			return true;
 		usleep(1000);
@@ -623,7 +555,7 @@ wrong_direction_is_a_fault(void)
 	TEST_EQ(update(&b, page_of(&b, buffer(&b, 1, 0)), 1), 0);
 	TEST_ASSERT(disconnected(&b));
 	TEST_ASSERT(was_said("a buffer is mapped for the other direction only"));
-	TEST_EQ(atomic_load(&b.got), 0);
+	TEST_EQ(atomic_load(&b.lcore.got), 0);
 	TEST_EQ(bench_close(&b, false), 0);
 	return TEST_OK;
 }
@@ -649,7 +581,7 @@ ring_unmapped_stops(uint64_t features)
 		TEST_ASSERT(!weir_queue_running(b.rxq));
 		TEST_ASSERT(weir_queue_running(b.txq));
 		TEST_ASSERT(guest_send(&b, RO));
-		lcore_receive(&b);
+		lcore_receive(&b.lcore);
 		map(&b, part, 1, RW);
 		TEST_ASSERT(rings_run(&b));
 		TEST_ASSERT(got_becomes(&b, b.sent));
@@ -763,10 +695,10 @@ log_is_of_guest_addresses(uint64_t features)
 			0);
 	}
 	TEST_ASSERT(rings_run(&b));
-	atomic_store(&b.to_give, 1);
+	atomic_store(&b.lcore.to_give, 1);
 	for (int i = 0; i < 5000 && b.taken == 0; i++) {
 		TEST_ASSERT(serve(&b) && guest_take(&b));
-		lcore_transmit(&b);
+		lcore_transmit(&b.lcore);
 		usleep(1000);
 	}
 	TEST_EQ(b.taken, 1);
@@ -817,9 +749,9 @@ no_channel_no_iotlb(void)
 	TEST_ASSERT((b.f.features & WEIR_VHOST_BIT(VIRTIO_F_ACCESS_PLATFORM)) != 0);
 	TEST_ASSERT(weir_queue_running(b.rxq));
 	TEST_ASSERT(guest_send(&b, RO));
-	for (int i = 0; i < 5000 && atomic_load(&b.got) == 0; i++)
-		lcore_receive(&b);
-	TEST_EQ(atomic_load(&b.got), 1);
+	for (int i = 0; i < 5000 && atomic_load(&b.lcore.got) == 0; i++)
+		lcore_receive(&b.lcore);
+	TEST_EQ(atomic_load(&b.lcore.got), 1);
 	TEST_EQ(bench_close(&b, false), 0);
 	return TEST_OK;
 }

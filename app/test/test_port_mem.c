@@ -16,6 +16,7 @@
 
 #include "ctl.h"
 #include "frontend.h"
+#include "port_lcore.h"
 #include "queue.h"
 #include "test.h"
 #include "weir_copy.h"
@@ -25,8 +26,7 @@
 #include "weir_space.h"
 
 #define DMA "dma_weir_mem"
-#define BURST 32u
-#define LEN 300u
+#define LEN LCORE_LEN
 #define MEM_NAME "weir-test-mem"
 #define MEM_GPA UINT64_C(0x100000000)
 #define MEM_LEN (FE_RING * FE_BUF)
@@ -44,12 +44,7 @@ struct bench {
 	struct fe f;
 	struct fe_mem mem; /* a region beside that of the rings */
 
-	/* the lcore's; frames are numbered, each has its number's pattern */
-	pthread_t lcore;
-	_Atomic bool end;
-	_Atomic bool spoilt;  /* a frame was not as it should be */
-	_Atomic uint32_t got; /* from the guest */
-	uint32_t given;	      /* to the guest */
+	struct port_lcore lcore;
 
 	/* the guest's */
 	uint32_t sent, taken;
@@ -94,65 +89,6 @@ told(void *arg, enum weir_port_event event)
 		atomic_fetch_add(&nr_queue_events, 1);
 }
 
-static void
-fill(uint8_t *buf, uint32_t nr)
-{
-	for (uint32_t i = 0; i < LEN; i++)
-		buf[i] = (uint8_t)(nr * 31 + i * 7);
-}
-
-static bool
-filled(const uint8_t *buf, uint32_t nr)
-{
-	uint8_t want[LEN];
-
-	fill(want, nr);
-	return memcmp(buf, want, LEN) == 0;
-}
-
-static void
-lcore_receive(struct bench *b)
-{
-	struct rte_mbuf *pkts[BURST];
-	uint16_t n = weir_port_rx_burst(b->rxq, pkts, BURST);
-
-	for (uint16_t i = 0; i < n; i++) {
-		uint32_t nr = atomic_load(&b->got);
-
-		if (pkts[i]->pkt_len != LEN ||
-		    !filled(rte_pktmbuf_mtod(pkts[i], uint8_t *), nr))
-			atomic_store(&b->spoilt, true);
-		rte_pktmbuf_free(pkts[i]);
-		atomic_store(&b->got, nr + 1);
-	}
-}
-
-static void
-lcore_transmit(struct bench *b)
-{
-	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
-
-	if (m == NULL)
-		return;
-	fill((uint8_t *)rte_pktmbuf_append(m, LEN), b->given);
-	if (weir_port_tx_burst(b->txq, &m, 1) == 1)
-		b->given++;
-	else
-		rte_pktmbuf_free(m);
-}
-
-static void *
-lcore_main(void *arg)
-{
-	struct bench *b = arg;
-
-	while (!atomic_load(&b->end)) {
-		lcore_receive(b);
-		lcore_transmit(b);
-	}
-	return NULL;
-}
-
 static int
 port_open(struct bench *b, const char *rx_dma, const char *tx_dma)
 {
@@ -176,6 +112,12 @@ port_open(struct bench *b, const char *rx_dma, const char *tx_dma)
 		ret = weir_port_start(b->port);
 	b->rxq = weir_port_rxq(b->port, 0);
 	b->txq = weir_port_txq(b->port, 0);
+	b->lcore = (struct port_lcore){
+		.rxq = b->rxq,
+		.txq = b->txq,
+		.pool = pool,
+		.to_give = UINT32_MAX,
+	};
 	return ret;
 }
 
@@ -202,19 +144,6 @@ bench_open(struct bench *b, const char *dma_args, bool rx_dma, bool tx_dma)
 	if (ret == 0)
 		ret = fe_mem_open(&b->mem, MEM_NAME, MEM_GPA, MEM_LEN);
 	return ret;
-}
-
-static int
-lcore_start(struct bench *b)
-{
-	return pthread_create(&b->lcore, NULL, lcore_main, b);
-}
-
-static void
-lcore_stop(struct bench *b)
-{
-	atomic_store(&b->end, true);
-	pthread_join(b->lcore, NULL);
 }
 
 /* @return mbufs that nobody gave back. */
@@ -244,7 +173,7 @@ guest_send(struct bench *b, uint8_t *mem, uint64_t gpa)
 		return false;
 	mem += at * FE_BUF;
 	memset(mem, 0, FE_HDR);
-	fill(mem + FE_HDR, b->sent);
+	lcore_fill(mem + FE_HDR, b->sent);
 	r->desc[at] = (struct vring_desc){ gpa + at * FE_BUF, FE_HDR + LEN, 0, 0 };
 	fe_offer(r, at);
 	b->sent++;
@@ -274,7 +203,7 @@ guest_take(struct bench *b)
 
 	fe_post(&b->f, 0);
 	while ((len = fe_recv(&b->f, 0, buf)) != 0) {
-		if (len != LEN || !filled(buf, b->taken))
+		if (len != LEN || !lcore_filled(buf, b->taken))
 			return false;
 		b->taken++;
 	}
@@ -285,12 +214,12 @@ guest_take(struct bench *b)
 static bool
 all_got(struct bench *b)
 {
-	for (int i = 0; i < 100000 && atomic_load(&b->got) != b->sent; i++) {
+	for (int i = 0; i < 100000 && atomic_load(&b->lcore.got) != b->sent; i++) {
 		if (!guest_take(b))
 			return false;
 		usleep(100);
 	}
-	return atomic_load(&b->got) == b->sent && !atomic_load(&b->spoilt);
+	return atomic_load(&b->lcore.got) == b->sent && !atomic_load(&b->lcore.spoilt);
 }
 
 /* How often the region is mapped, the test's own mapping included. */
@@ -333,7 +262,7 @@ mem_comes_and_goes(const char *dma_args, unsigned int times)
 	TEST_EQ(bench_open(&b, dma_args, dma_args != NULL, dma_args != NULL), 0);
 	before = regions(&b);
 	events = atomic_load(&nr_queue_events);
-	TEST_EQ(lcore_start(&b), 0);
+	TEST_EQ(lcore_start(&b.lcore), 0);
 	for (unsigned int i = 0; i < times; i++) {
 		TEST_EQ(fe_mem_add(&b.f, &b.mem), 0);
 		TEST_EQ(regions(&b), before + 1);
@@ -353,7 +282,7 @@ mem_comes_and_goes(const char *dma_args, unsigned int times)
 		TEST_ASSERT(guest_take(&b));
 	}
 	TEST_ASSERT(all_got(&b));
-	lcore_stop(&b);
+	lcore_stop(&b.lcore);
 	TEST_ASSERT(b.taken != 0);
 	/* no ring was stopped for it */
 	TEST_EQ(atomic_load(&nr_queue_events), events);
@@ -402,26 +331,26 @@ mem_with_a_copy_under_way_stays(void)
 	TEST_EQ(fe_mem_add(&b.f, &b.mem), 0);
 	TEST_EQ(fe_mem_add(&b.f, &other), 0);
 	events = atomic_load(&nr_queue_events);
-	TEST_EQ(lcore_start(&b), 0);
+	TEST_EQ(lcore_start(&b.lcore), 0);
 	TEST_ASSERT(guest_send_from_mem(&b));
 	TEST_ASSERT(in_flight_becomes(&b, 1));
 	TEST_ASSERT(guest_take(&b));
 	taken = b.taken;
 	TEST_EQ(fe_mem_del(&b.f, &b.mem), 1);
 	TEST_ASSERT(warned("guest memory 0x100000000-0x10001ffff stays"));
-	TEST_EQ(atomic_load(&b.got), 0);
+	TEST_EQ(atomic_load(&b.lcore.got), 0);
 	TEST_EQ(count_maps(), 2);
 	/* meanwhile: frames in other memory, and other memory goes */
 	TEST_ASSERT(guest_take(&b));
 	TEST_ASSERT(b.taken > taken);
 	TEST_EQ(fe_mem_del(&b.f, &other), 0);
-	TEST_EQ(atomic_load(&b.got), 0);
+	TEST_EQ(atomic_load(&b.lcore.got), 0);
 	/* nothing has changed: the frame arrives, and so does another */
 	TEST_ASSERT(guest_send_from_mem(&b));
 	TEST_ASSERT(all_got(&b));
 	TEST_EQ(fe_mem_del(&b.f, &b.mem), 0);
 	TEST_EQ(count_maps(), 1);
-	lcore_stop(&b);
+	lcore_stop(&b.lcore);
 	TEST_EQ(atomic_load(&nr_queue_events), events);
 	fe_mem_close(&other);
 	TEST_EQ(bench_close(&b, true), 0);
@@ -478,15 +407,15 @@ mem_unmapped_by_others_waits_for_copies(void)
 	TEST_EQ(fe_mem_add(&b.f, &b.mem), 0);
 	TEST_EQ(weir_mirror_walk(m, find_mem, &iova), 1);
 	TEST_ASSERT(guest_send_from_mem(&b));
-	lcore_receive(&b);
+	lcore_receive(&b.lcore);
 	weir_mirror_set_drain(m, 1000);
 	TEST_EQ(weir_mirror_unmap(m, iova), -EBUSY);
 	/* the time to wait is what was asked for; the copy is over within it */
 	weir_mirror_set_drain(m, 60000000);
 	TEST_EQ(weir_mirror_unmap(m, iova), 0);
-	lcore_receive(&b);
-	TEST_EQ(atomic_load(&b.got), 1);
-	TEST_ASSERT(!atomic_load(&b.spoilt));
+	lcore_receive(&b.lcore);
+	TEST_EQ(atomic_load(&b.lcore.got), 1);
+	TEST_ASSERT(!atomic_load(&b.lcore.spoilt));
 	weir_mirror_set_drain(m, 1000000);
 	/* it is no mistake of the port's that it is gone already */
 	TEST_EQ(fe_mem_del(&b.f, &b.mem), 0);
@@ -524,7 +453,7 @@ ring_in_memory_that_goes_stops(void)
 	TEST_EQ(bench_open(&b, QUICK, true, true), 0);
 	rings = (struct fe_mem){ FE_GPA, b.f.mem_len, b.f.mem, b.f.mem_fd };
 	TEST_EQ(fe_mem_add(&b.f, &b.mem), 0);
-	TEST_EQ(lcore_start(&b), 0);
+	TEST_EQ(lcore_start(&b.lcore), 0);
 	for (int i = 0; i < 20; i++) {
 		for (int k = 0; k < 4; k++)
 			guest_send_beside_rings(&b);
@@ -535,7 +464,7 @@ ring_in_memory_that_goes_stops(void)
 		TEST_ASSERT(guest_take(&b));
 	}
 	TEST_ASSERT(all_got(&b));
-	lcore_stop(&b);
+	lcore_stop(&b.lcore);
 	TEST_EQ(bench_close(&b, true), 0);
 	return TEST_OK;
 }
@@ -562,7 +491,7 @@ change_any_failure_leaves_the_old_table(void)
 	size_t before;
 
 	TEST_EQ(bench_open(&b, QUICK, true, true), 0);
-	TEST_EQ(lcore_start(&b), 0);
+	TEST_EQ(lcore_start(&b.lcore), 0);
 	before = regions(&b);
 	for (unsigned int n = 1;; n++) {
 		bool unused;
@@ -585,7 +514,7 @@ change_any_failure_leaves_the_old_table(void)
 	TEST_EQ(regions(&b), before + 1);
 	guest_send_from_mem(&b);
 	TEST_ASSERT(all_got(&b));
-	lcore_stop(&b);
+	lcore_stop(&b.lcore);
 	TEST_EQ(bench_close(&b, true), 0);
 	return TEST_OK;
 }
@@ -600,7 +529,7 @@ table_that_shares_regions_keeps_them(void)
 	TEST_EQ(bench_open(&b, STALL, true, false), 0);
 	TEST_EQ(set_table(&b, true), 0);
 	events = atomic_load(&nr_queue_events);
-	TEST_EQ(lcore_start(&b), 0);
+	TEST_EQ(lcore_start(&b.lcore), 0);
 	guest_send_beside_rings(&b);
 	TEST_ASSERT(in_flight_becomes(&b, 1));
 	/* one less, and one more, while a copy beside the rings is under way */
@@ -608,7 +537,7 @@ table_that_shares_regions_keeps_them(void)
 	TEST_EQ(count_maps(), 1);
 	TEST_EQ(set_table(&b, true), 0);
 	TEST_EQ(count_maps(), 2);
-	TEST_EQ(atomic_load(&b.got), 0);
+	TEST_EQ(atomic_load(&b.lcore.got), 0);
 	TEST_ASSERT(all_got(&b));
 	/* its own memory is under way: the table it is in stays */
 	guest_send_from_mem(&b);
@@ -616,7 +545,7 @@ table_that_shares_regions_keeps_them(void)
 	TEST_EQ(set_table(&b, false), 1);
 	TEST_EQ(count_maps(), 2);
 	TEST_ASSERT(all_got(&b));
-	lcore_stop(&b);
+	lcore_stop(&b.lcore);
 	TEST_EQ(atomic_load(&nr_queue_events), events);
 	TEST_EQ(bench_close(&b, true), 0);
 	return TEST_OK;

@@ -5,15 +5,12 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "test.h"
+#include "vring_bench.h"
 #include "weir_vring_ops.h"
 
-#define SIZE 7u	      /* of the ring */
-#define SLOT 0x10000u /* bytes of each of two slots, adjacent in gpa */
-#define UVA UINT64_C(0x7f0000000000)
+#define SIZE 7u /* of the ring */
 #define DESC 0x0u
 #define DRIVER 0x1000u
 #define DEVICE 0x2000u
@@ -46,23 +43,8 @@ static const struct weir_vring_addr good = {
 static int
 ring_make(void)
 {
-	int fd = memfd_create("test_vring_packed", MFD_CLOEXEC);
-
-	gmem = &weir_gmem_empty;
-	if (fd < 0 || ftruncate(fd, 2 * SLOT) != 0)
-		return -1;
-	for (uint64_t i = 0; i < 2; i++) {
-		const struct weir_gmem_region r = { i * SLOT, SLOT, UVA + i * SLOT,
-						    i * SLOT };
-		struct weir_gmem *more;
-
-		if (weir_gmem_add(gmem, &r, fd, &more) != 0)
-			return -1;
-		weir_gmem_put(gmem);
-		gmem = more;
-	}
-	close(fd);
-	return weir_vring_init(&vr, gmem, &good);
+	gmem = vring_bench_memory();
+	return gmem != NULL ? weir_vring_init(&vr, gmem, &good) : -ENOMEM;
 }
 
 static void
