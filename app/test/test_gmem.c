@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <linux/memfd.h>
+
 #include "test.h"
 #include "weir_fail.h"
 #include "weir_gmem.h"
@@ -543,6 +545,87 @@ file_mapped_at_any_offset_and_guarded(void)
 	return TEST_OK;
 }
 
+/* True if there is memory at a page. */
+static bool
+mapped(uint64_t page)
+{
+	return msync((void *)(uintptr_t)page, PAGE, MS_ASYNC) == 0;
+}
+
+/* Words are looked at in the first, the last, one and the same page, and elsewhere. */
+static enum test_result
+memory_goes_from_under_words(void)
+{
+	const struct weir_gmem *g = &weir_gmem_empty, *other = &weir_gmem_empty;
+	static const uint64_t at[] = { 7 * PAGE + 8, 16, 3 * PAGE, 3 * PAGE + 2048, 0 };
+	struct weir_range word[6];
+	int fd = file_make();
+	uint64_t hva;
+	char *bytes;
+
+	TEST_ASSERT(fd >= 0);
+	TEST_EQ(add(&g, fd, 0, 8), 0);
+	TEST_EQ(add(&other, fd, 0, 8), 0);
+	hva = g->slot[0].hva;
+	bytes = (char *)(uintptr_t)hva;
+	memset(bytes, 0x55, 8 * PAGE);
+	for (unsigned int i = 0; i < 5; i++)
+		word[i] = (struct weir_range){ hva + at[i], hva + at[i] };
+	word[5] = (struct weir_range){ other->slot[0].hva, other->slot[0].hva };
+	weir_gmem_put_watched(g, word, 6);
+	for (unsigned int i = 0; i < 5; i++) {
+		TEST_EQ(word[i].start, hva + (at[i] & ~UINT64_C(4095)));
+		TEST_EQ(word[i].last, word[i].start + PAGE - 1);
+	}
+	/* another's memory is not touched, nor the file that was looked at */
+	TEST_EQ(word[5].last, word[5].start);
+	TEST_EQ(*(char *)(uintptr_t)other->slot[0].hva, 0x55);
+	for (unsigned int i = 0; i < 8; i++) {
+		TEST_EQ(mapped(hva + i * PAGE), i == 0 || i == 3 || i == 7);
+		if (mapped(hva + i * PAGE)) {
+			TEST_EQ(bytes[i * PAGE + 100], 0);
+			bytes[i * PAGE] = 1;
+			munmap(bytes + i * PAGE, PAGE);
+		}
+	}
+	TEST_EQ(*(char *)(uintptr_t)other->slot[0].hva, 0x55);
+	weir_gmem_put(other);
+	close(fd);
+	return TEST_OK;
+}
+
+/* A huge page has zeroes over all of it for a moment, and is cut then. */
+static enum test_result
+huge_memory_goes_from_under_words(void)
+{
+	const uint64_t huge = UINT64_C(2) << 20;
+	const struct weir_gmem_region r = { .len = 2 * huge, .uva = UINT64_C(1) << 40 };
+	int fd = memfd_create("test_gmem_huge", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+	struct weir_range word[2];
+	struct weir_gmem *g;
+	uint64_t hva;
+
+	if (fd < 0 || ftruncate(fd, 2 * (off_t)huge) != 0 ||
+	    weir_gmem_add(&weir_gmem_empty, &r, fd, &g) != 0) {
+		close(fd);
+		return test_skip("no two huge pages of 2 MiB");
+	}
+	hva = g->slot[0].hva;
+	word[0] = (struct weir_range){ hva + huge + 5 * PAGE, hva + huge + 5 * PAGE };
+	word[1] = (struct weir_range){ hva + huge + 64, hva + huge + 64 };
+	weir_gmem_put_watched(g, word, 2);
+	TEST_EQ(word[0].start, hva + huge + 5 * PAGE);
+	TEST_EQ(word[1].start, hva + huge);
+	for (unsigned int i = 0; i < 2; i++) {
+		TEST_EQ(*(uint64_t *)(uintptr_t)word[i].start, 0);
+		TEST_ASSERT(!mapped(word[i].start + PAGE));
+		munmap((void *)(uintptr_t)word[i].start, PAGE);
+	}
+	TEST_ASSERT(!mapped(hva));
+	close(fd);
+	return TEST_OK;
+}
+
 static const struct test_case gmem_cases[] = {
 	{ "table_any_order_sorted", table_any_order_sorted },
 	{ "region_bad_refused_and_nothing_changed",
@@ -561,5 +644,7 @@ static const struct test_case gmem_cases[] = {
 	{ "memory_of_many_slots_each_guarded", memory_of_many_slots_each_guarded },
 	{ "file_mapped_at_any_offset_and_guarded",
 	  file_mapped_at_any_offset_and_guarded },
+	{ "memory_goes_from_under_words", memory_goes_from_under_words },
+	{ "huge_memory_goes_from_under_words", huge_memory_goes_from_under_words },
 };
 AUTOTEST(gmem_autotest, gmem_cases);

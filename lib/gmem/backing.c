@@ -137,14 +137,79 @@ gmem_backing_get(struct weir_gmem_backing *b)
 	b->refs++;
 }
 
+/* The page of an address, a power of two long. */
+static struct weir_range
+page_of(uint64_t addr, uint64_t size)
+{
+	const uint64_t start = addr & ~(size - 1);
+
+	return (struct weir_range){ start, start + (size - 1) };
+}
+
+/*
+ * Put zeroes in the place of pages. What locks its memory (mlockall(2)) has them all
+ * for a moment, of a huge page as well. If they cannot be had the page stays as it is:
+ * better than none.
+ */
+static void
+zero_over(struct weir_range r)
+{
+	(void)!mmap((void *)(uintptr_t)r.start, weir_range_len(r), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+}
+
+static void
+unmap(struct weir_range r)
+{
+	munmap((void *)(uintptr_t)r.start, weir_range_len(r));
+}
+
+/* The first of some pages in a range; NULL: none begins there. */
+static const struct weir_range *
+first_in(struct weir_range in, const struct weir_range *page, unsigned int nr)
+{
+	const struct weir_range *first = NULL;
+
+	for (unsigned int i = 0; i < nr; i++)
+		if (weir_range_has(in, page[i].start) &&
+		    (first == NULL || page[i].start < first->start))
+			first = &page[i];
+	return first;
+}
+
+/* Unmap all but the pages of words. A huge page is replaced whole, and then cut. */
+static void
+unmap_watched(const struct weir_gmem_backing *b, struct weir_range *watched,
+	      unsigned int nr)
+{
+	const uint64_t start = (uintptr_t)b->addr;
+	struct weir_range rest = { start, start + (b->len - 1) };
+	const struct weir_range *stays;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		if (!weir_range_has(rest, watched[i].start))
+			continue;
+		zero_over(page_of(watched[i].start, b->page_size));
+		watched[i] = page_of(watched[i].start, PAGE_4K);
+	}
+	while ((stays = first_in(rest, watched, nr)) != NULL) {
+		if (stays->start != rest.start)
+			unmap(weir_range_before(rest, stays->start));
+		if (stays->last == rest.last)
+			return;
+		rest = weir_range_after(rest, stays->last);
+	}
+	unmap(rest);
+}
+
 void
-gmem_backing_put(struct weir_gmem_backing *b)
+gmem_backing_put(struct weir_gmem_backing *b, struct weir_range *watched, unsigned int nr)
 {
 	if (--b->refs != 0)
 		return;
 	/* first: another's mapping may be at the address a moment later */
 	gmem_guard_del(b->guard);
-	munmap(b->addr, b->len);
+	unmap_watched(b, watched, nr);
 	free(b);
 }
 

@@ -240,7 +240,7 @@ weir_gmem_create(const struct weir_gmem *old, uint16_t id,
 	*out = table_change(&c);
 	if (*out != NULL)
 		return 0;
-	gmem_backing_put(c.slot.backing);
+	gmem_backing_put(c.slot.backing, NULL, 0);
 	return -ENOMEM;
 }
 
@@ -357,9 +357,9 @@ weir_gmem_add(const struct weir_gmem *old, const struct weir_gmem_region *r, int
 }
 
 static void
-slot_put(const struct weir_gmem_slot *s)
+slot_put(const struct weir_gmem_slot *s, struct weir_range *watched, unsigned int nr)
 {
-	gmem_backing_put(s->backing);
+	gmem_backing_put(s->backing, watched, nr);
 	gmem_log_put(s->log);
 }
 
@@ -479,19 +479,26 @@ weir_gmem_replace(const struct weir_gmem *old, const struct weir_gmem_region *r,
 
 err_slots:
 	while (i-- > 0)
-		slot_put(&g->slot[i]);
+		slot_put(&g->slot[i], NULL, 0);
 	free(g);
 	return ret;
 }
 
 void
-weir_gmem_put(const struct weir_gmem *g)
+weir_gmem_put_watched(const struct weir_gmem *g, struct weir_range *watched,
+		      unsigned int nr)
 {
 	if (g == NULL || g == &weir_gmem_empty)
 		return;
 	for (uint32_t i = 0; i < g->nr_slots; i++)
-		slot_put(&g->slot[i]);
+		slot_put(&g->slot[i], watched, nr);
 	free((void *)(uintptr_t)g);
+}
+
+void
+weir_gmem_put(const struct weir_gmem *g)
+{
+	weir_gmem_put_watched(g, NULL, 0);
 }
 
 const struct weir_gmem_slot *

@@ -23,7 +23,10 @@ bool gmem_backing_is(const struct weir_gmem_backing *b, int fd, uint64_t offset,
 		     uint64_t len);
 
 void gmem_backing_get(struct weir_gmem_backing *b);
-void gmem_backing_put(struct weir_gmem_backing *b);
+
+/* One user less; at the last, as weir_gmem_put_watched(). */
+void gmem_backing_put(struct weir_gmem_backing *b, struct weir_range *watched,
+		      unsigned int nr);
 
 /* A clean log; it has one user. NULL: no memory. */
 struct weir_gmem_log *gmem_log_new(uint64_t nr_pages);

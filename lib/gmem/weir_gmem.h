@@ -192,6 +192,22 @@ struct weir_range weir_gmem_mapping(const struct weir_gmem_slot *s);
 void weir_gmem_put(const struct weir_gmem *g);
 
 /**
+ * weir_gmem_put() while somebody may be reading, or writing as they are, words of
+ * that memory, without being told that it goes: an lcore that sleeps until one of
+ * them changes.
+ *
+ * Where memory with such a word is unmapped, zeroes of our own are in its place the
+ * same moment, 4 KiB of them, for the caller to munmap(2) when nobody looks at the
+ * word any more.
+ *
+ * @param watched  In: words, each as the range of its first byte. Out: the pages
+ *                 that stay, of words whose memory was unmapped; words that share
+ *                 one have the same.
+ */
+void weir_gmem_put_watched(const struct weir_gmem *g, struct weir_range *watched,
+			   unsigned int nr);
+
+/**
  * Have an eventfd written when memory behind a table's slots is lost.
  *
  * It holds for the memory, in whichever table; the last call counts.
