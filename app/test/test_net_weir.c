@@ -256,6 +256,52 @@ sleeper_without_kicks_stays_awake(void)
 	return TEST_OK;
 }
 
+/* What rte_power_monitor() asks before it sleeps. */
+static bool
+may_sleep(const struct rte_power_monitor_cond *pmc)
+{
+	return pmc->fn(*(volatile uint64_t *)pmc->addr, pmc->opaque) == 0;
+}
+
+static enum test_result
+monitored_address_changes(void)
+{
+	const struct eth_conf conf = { .queues = 2 };
+	struct rte_power_monitor_cond pmc;
+	struct eth_bench b;
+
+	TEST_EQ(eth_open(&b, &conf), 0);
+	/* as rte_power_ethdev_pmgmt_queue_enable() asks whether there is one */
+	TEST_EQ(rte_eth_dev_rx_queue_stop(b.port, 1), 0);
+	TEST_EQ(rte_eth_get_monitor_addr(b.port, 1, &pmc), 0);
+	TEST_EQ(pmc.size, sizeof(uint64_t));
+	TEST_ASSERT(may_sleep(&pmc));
+	TEST_EQ(rte_eth_dev_rx_queue_start(b.port, 1), 0);
+	TEST_ASSERT(may_sleep(&pmc));
+	for (unsigned int round = 0; round < 2; round++) {
+		TEST_EQ(fe_open(&b.fe, b.path, 2, round == 0 ? ~PACKED : UINT64_MAX), 0);
+		TEST_ASSERT(eth_link_becomes(&b, true));
+		TEST_ASSERT(!may_sleep(&pmc));
+		for (uint8_t i = 0; i < 100; i++) {
+			TEST_EQ(rte_eth_get_monitor_addr(b.port, 1, &pmc), 0);
+			TEST_ASSERT(may_sleep(&pmc));
+			TEST_ASSERT(eth_guest_sends(&b, 0, i));
+			TEST_EQ(eth_host_receives(&b, 0), 1);
+			TEST_ASSERT(may_sleep(&pmc));
+			TEST_ASSERT(eth_guest_sends(&b, 1, i));
+			TEST_ASSERT(!may_sleep(&pmc));
+			TEST_EQ(eth_host_receives(&b, 1), 1);
+		}
+		TEST_EQ(rte_eth_get_monitor_addr(b.port, 1, &pmc), 0);
+		fe_close(&b.fe);
+		TEST_ASSERT(eth_link_becomes(&b, false));
+		/* there is still something to read */
+		TEST_ASSERT(*(volatile uint64_t *)pmc.addr == 0);
+	}
+	TEST_EQ(eth_close(&b), 0);
+	return TEST_OK;
+}
+
 /* What the callback was told, as bits. */
 static _Atomic unsigned int told;
 
@@ -438,6 +484,7 @@ static const struct test_case cases[] = {
 	{ "sleeper_woken_by_packed_ring", sleeper_woken_by_packed_ring },
 	{ "sleeper_without_kicks_stays_awake", sleeper_without_kicks_stays_awake },
 	{ "poller_gets_no_kicks", poller_gets_no_kicks },
+	{ "monitored_address_changes", monitored_address_changes },
 	{ "device_says_what_it_is", device_says_what_it_is },
 	{ "queues_as_many_as_there_can_be", queues_as_many_as_there_can_be },
 	{ "xstats_asked_for_by_id", xstats_asked_for_by_id },

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
+ * Sleep until there is something to receive.
+ *
  * Receive interrupts: each receive queue's wake descriptor (weir_port.h) is the
- * interrupt vector of its number.
+ * interrupt vector of its number. An address to be monitored: what weir_queue_watch()
+ * says is packed into the condition's opaque words.
  */
 #include <errno.h>
 
@@ -73,4 +76,42 @@ int
 net_weir_rxq_intr_disable(struct rte_eth_dev *dev, uint16_t q)
 {
 	return weir_queue_wake_disarm(dev->data->rx_queues[q]);
+}
+
+enum { OPAQUE_MASK, OPAQUE_VALUE, OPAQUE_RUN, OPAQUE_QUEUE };
+
+static int
+monitor_over(const uint64_t val, const uint64_t opaque[RTE_POWER_MONITOR_OPAQUE_SZ])
+{
+	const struct weir_queue_watch w = {
+		.mask = opaque[OPAQUE_MASK],
+		.value = opaque[OPAQUE_VALUE],
+		.run = (uint32_t)(opaque[OPAQUE_RUN] >> 1),
+		.until_equal = (opaque[OPAQUE_RUN] & 1) != 0,
+		.rxq = (const struct weir_queue *)(uintptr_t)opaque[OPAQUE_QUEUE],
+	};
+
+	return weir_queue_watch_over(&w, val) ? -1 : 0;
+}
+
+int
+net_weir_monitor_addr(void *rxq, struct rte_power_monitor_cond *pmc)
+{
+	struct weir_queue_watch w;
+
+	if (rxq == NULL)
+		return -EINVAL;
+	weir_queue_watch(rxq, &w);
+	*pmc = (struct rte_power_monitor_cond){
+		.addr = w.word,
+		.size = sizeof(*w.word),
+		.fn = monitor_over,
+		.opaque = {
+			[OPAQUE_MASK] = w.mask,
+			[OPAQUE_VALUE] = w.value,
+			[OPAQUE_RUN] = (uint64_t)w.run << 1 | w.until_equal,
+			[OPAQUE_QUEUE] = (uintptr_t)w.rxq,
+		},
+	};
+	return 0;
 }

@@ -211,6 +211,7 @@ static const struct eth_dev_ops net_weir_ops = {
 	.tx_burst_mode_get = net_weir_tx_burst_mode,
 	.rx_queue_intr_enable = net_weir_rxq_intr_enable,
 	.rx_queue_intr_disable = net_weir_rxq_intr_disable,
+	.get_monitor_addr = net_weir_monitor_addr,
 	.tx_done_cleanup = net_weir_tx_cleanup,
 	.link_update = link_update,
 	.mtu_set = mtu_set,

@@ -113,6 +113,7 @@ int net_weir_intr_make(struct rte_eth_dev *dev);
 void net_weir_intr_free(struct rte_eth_dev *dev);
 int net_weir_rxq_intr_enable(struct rte_eth_dev *dev, uint16_t q);
 int net_weir_rxq_intr_disable(struct rte_eth_dev *dev, uint16_t q);
+int net_weir_monitor_addr(void *rxq, struct rte_power_monitor_cond *pmc);
 
 /* stats.c */
 int net_weir_xstats_names(struct rte_eth_dev *dev, struct rte_eth_xstat_name *names,

@@ -50,6 +50,8 @@ rx_announce(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 	const queue_burst_t burst = queue_rx_select(q->mode);
 	struct rte_mbuf *m;
 
+	/* this function may have come in the place of the one that does so */
+	queue_unwatch(q);
 	if (n == 0)
 		return 0;
 	m = rte_pktmbuf_alloc(q->pool);
@@ -82,6 +84,7 @@ queue_announce(struct weir_queue *q, const uint8_t *mac, uint64_t timeout_us)
 	if (ret == 0) {
 		memcpy(q->announced, mac, sizeof(q->announced));
 		q->burst = rx_announce;
+		queue_watch_wake(q);
 	}
 	queue_resume(q);
 	return ret;

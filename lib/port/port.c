@@ -17,6 +17,7 @@
 #include "port_mem.h"
 #include "port_steer.h"
 #include "port_wake.h"
+#include "port_watch.h"
 #include "weir_fail.h"
 #include "weir_log.h"
 
@@ -237,6 +238,7 @@ weir_port_destroy(struct weir_port *p)
 		port_ring_set_chans(p, &p->ring[i], NULL, 0);
 	}
 	ctl_put();
+	port_watch_free(p);
 	port_hash_free(p);
 	free(p);
 }

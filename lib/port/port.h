@@ -63,6 +63,9 @@ struct weir_port {
 	struct port_ctrl ctrl;
 	struct port_backend backend;
 	struct port_postcopy postcopy;
+	/* pages in the place of memory that has gone, see port_watch.c */
+	struct weir_range stay[WEIR_PORT_MAX_PAIRS];
+	uint32_t nr_stays;
 	const struct hash *_Atomic hash; /* in force; NULL: none. lcores read it */
 	struct port_hash *hash_out;	 /* to be freed when nobody is at them */
 	_Atomic bool coal_dozes;	 /* its timer is not set; lcores read it */

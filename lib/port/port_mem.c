@@ -16,6 +16,7 @@
 #include "port.h"
 #include "port_fence.h"
 #include "port_mem.h"
+#include "port_watch.h"
 #include "weir_errno.h"
 #include "weir_fail.h"
 #include "weir_log.h"
@@ -94,7 +95,7 @@ table_retire(struct weir_port *p, const struct weir_gmem *g, const struct weir_g
 
 	port_postcopy_leave(p, g, keep);
 	if (ret == 0) {
-		weir_gmem_put(g);
+		port_watch_put(p, g);
 		return;
 	}
 	/*

@@ -115,10 +115,13 @@ queue_start(struct weir_queue *q)
 	if (q->pool != NULL)
 		queue_rx_mbuf_init(q);
 	q->burst = q->pool != NULL ? queue_rx_select(q->mode) : queue_tx_select(q->mode);
+	if (atomic_load_explicit(&q->watched, memory_order_relaxed) != 0)
+		q->burst = queue_rx_unwatch;
 	atomic_store(&q->fault, WEIR_VRING_OK);
 	atomic_store(&q->gmem, q->vr.gmem);
 	atomic_store(&q->asked, false);
 	q->scout = q->vr.last_avail;
+	queue_watch_wake(q);
 	atomic_store(&q->live, true);
 }
 

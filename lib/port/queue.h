@@ -169,6 +169,11 @@ struct weir_queue {
 
 	struct queue_tune tune; /* if tuned */
 
+	/* rx: the word of guest memory at which its owner may be looking until its next
+	 * burst; 0: none. See port_watch.c */
+	_Atomic uint64_t watched;
+	_Atomic uint32_t run; /* how often the word may have become another */
+
 	/* control */
 	uint8_t announced[6]; /* rx: whom the next burst announces */
 	int fault_fd;	      /* eventfd that wakes the control thread */
@@ -259,6 +264,19 @@ queue_enter_idle(struct weir_queue *q)
 	queue_unlock(q);
 	return false;
 }
+
+/* The queue's owner looks at no word of guest memory any more: it bursts. */
+static inline void
+queue_unwatch(struct weir_queue *q)
+{
+	atomic_store_explicit(&q->watched, 0, memory_order_release);
+}
+
+/* Control thread, nobody is inside: what is to be looked at is another from now on. */
+void queue_watch_wake(struct weir_queue *q);
+
+/* The burst function of a queue at whose ring its owner may be looking. */
+uint16_t queue_rx_unwatch(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n);
 
 /* Used entries were published: log them, and interrupt the guest if it wants it. */
 void queue_call(struct weir_queue *q);

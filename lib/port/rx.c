@@ -533,8 +533,10 @@ queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 {
 	uint16_t got;
 
-	if (__builtin_expect(!queue_enter(q), 0))
+	if (__builtin_expect(!queue_enter(q), 0)) {
+		queue_unwatch(q);
 		return 0;
+	}
 	got = q->burst(q, pkts, n);
 	/* inside: the port is not put away, nor the pair, while we are */
 	if (q->pair != NULL)

@@ -256,6 +256,39 @@ int weir_queue_wake_disarm(struct weir_queue *rxq);
  */
 uint32_t weir_queue_pending(struct weir_queue *rxq);
 
+/** What to look at in order to sleep until a receive queue may have something. */
+struct weir_queue_watch {
+	volatile uint64_t *word; /**< aligned; never to be changed */
+	uint64_t mask, value;	 /**< bits of it, and what they are compared with */
+	bool until_equal;	 /**< sleep until they are equal; else while they are */
+	uint32_t run;		 /**< of the ring whose word it is */
+	const struct weir_queue *rxq;
+};
+
+/**
+ * What changes when receive queue @p rxq may have something to receive, for an
+ * instruction that waits for a change of memory (umwait, mwaitx): where the guest
+ * says what it has sent, or, while the ring does not run, whether it does. If there
+ * is something to look for already, copies under way among it, the watch is over at
+ * once. The guest is not asked for kicks.
+ *
+ * The word may be the guest's memory. It can be read, and written as it is, until the
+ * next receive burst on the queue, or the next call of this: if the guest's memory
+ * goes meanwhile zeroes are there. A ring that starts anew, maybe elsewhere, writes
+ * the old word as it is, which ends a sleep. By the thread that bursts on the queue,
+ * or while nobody does.
+ *
+ *     weir_queue_watch(rxq, &w);
+ *     arm the instruction with w.word;
+ *     if (!weir_queue_watch_over(&w, *w.word))
+ *             sleep;
+ *     weir_port_rx_burst(rxq, ...)
+ */
+void weir_queue_watch(struct weir_queue *rxq, struct weir_queue_watch *out);
+
+/** True if who has read @p word should not sleep. As weir_queue_watch(). */
+bool weir_queue_watch_over(const struct weir_queue_watch *w, uint64_t word);
+
 /**
  * Give back to the guest, and free, what was sent and is over. Bursts do so by
  * themselves. By the thread that bursts on the queue.
