@@ -59,7 +59,7 @@ static const struct command commands[] = {
 	{ "VLAN 4095", { 2, 0, 0xff, 0x0f }, 4, OK(F(CTRL_VLAN), CTRLQ_FILTER) },
 	{ "VLAN 4096", { 2, 0, 0, 0x10 }, 4, ERR(ALL) },
 	{ "VLAN command 2", { 2, 2, 1, 0 }, 4, ERR(ALL) },
-	{ "announced", { 3, 0 }, 2, OK(F(GUEST_ANNOUNCE), 0) },
+	{ "announced", { 3, 0 }, 2, OK(F(GUEST_ANNOUNCE), CTRLQ_ANNOUNCED) },
 	{ "announced, long", { 3, 0, 0 }, 3, ERR(ALL) },
 	{ "4 pairs", { 4, 0, 4, 0 }, 4, OK(F(MQ), CTRLQ_PAIRS) },
 	{ "4 pairs, not negotiated", { 4, 0, 4, 0 }, 4, ERR(~F(MQ)) },
@@ -618,6 +618,84 @@ port_tells_of_its_link(void)
 	return TEST_OK;
 }
 
+/* The status as a driver reads it, behind the message that it has changed. */
+static int
+status_told(int chan)
+{
+	struct weir_vhost_hdr h;
+	uint16_t status;
+
+	if (fe_channel_recv(chan, &h, NULL, 0) != 0 ||
+	    h.request != WEIR_VHOST_BACKEND_CONFIG_CHANGE_MSG ||
+	    config_read(6, 2, &status) != 2)
+		return -1;
+	return status;
+}
+
+/* The application pulls the plug: no carrier, and rings rest. */
+static enum test_result
+port_tells_that_it_is_unplugged(void)
+{
+	int chan;
+
+	TEST_EQ(ctrlq_open(FE_SPLIT, false), 0);
+	TEST_EQ(fe_protocol(&ctrlq_bench.fe, CONFIG_PF), 0);
+	chan = fe_channel(&ctrlq_bench.fe);
+	TEST_ASSERT(chan >= 0);
+	for (int round = 0; round < 3; round++) {
+		TEST_EQ(weir_port_set_link(ctrlq_bench.port, false), 0);
+		TEST_ASSERT(!weir_port_link(ctrlq_bench.port));
+		TEST_ASSERT(!ctrlq_pair_runs(0));
+		TEST_EQ(status_told(chan), 0);
+		/* no change, nothing to tell */
+		TEST_EQ(weir_port_set_link(ctrlq_bench.port, false), 0);
+		TEST_EQ(fe_channel_waiting(chan), 0);
+		TEST_EQ(weir_port_set_link(ctrlq_bench.port, true), 0);
+		TEST_ASSERT(weir_port_link(ctrlq_bench.port));
+		TEST_ASSERT(ctrlq_pair_runs(0));
+		TEST_EQ(status_told(chan), VIRTIO_NET_S_LINK_UP);
+	}
+	close(chan);
+	ctrlq_close();
+	return TEST_OK;
+}
+
+/* A guest that has moved here announces itself if it can, and is announced if not. */
+static enum test_result
+port_asks_the_driver_to_announce(void)
+{
+	const int both = VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE;
+	const uint8_t mac[8] = { 2, 0, 0, 0, 0, 7 }, ack[] = { 3, 0 };
+	struct weir_queue *rxq;
+	uint16_t status;
+	int chan;
+
+	TEST_EQ(ctrlq_open(FE_SPLIT, false), 0);
+	rxq = weir_port_rxq(ctrlq_bench.port, 0);
+	TEST_EQ(fe_protocol(&ctrlq_bench.fe,
+			    CONFIG_PF | WEIR_VHOST_BIT(WEIR_VHOST_PF_RARP)),
+		0);
+	chan = fe_channel(&ctrlq_bench.fe);
+	TEST_ASSERT(chan >= 0);
+	for (int round = 0; round < 3; round++) {
+		TEST_EQ(fe_msg_ack(&ctrlq_bench.fe, WEIR_VHOST_SEND_RARP, mac,
+				   sizeof(mac), NULL, 0),
+			0);
+		TEST_EQ(status_told(chan), both);
+		TEST_EQ(weir_queue_pending(rxq), 0);
+		TEST_EQ(ctrlq_send(ack, sizeof(ack)), VIRTIO_NET_OK);
+		TEST_EQ(config_read(6, 2, &status), 2);
+		TEST_EQ(status, VIRTIO_NET_S_LINK_UP);
+	}
+	/* nobody to tell */
+	close(chan);
+	TEST_ASSERT(BECOMES(fe_msg_ack(&ctrlq_bench.fe, WEIR_VHOST_SEND_RARP, mac,
+				       sizeof(mac), NULL, 0) == 0 &&
+			    weir_queue_pending(rxq) == 1));
+	ctrlq_close();
+	return TEST_OK;
+}
+
 static enum test_result
 port_refuses_pairs_without_a_ring_left(void)
 {
@@ -655,6 +733,8 @@ static const struct test_case cases[] = {
 	{ "port_driver_switches_offloads", port_driver_switches_offloads },
 	{ "port_breaks_with_the_hostile", port_breaks_with_the_hostile },
 	{ "port_refuses_what_is_too_long", port_refuses_what_is_too_long },
+	{ "port_tells_that_it_is_unplugged", port_tells_that_it_is_unplugged },
+	{ "port_asks_the_driver_to_announce", port_asks_the_driver_to_announce },
 	{ "port_shows_its_configuration", port_shows_its_configuration },
 	{ "port_shows_limits_of_rss", port_shows_limits_of_rss },
 	{ "port_tells_of_its_link", port_tells_of_its_link },

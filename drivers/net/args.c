@@ -49,13 +49,35 @@ set_queues(const char *value, void *ctx)
 }
 
 static int
+set_station(const char *value, struct rte_ether_addr *mac)
+{
+	if (rte_ether_unformat_addr(value, mac) != 0)
+		return -EINVAL;
+	return rte_is_valid_assigned_ether_addr(mac) ? 0 : -EINVAL;
+}
+
+static int
 set_mac(const char *value, void *ctx)
 {
-	struct net_weir_args *a = ctx;
+	return set_station(value, &((struct net_weir_args *)ctx)->mac);
+}
 
-	if (rte_ether_unformat_addr(value, &a->mac) != 0)
-		return -EINVAL;
-	return rte_is_valid_assigned_ether_addr(&a->mac) ? 0 : -EINVAL;
+static int
+set_guest_mac(const char *value, void *ctx)
+{
+	return set_station(value, &((struct net_weir_args *)ctx)->guest_mac);
+}
+
+static int
+set_guest_mtu(const char *value, void *ctx)
+{
+	struct net_weir_args *a = ctx;
+	uint64_t v;
+	int ret = weir_arg_number(value, RTE_ETHER_MIN_MTU, UINT16_MAX, &v);
+
+	if (ret == 0)
+		a->guest_mtu = (uint16_t)v;
+	return ret;
 }
 
 static int
@@ -226,6 +248,9 @@ static const struct weir_arg arg_table[] = {
 	{ "iface", "the path of a socket", set_iface },
 	{ "queues", "a number of queue pairs from 1 to 128", set_queues },
 	{ "mac", "the address of a station, such as 02:00:00:00:00:01", set_mac },
+	{ "guest-mac", "the address of a station, such as 02:00:00:00:00:01",
+	  set_guest_mac },
+	{ "guest-mtu", "a number of bytes from 68 to 65535", set_guest_mtu },
 	{ "client", "0 or 1", set_client },
 	{ "ctrl-vq", "0 or 1", set_ctrl_vq },
 	{ "rss", "0 or 1", set_rss },
@@ -257,6 +282,24 @@ dma_without_queue(const struct net_weir_args *a)
 	return NULL;
 }
 
+/* What a frontend that keeps the control queue would not ask for. */
+static const char *
+needs_ctrl_vq(const struct net_weir_args *a)
+{
+	if (a->ctrl_vq)
+		return NULL;
+	if (a->rss)
+		return "argument 'rss=1': wants ctrl-vq=1, by which a guest configures "
+		       "it";
+	if (!rte_is_zero_ether_addr(&a->guest_mac))
+		return "argument 'guest-mac': wants ctrl-vq=1; other frontends have one "
+		       "of their own";
+	if (a->guest_mtu != 0)
+		return "argument 'guest-mtu': wants ctrl-vq=1; other frontends have one "
+		       "of their own";
+	return NULL;
+}
+
 int
 net_weir_args_parse(const char *name, const char *str, struct net_weir_args *a)
 {
@@ -276,10 +319,8 @@ net_weir_args_parse(const char *name, const char *str, struct net_weir_args *a)
 			 a->queues);
 		ret = -EINVAL;
 	}
-	if (ret == 0 && a->rss && !a->ctrl_vq) {
-		snprintf(why, sizeof(why),
-			 "argument 'rss=1': wants ctrl-vq=1, by which a guest configures "
-			 "it");
+	if (ret == 0 && needs_ctrl_vq(a) != NULL) {
+		snprintf(why, sizeof(why), "%s", needs_ctrl_vq(a));
 		ret = -EINVAL;
 	}
 	if (ret == 0 && dma_without_queue(a) != NULL) {

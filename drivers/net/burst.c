@@ -100,6 +100,24 @@ net_weir_set_bursts(struct rte_eth_dev *dev)
 	dev->rx_descriptor_status = rx_descriptor_status;
 }
 
+/*
+ * VLAN strip on or off while lcores poll. What they call is a copy of the device's
+ * function; both functions take the same queue, so that it does not matter which one
+ * is called in a moment like this.
+ */
+int
+net_weir_vlan_offload(struct rte_eth_dev *dev, int mask)
+{
+	struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[dev->data->port_id];
+
+	if ((mask & RTE_ETH_VLAN_STRIP_MASK) == 0)
+		return 0;
+	net_weir_set_bursts(dev);
+	if (dev->data->dev_started)
+		__atomic_store_n(&ops->rx_pkt_burst, dev->rx_pkt_burst, __ATOMIC_RELEASE);
+	return 0;
+}
+
 /* Who copies, and what is done besides. */
 static int
 burst_mode(struct rte_eth_burst_mode *mode, const char *dma, const char *more)

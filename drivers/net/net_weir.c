@@ -68,6 +68,9 @@ dev_start(struct rte_eth_dev *dev)
 	struct net_weir *w = dev->data->dev_private;
 	int ret = net_weir_queues_prepare(dev);
 
+	/* as with a network card: it comes up with its link */
+	if (ret == 0)
+		ret = weir_port_set_link(w->port, true);
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: %s", dev->data->name, weir_strerror(ret));
 		return ret;
@@ -89,24 +92,6 @@ dev_stop(struct rte_eth_dev *dev)
 
 	weir_port_stop(w->port);
 	net_weir_queues_stopped(dev);
-	return 0;
-}
-
-static int
-dev_close(struct rte_eth_dev *dev)
-{
-	struct net_weir *w = dev->data->dev_private;
-
-	net_weir_intr_free(dev);
-	weir_port_destroy(w->port);
-	w->port = NULL;
-	net_weir_engines_put(w);
-	if (w->space != NULL)
-		weir_space_put(w->space);
-	w->space = NULL;
-	net_weir_args_free(&w->args);
-	/* part of dev_private: ethdev must not free it by itself */
-	dev->data->mac_addrs = NULL;
 	return 0;
 }
 
@@ -193,54 +178,26 @@ mc_addr_list_set(struct rte_eth_dev *dev, struct rte_ether_addr *list, uint32_t 
 	return 0;
 }
 
-static const struct eth_dev_ops net_weir_ops = {
-	.dev_configure = dev_configure,
-	.dev_start = dev_start,
-	.dev_stop = dev_stop,
-	.dev_close = dev_close,
-	.dev_infos_get = dev_infos_get,
-	.rx_queue_setup = net_weir_rxq_setup,
-	.tx_queue_setup = net_weir_txq_setup,
-	.rx_queue_start = net_weir_rxq_start,
-	.rx_queue_stop = net_weir_rxq_stop,
-	.tx_queue_start = net_weir_txq_start,
-	.tx_queue_stop = net_weir_txq_stop,
-	.rxq_info_get = net_weir_rxq_info,
-	.txq_info_get = net_weir_txq_info,
-	.rx_burst_mode_get = net_weir_rx_burst_mode,
-	.tx_burst_mode_get = net_weir_tx_burst_mode,
-	.rx_queue_intr_enable = net_weir_rxq_intr_enable,
-	.rx_queue_intr_disable = net_weir_rxq_intr_disable,
-	.get_monitor_addr = net_weir_monitor_addr,
-	.tx_done_cleanup = net_weir_tx_cleanup,
-	.link_update = link_update,
-	.mtu_set = mtu_set,
-	.mac_addr_set = mac_addr_set,
-	.mac_addr_add = mac_addr_add,
-	.mac_addr_remove = mac_addr_remove,
-	.set_mc_addr_list = mc_addr_list_set,
-	.promiscuous_enable = rx_mode_set,
-	.promiscuous_disable = rx_mode_set,
-	.allmulticast_enable = rx_mode_set,
-	.allmulticast_disable = rx_mode_set,
-	.stats_get = net_weir_stats_get,
-	.stats_reset = net_weir_stats_reset,
-	.xstats_get = net_weir_xstats_get,
-	.xstats_get_names = net_weir_xstats_names,
-	.xstats_reset = net_weir_stats_reset,
-};
-
-static bool
-has_dma(const struct net_weir_args *a)
+static int
+dev_close(struct rte_eth_dev *dev)
 {
-	for (unsigned int i = 0; i < a->queues; i++)
-		if (a->dma_rx[i] != NULL || a->dma_tx[i] != NULL)
-			return true;
-	return false;
+	struct net_weir *w = dev->data->dev_private;
+
+	net_weir_intr_free(dev);
+	weir_port_destroy(w->port);
+	w->port = NULL;
+	net_weir_engines_put(w);
+	if (w->space != NULL)
+		weir_space_put(w->space);
+	w->space = NULL;
+	net_weir_args_free(&w->args);
+	/* part of dev_private: ethdev must not free it by itself */
+	dev->data->mac_addrs = NULL;
+	return 0;
 }
 
 static int
-port_create(struct net_weir *w)
+port_create(struct net_weir *w, struct weir_port **out)
 {
 	struct weir_port_conf conf = {
 		.name = w->dev->data->name,
@@ -257,26 +214,100 @@ port_create(struct net_weir *w)
 		.linear = w->args.linear,
 		.ext_buf = w->args.ext_buf,
 		.legacy_flags = w->args.legacy_flags,
+		.guest_mtu = w->args.guest_mtu,
 		.dma_threshold = w->args.dma_threshold,
 		.dma_auto = w->args.dma_auto,
 		.dma_near = w->args.dma_near,
 		.notify = notify,
 		.notify_arg = w,
 	};
-	int ret;
 
-	/* no engine, no address space: memory that no device uses is not mapped */
-	if (has_dma(&w->args)) {
-		ret = weir_space_get(&w->space);
-		if (ret != 0)
-			return ret;
+	memcpy(conf.guest_mac, &w->args.guest_mac, sizeof(conf.guest_mac));
+	if (w->space != NULL)
 		conf.mirror = weir_space_mirror(w->space);
-	}
-	ret = weir_port_create(&conf, &w->port);
-	if (ret != 0 && w->space != NULL)
-		weir_space_put(w->space);
-	return ret;
+	return weir_port_create(&conf, out);
 }
+
+/*
+ * A port as it was made, to be configured and set up anew; the guest has to come
+ * again. If it cannot be made the old one stays.
+ */
+static int
+dev_reset(struct rte_eth_dev *dev)
+{
+	struct net_weir *w = dev->data->dev_private;
+	struct weir_port *fresh;
+	int ret = port_create(w, &fresh);
+
+	if (ret != 0) {
+		weir_log(WEIR_LOG_ERR, "%s: %s", dev->data->name, weir_strerror(ret));
+		return ret;
+	}
+	net_weir_intr_free(dev);
+	net_weir_queues_forget(dev);
+	weir_port_destroy(w->port);
+	w->port = fresh;
+	net_weir_engines_put(w);
+	link_update(dev, 0);
+	return 0;
+}
+
+static int
+link_up(struct rte_eth_dev *dev)
+{
+	struct net_weir *w = dev->data->dev_private;
+
+	return weir_port_set_link(w->port, true);
+}
+
+static int
+link_down(struct rte_eth_dev *dev)
+{
+	struct net_weir *w = dev->data->dev_private;
+
+	return weir_port_set_link(w->port, false);
+}
+
+static const struct eth_dev_ops net_weir_ops = {
+	.dev_configure = dev_configure,
+	.dev_start = dev_start,
+	.dev_stop = dev_stop,
+	.dev_close = dev_close,
+	.dev_reset = dev_reset,
+	.dev_set_link_up = link_up,
+	.dev_set_link_down = link_down,
+	.dev_infos_get = dev_infos_get,
+	.rx_queue_setup = net_weir_rxq_setup,
+	.tx_queue_setup = net_weir_txq_setup,
+	.rx_queue_start = net_weir_rxq_start,
+	.rx_queue_stop = net_weir_rxq_stop,
+	.tx_queue_start = net_weir_txq_start,
+	.tx_queue_stop = net_weir_txq_stop,
+	.rxq_info_get = net_weir_rxq_info,
+	.txq_info_get = net_weir_txq_info,
+	.rx_burst_mode_get = net_weir_rx_burst_mode,
+	.tx_burst_mode_get = net_weir_tx_burst_mode,
+	.rx_queue_intr_enable = net_weir_rxq_intr_enable,
+	.rx_queue_intr_disable = net_weir_rxq_intr_disable,
+	.get_monitor_addr = net_weir_monitor_addr,
+	.tx_done_cleanup = net_weir_tx_cleanup,
+	.link_update = link_update,
+	.vlan_offload_set = net_weir_vlan_offload,
+	.mtu_set = mtu_set,
+	.mac_addr_set = mac_addr_set,
+	.mac_addr_add = mac_addr_add,
+	.mac_addr_remove = mac_addr_remove,
+	.set_mc_addr_list = mc_addr_list_set,
+	.promiscuous_enable = rx_mode_set,
+	.promiscuous_disable = rx_mode_set,
+	.allmulticast_enable = rx_mode_set,
+	.allmulticast_disable = rx_mode_set,
+	.stats_get = net_weir_stats_get,
+	.stats_reset = net_weir_stats_reset,
+	.xstats_get = net_weir_xstats_get,
+	.xstats_get_names = net_weir_xstats_names,
+	.xstats_reset = net_weir_stats_reset,
+};
 
 static void
 dev_fill(struct rte_eth_dev *dev, struct net_weir *w)
@@ -299,6 +330,15 @@ dev_fill(struct rte_eth_dev *dev, struct net_weir *w)
 	};
 	dev->dev_ops = &net_weir_ops;
 	net_weir_set_bursts(dev);
+}
+
+static bool
+has_dma(const struct net_weir_args *a)
+{
+	for (unsigned int i = 0; i < a->queues; i++)
+		if (a->dma_rx[i] != NULL || a->dma_tx[i] != NULL)
+			return true;
+	return false;
 }
 
 static int
@@ -328,16 +368,23 @@ probe(struct rte_vdev_device *vdev)
 	dev_fill(dev, w);
 	if (args.dma_watchdog_us != UINT64_MAX)
 		weir_copy_set_watchdog(args.dma_watchdog_us);
-	ret = port_create(w);
-	if (ret != 0) {
-		weir_log(WEIR_LOG_ERR, "%s: %s", name, weir_strerror(ret));
-		dev->data->mac_addrs = NULL;
-		rte_eth_dev_release_port(dev);
-		goto err_args;
-	}
+	/* no engine, no address space: memory that no device uses is not mapped */
+	ret = has_dma(&args) ? weir_space_get(&w->space) : 0;
+	if (ret != 0)
+		goto err_dev;
+	ret = port_create(w, &w->port);
+	if (ret != 0)
+		goto err_space;
 	rte_eth_dev_probing_finish(dev);
 	return 0;
 
+err_space:
+	if (w->space != NULL)
+		weir_space_put(w->space);
+err_dev:
+	weir_log(WEIR_LOG_ERR, "%s: %s", name, weir_strerror(ret));
+	dev->data->mac_addrs = NULL;
+	rte_eth_dev_release_port(dev);
 err_args:
 	net_weir_args_free(&args);
 	return ret;
@@ -364,6 +411,8 @@ RTE_PMD_REGISTER_VDEV(net_weir, net_weir_driver);
 RTE_PMD_REGISTER_PARAM_STRING(net_weir, "iface=<path> "
 					"queues=<1-128> "
 					"mac=<xx:xx:xx:xx:xx:xx> "
+					"guest-mac=<xx:xx:xx:xx:xx:xx> "
+					"guest-mtu=<68-65535> "
 					"client=<0|1> "
 					"ctrl-vq=<0|1> "
 					"postcopy-support=<0|1> "

@@ -36,6 +36,8 @@ struct net_weir_args {
 	bool ext_buf;
 	bool legacy_flags;
 	struct rte_ether_addr mac; /* zeroes: none was given */
+	struct rte_ether_addr guest_mac;
+	uint16_t guest_mtu; /* 0: none was given */
 	uint32_t dma_threshold;
 	bool dma_near;
 	bool dma_auto;
@@ -79,6 +81,7 @@ int net_weir_rx_burst_mode(struct rte_eth_dev *dev, uint16_t q,
 			   struct rte_eth_burst_mode *mode);
 int net_weir_tx_burst_mode(struct rte_eth_dev *dev, uint16_t q,
 			   struct rte_eth_burst_mode *mode);
+int net_weir_vlan_offload(struct rte_eth_dev *dev, int mask);
 int net_weir_tx_cleanup(void *txq, uint32_t n);
 
 /* queue.c */
@@ -102,11 +105,14 @@ void net_weir_txq_info(struct rte_eth_dev *dev, uint16_t q, struct rte_eth_txq_i
  * 0; -errno. */
 int net_weir_queues_prepare(struct rte_eth_dev *dev);
 
+/* The port is about to go: no queue is set up any more. */
+void net_weir_queues_forget(struct rte_eth_dev *dev);
+
 /* The port has started, or stopped: so have its queues. */
 void net_weir_queues_started(struct rte_eth_dev *dev);
 void net_weir_queues_stopped(struct rte_eth_dev *dev);
 
-/* intr.c: receive interrupts. */
+/* intr.c: receive interrupts, and sleep until a word of memory changes. */
 
 /* Make the descriptors that an application sleeps on. 0; -errno. */
 int net_weir_intr_make(struct rte_eth_dev *dev);

@@ -172,10 +172,35 @@ net_weir_txq_info(struct rte_eth_dev *dev, uint16_t q, struct rte_eth_txq_info *
 	i->nb_desc = w->txq[q].nb_desc;
 }
 
+/* Each queue that was asked for is there: after a reset none is. */
+static bool
+all_set_up(const struct rte_eth_dev *dev)
+{
+	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
+		if (dev->data->rx_queues[i] == NULL)
+			return false;
+	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
+		if (dev->data->tx_queues[i] == NULL)
+			return false;
+	return true;
+}
+
+void
+net_weir_queues_forget(struct rte_eth_dev *dev)
+{
+	for (uint16_t i = 0; i < dev->data->nb_rx_queues; i++)
+		dev->data->rx_queues[i] = NULL;
+	for (uint16_t i = 0; i < dev->data->nb_tx_queues; i++)
+		dev->data->tx_queues[i] = NULL;
+}
+
 int
 net_weir_queues_prepare(struct rte_eth_dev *dev)
 {
 	struct net_weir *w = dev->data->dev_private;
+
+	if (!all_set_up(dev))
+		return -EINVAL;
 
 	/* those of an earlier configuration, too: nobody polls them now */
 	for (uint16_t i = 0; i < w->args.queues; i++) {

@@ -360,6 +360,7 @@ dispatch(struct ctrlq *c, uint64_t features, uint16_t max_pairs, struct reader *
 		*changed = CTRLQ_FILTER;
 		return do_vlan(c, features, head[1], r);
 	case VIRTIO_NET_CTRL_ANNOUNCE:
+		*changed = CTRLQ_ANNOUNCED;
 		return do_announce(features, head[1], r);
 	case VIRTIO_NET_CTRL_MQ:
 		return do_queues(c, features, max_pairs, head[1], r, changed);

@@ -43,6 +43,7 @@ enum ctrlq_change {
 	CTRLQ_PAIRS = 4,
 	CTRLQ_HASH = 8,
 	CTRLQ_COAL = 16,
+	CTRLQ_ANNOUNCED = 32, /* the driver has, as it was asked to */
 };
 
 /* As after a reset: every frame is wanted on one pair, as negotiated. */

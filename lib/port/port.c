@@ -390,6 +390,36 @@ weir_port_stop(struct weir_port *p)
 	ctl_run(do_stop, &c);
 }
 
+/* A plug to be pulled or put back, on its way to the control thread. */
+struct plug {
+	struct weir_port *p;
+	bool in;
+	int ret;
+};
+
+static void
+do_plug(void *arg)
+{
+	struct plug *s = arg;
+
+	s->ret = 0;
+	if (s->p->unplugged == !s->in)
+		return;
+	s->p->unplugged = !s->in;
+	if (s->p->session != NULL)
+		s->ret = port_rings_sync(s->p);
+	port_config_changed(s->p);
+}
+
+int
+weir_port_set_link(struct weir_port *p, bool up)
+{
+	struct plug s = { .p = p, .in = up };
+
+	ctl_run(do_plug, &s);
+	return s.ret;
+}
+
 bool
 weir_port_link(const struct weir_port *p)
 {

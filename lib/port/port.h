@@ -40,6 +40,7 @@ struct weir_port {
 	uint32_t id; /* owner of its regions in the mirror */
 	enum port_state state;
 	bool started;
+	bool unplugged;	   /* weir_port_set_link() */
 	bool closing;	   /* weir_port_destroy() waits: no new peer */
 	int connect_error; /* client: what was last logged of connecting */
 	struct ctl_fd listen, conn, fault;
@@ -52,6 +53,7 @@ struct weir_port {
 	bool link_changed, queue_changed, filter_changed, mtu_changed; /* what of */
 	struct ctl_timer config_again; /* say that the configuration has changed */
 	uint8_t guest_mac[6];	       /* in the configuration space */
+	bool announce_asked;	       /* there: the driver is to announce itself */
 	bool announce;		 /* the next rx ring of the first pair that runs ... */
 	uint8_t announce_mac[6]; /* ... this guest, which has come from elsewhere */
 	struct weir_vhost_session *session;
@@ -82,6 +84,13 @@ struct weir_port {
 	uint32_t nr_rings;
 	struct port_ring ring[];
 };
+
+/* True if the application lets the port run. */
+static inline bool
+port_plugged(const struct weir_port *p)
+{
+	return p->started && !p->unplugged;
+}
 
 /* All ports of the process. Control thread. */
 struct weir_port *port_first(void);

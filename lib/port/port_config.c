@@ -49,7 +49,8 @@ static void
 config_make(const struct weir_port *p, uint8_t out[PORT_CONFIG_LEN])
 {
 	struct virtio_net_config c = {
-		.status = htole16(p->started ? VIRTIO_NET_S_LINK_UP : 0),
+		.status = htole16((port_plugged(p) ? VIRTIO_NET_S_LINK_UP : 0) |
+				  (p->announce_asked ? VIRTIO_NET_S_ANNOUNCE : 0)),
 		.max_virtqueue_pairs = htole16(p->conf.nr_pairs),
 		.mtu = htole16(p->conf.guest_mtu),
 		.speed = htole32(SPEED_MBPS),
@@ -68,6 +69,7 @@ void
 port_config_reset(struct weir_port *p)
 {
 	memcpy(p->guest_mac, p->conf.guest_mac, sizeof(p->guest_mac));
+	p->announce_asked = false;
 }
 
 void
@@ -95,15 +97,33 @@ port_config_set(struct weir_port *p, const struct weir_vhost_wire_config *c)
 	return 0;
 }
 
+/* A driver reads the status from here, and can be told that it has changed. */
+static bool
+has_status(const struct weir_port *p)
+{
+	return p->session != NULL &&
+	       (weir_vhost_protocol_features(p->session) &
+		WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIG)) != 0 &&
+	       (weir_vhost_features(p->session) & OFFLOAD_BIT(STATUS)) != 0;
+}
+
+bool
+port_config_announce(struct weir_port *p)
+{
+	if (!has_status(p) || !p->ctrl.running || p->backend.chan.fd < 0 ||
+	    (weir_vhost_features(p->session) & OFFLOAD_BIT(GUEST_ANNOUNCE)) == 0)
+		return false;
+	p->announce_asked = true;
+	port_config_changed(p);
+	return true;
+}
+
 void
 port_config_changed(struct weir_port *p)
 {
 	int ret;
 
-	if (p->session == NULL ||
-	    (weir_vhost_protocol_features(p->session) &
-	     WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIG)) == 0 ||
-	    (weir_vhost_features(p->session) & OFFLOAD_BIT(STATUS)) == 0)
+	if (!has_status(p))
 		return;
 	ret = port_backend_send(p, WEIR_VHOST_BACKEND_CONFIG_CHANGE_MSG, NULL, 0, NULL,
 				NULL);

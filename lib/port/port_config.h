@@ -4,6 +4,7 @@
 /*
  * The configuration space, if it is ours, see port_config.c. Control thread.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "weir_vhost_msg.h"
@@ -24,6 +25,9 @@ void port_config_reset(struct weir_port *p);
  * -EINVAL: it writes what no driver may. */
 void port_config_get(const struct weir_port *p, struct weir_vhost_wire_config *c);
 int port_config_set(struct weir_port *p, const struct weir_vhost_wire_config *c);
+
+/* Ask the driver to announce where it is. False: nobody would hear. */
+bool port_config_announce(struct weir_port *p);
 
 /* The port was started or stopped: tell the driver. */
 void port_config_changed(struct weir_port *p);

@@ -265,7 +265,9 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		break;
 	case WEIR_VHOST_EV_RARP:
 		memcpy(p->announce_mac, ev->mac, sizeof(p->announce_mac));
-		port_announce(p);
+		/* a driver has more to announce: its VLANs, its IP addresses */
+		if (!port_config_announce(p))
+			port_announce(p);
 		ret = 0;
 		break;
 	default:

@@ -166,6 +166,8 @@ apply(struct weir_port *p, unsigned int changed)
 	if ((changed & CTRLQ_OFFLOADS) != 0)
 		for (uint32_t i = 0; i < p->nr_rings; i += 2)
 			atomic_store(&p->ring[i].q.guest_offloads, port_ctrl_offloads(p));
+	if ((changed & CTRLQ_ANNOUNCED) != 0)
+		p->announce_asked = false;
 	if ((changed & CTRLQ_FILTER) != 0)
 		port_notify(p, WEIR_PORT_EV_FILTER);
 	return ret;

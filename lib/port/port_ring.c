@@ -316,7 +316,7 @@ port_announce(struct weir_port *p)
 static bool
 ring_wanted(const struct weir_port *p, uint32_t i)
 {
-	return p->state == PORT_CONNECTED && p->started && p->ring[i].set_up &&
+	return p->state == PORT_CONNECTED && port_plugged(p) && p->ring[i].set_up &&
 	       !port_postcopy_holds(p) && port_ctrl_wants(p, i) &&
 	       weir_vhost_ring_ready(p->session, i);
 }

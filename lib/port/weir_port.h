@@ -185,6 +185,17 @@ int weir_port_start(struct weir_port *p);
 /** Stop the rings; the connection stays. */
 void weir_port_stop(struct weir_port *p);
 
+/**
+ * Unplug the guest's link, or plug it in again; a port begins plugged in. While it is
+ * not, rings rest, as they do while the port is stopped, and weir_port_link() is
+ * false. A driver that reads its status from here (VIRTIO_NET_F_STATUS over CONFIG)
+ * loses its carrier; others see that no frame comes or goes. Any thread, not an lcore.
+ *
+ * @return 0; -EBUSY: copies under way do not end: bursts do nothing, and the port goes
+ *         on waiting for them; or why a ring does not start.
+ */
+int weir_port_set_link(struct weir_port *p, bool up);
+
 /** True if the first pair's rings run. Any thread. */
 bool weir_port_link(const struct weir_port *p);
 
@@ -249,13 +260,6 @@ int weir_queue_wake_arm(struct weir_queue *rxq);
 /** The queue is polled: the guest need not say anything. As weir_queue_wake_arm(). */
 int weir_queue_wake_disarm(struct weir_queue *rxq);
 
-/**
- * Frames, at most, that a receive burst would find: chains that the guest has
- * made available, and frames whose copies are under way. By the thread that
- * bursts on the queue. @return 0 as well if the ring does not run.
- */
-uint32_t weir_queue_pending(struct weir_queue *rxq);
-
 /** What to look at in order to sleep until a receive queue may have something. */
 struct weir_queue_watch {
 	volatile uint64_t *word; /**< aligned; never to be changed */
@@ -288,6 +292,13 @@ void weir_queue_watch(struct weir_queue *rxq, struct weir_queue_watch *out);
 
 /** True if who has read @p word should not sleep. As weir_queue_watch(). */
 bool weir_queue_watch_over(const struct weir_queue_watch *w, uint64_t word);
+
+/**
+ * Frames, at most, that a receive burst would find: chains that the guest has
+ * made available, and frames whose copies are under way. By the thread that
+ * bursts on the queue. @return 0 as well if the ring does not run.
+ */
+uint32_t weir_queue_pending(struct weir_queue *rxq);
 
 /**
  * Give back to the guest, and free, what was sent and is over. Bursts do so by

@@ -3,7 +3,7 @@
 """What testpmd's commands ask of an ethdev, asked of net_weir, with packets on the way."""
 import re
 
-from harness import check, check_equal, main, need_built
+from harness import check, check_equal, main, need_built, wait_for
 from netweir import BOTH_BY_DMA, WEIR_PLUGINS, Guest, Switch, dmas, exchange, settle
 from testpmd import TestPmd
 
@@ -99,9 +99,103 @@ def many_queues_told_in_parts(ws):
     pmd.stop()
 
 
+def link_unplugged(ws):
+    """set link-down: packets wait in the guest, and none is lost; link-up: they go on."""
+    switch, guest = traffic(ws, dmas(PAIRS))
+    for _ in range(3):
+        switch.command("set link-down port 0")
+        wait_for(lambda: not switch.link_up(), "the link down")
+        check_equal(switch.queues()["rxq0"]["ring"], "stopped", "the ring of rxq 0")
+        switch.command("set link-up port 0")
+        wait_for(switch.link_up, "the link up")
+        exchange([guest], 1000)
+    check_equal(switch.port()["connections"], 1, "peers")
+    settle([guest], switch)
+    switch.check_no_errors()
+    guest.stop()
+    switch.stop()
+
+
+def port_reset(ws):
+    """port 0 reset: it is as new, and the guest, which listens, is served again."""
+    switch = Switch(ws, [f"client=1,{BOTH_BY_DMA}"], engine="", app=QUIET)
+    guest = Guest(ws, "guest", [(ws.socket("w0"), "server=1,queue_size=1024")],
+                  gen="size=60-1514,window=200", lossy=True).begin()
+    for _ in range(3):
+        wait_for(switch.link_up, "the link")
+        exchange([guest], 1000)
+        for line in ("stop", "port stop 0", "port reset 0"):
+            said = switch.command(line)
+            check("ailed" not in said, f"{line}: {said}")
+        wait_for(lambda: not switch.link_up(), "the link down")
+        said = switch.command("port start 0")
+        check("ail" not in said, f"port start 0: {said}")
+        check_equal(switch.stats()["ipackets"], 0, "packets of before the reset")
+        switch.command("start")
+    wait_for(switch.link_up, "the link")
+    exchange([guest], 1000)
+    guest.pause()
+    guest.check_whole()
+    switch.check_no_errors()
+    guest.stop()
+    switch.stop()
+
+
+def vlan_strip_switched(ws):
+    """vlan set strip on and off under traffic, whose packets have no tag."""
+    switch, guest = traffic(ws, dmas(PAIRS))
+    for state in ("on", "off", "on", "off"):
+        said = switch.command(f"vlan set strip {state} 0")
+        check(not re.search("fail|error|not supported", said, re.I), f"strip {state}: {said}")
+        check(f"strip {state}" in switch.command("show port info 0"), f"strip is not {state}")
+        check_equal("VLAN strip" in shown(switch, "rxq")["Burst mode"], state == "on",
+                    f"the burst mode with strip {state}")
+        exchange([guest], 1000)
+    settle([guest], switch)
+    guest.stop()
+    switch.stop()
+
+
+def many_queues_and_few_used(ws):
+    """64 pairs, of which a guest uses the 8 that virtio-user can have."""
+    switch = Switch(ws, ["queues=64," + dmas(64)], engine="", app=["--rxq=64", "--txq=64", *QUIET])
+    guest = Guest(ws, "guest", [(ws.socket("w0"), "queues=8,queue_size=256")],
+                  app=["--rxq=8", "--txq=8"], gen="size=60-1514,window=400").begin()
+    exchange([guest])
+    carried = [n for n in range(64) if switch.xstats()[f"rx_q{n}_packets"] != 0]
+    check_equal(carried, list(range(8)), "queues that have carried packets")
+    settle([guest], switch)
+    switch.check_no_errors()
+    guest.stop()
+    switch.stop()
+
+
+def many_ports(ws):
+    """16 ports, as many as a testpmd can have guests for."""
+    number = 16
+    switch = Switch(ws, [BOTH_BY_DMA] * number, engine="", app=QUIET)
+    guests = [Guest(ws, f"guest{half}",
+                    [(ws.socket(f"w{i}"), "") for i in range(8 * half, 8 * half + 8)],
+                    gen="size=60-1514,window=32", mem_mib=96).begin() for half in (0, 1)]
+    exchange(guests, 500)
+    check_equal([n for n in range(number) if not switch.link_up(n)], [], "links that are down")
+    for guest in guests:
+        settle([guest], switch)
+        guest.stop()
+    for port in range(number):
+        switch.wait_waiting(port)
+    switch.check_no_errors()
+    switch.stop()
+
+
 main("net_weir_ethdev_e2e", [
     queues_and_modes_shown,
     queues_stopped_under_traffic,
     settings_taken,
     many_queues_told_in_parts,
+    link_unplugged,
+    port_reset,
+    vlan_strip_switched,
+    many_queues_and_few_used,
+    many_ports,
 ])
