@@ -14,8 +14,10 @@
 
 #include "eth_bench.h"
 #include "test.h"
+#include "weir_copy.h"
 
 #define SPLIT FE_SPLIT
+#define DMA "dma_weir_ops"
 
 /* Frames pass both ways on queue 0. */
 static bool
@@ -144,6 +146,36 @@ vlan_strip_switched_under_traffic(void)
 	return TEST_OK;
 }
 
+/* A queue whose copies outlast its stop, and which is started before they end. */
+static enum test_result
+queue_started_before_its_stop_came_about(void)
+{
+	const struct eth_conf conf = { .args = ",dmas=[rxq0@" DMA "]", .queues = 1 };
+	struct eth_bench b;
+	unsigned int n = 0;
+
+	TEST_EQ(rte_vdev_init(DMA, "mode=thread,delay_us=1000000"), 0);
+	weir_copy_set_watchdog(0);
+	TEST_EQ(eth_open(&b, &conf), 0);
+	TEST_EQ(fe_open(&b.fe, b.path, 1, SPLIT), 0);
+	TEST_ASSERT(eth_link_becomes(&b, true));
+	TEST_ASSERT(eth_guest_sends(&b, 0, 1));
+	TEST_EQ(eth_host_receives(&b, 0), 0);
+	TEST_EQ(rte_eth_dev_rx_queue_stop(b.port, 0), 0);
+	TEST_EQ(eth_host_receives(&b, 0), 0);
+	TEST_EQ(rte_eth_dev_rx_queue_start(b.port, 0), 0);
+	TEST_ASSERT(eth_guest_sends(&b, 0, 2));
+	for (int i = 0; i < 20000 && n != 2; i++) {
+		n += eth_host_receives(&b, 0);
+		usleep(1000);
+	}
+	TEST_EQ(n, 2);
+	TEST_EQ(eth_close(&b), 0);
+	rte_vdev_uninit(DMA);
+	weir_copy_set_watchdog(500000);
+	return TEST_OK;
+}
+
 /* What a guest reads of its device, whose frontend leaves that to the port. */
 static bool
 config_read(struct fe *f, struct virtio_net_config *out)
@@ -189,6 +221,8 @@ static const struct test_case cases[] = {
 	{ "link_unplugged_and_plugged_in", link_unplugged_and_plugged_in },
 	{ "device_reset_serves_the_next_guest", device_reset_serves_the_next_guest },
 	{ "vlan_strip_switched_under_traffic", vlan_strip_switched_under_traffic },
+	{ "queue_started_before_its_stop_came_about",
+	  queue_started_before_its_stop_came_about },
 	{ "guest_has_the_address_and_mtu_given", guest_has_the_address_and_mtu_given },
 };
 

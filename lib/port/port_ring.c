@@ -329,8 +329,13 @@ ring_sync(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 	bool ready = ring_wanted(p, i) && !r->held;
 	int ret = 0;
 
-	if (r->running && (!ready || r->gen != want->gen))
+	if (r->running && (!ready || r->gen != want->gen)) {
 		ret = port_ring_stop(p, i, timeout_us);
+	} else if (r->overdue) {
+		/* it was to stop, could not, and need not any more */
+		r->overdue = false;
+		queue_resume(&r->q);
+	}
 	/* a ring that the frontend stopped goes on where it says */
 	if (!want->started)
 		r->own_base = false;
