@@ -103,8 +103,8 @@ burst(struct flow *f, uint64_t *cycles)
 	return n;
 }
 
-int
-flow_run(struct flow *f, uint64_t packets, bool waits, struct flow_took *took)
+static int
+packets_run(struct flow *f, uint64_t packets, bool waits, struct flow_took *took)
 {
 	const uint64_t limit = rte_get_tsc_hz() / 1000000 * INTERRUPTED_US;
 	struct bench_port *p = f->port;
@@ -138,4 +138,13 @@ flow_run(struct flow *f, uint64_t packets, bool waits, struct flow_took *took)
 		memmove(p->pkts, p->pkts + n, f->nr_pkts * sizeof(struct rte_mbuf *));
 	}
 	return 0;
+}
+
+int
+flow_run(struct flow *f, uint64_t packets, bool waits, struct flow_took *took)
+{
+	/* as many as may be under way: the first of them wait for nobody */
+	int ret = packets_run(f, f->port->guest.ring[0].size, waits, took);
+
+	return ret != 0 ? ret : packets_run(f, packets, waits, took);
 }

@@ -44,8 +44,9 @@ void flow_open(struct flow *f, struct bench *b, enum bench_side side,
 /* Free what the application has left, and let the clock run. */
 void flow_close(struct flow *f);
 
-/* At least @p packets more; with @p waits a lcore that does nothing else. 0; -ENOMEM;
- * -ETIMEDOUT: the backend stands still; -EPROTO: it broke the ring. */
+/* At least @p packets more, behind some that are not counted; with @p waits a lcore that
+ * does nothing else. 0; -ENOMEM; -ETIMEDOUT: the backend stands still; -EPROTO: it broke
+ * the ring. */
 int flow_run(struct flow *f, uint64_t packets, bool waits, struct flow_took *took);
 
 #endif /* WEIR_PERF_FLOW_H */
