@@ -9,7 +9,8 @@
 /** A slot as a loop holds it, in registers: what follows is always inlined. */
 struct weir_gmem_near {
 	struct weir_range gpa;
-	uint64_t hva; /**< of gpa.start */
+	uint64_t hva;  /**< of gpa.start */
+	uint64_t iova; /**< the same, for a DMA engine */
 };
 
 /** What to begin such a loop with: no slot. */
@@ -34,10 +35,18 @@ weir_gmem_whole(const struct weir_gmem *g, struct weir_gmem_near *near,
 			return NULL;
 		near->gpa = s->gpa;
 		near->hva = s->hva;
+		near->iova = s->iova;
 	}
 	if (__builtin_expect(len - 1 > near->gpa.last - gpa.v, 0))
 		return NULL;
 	return (void *)(uintptr_t)(near->hva + (gpa.v - near->gpa.start));
+}
+
+/** The DMA address of what was translated last. Data plane. */
+static inline __attribute__((always_inline)) uint64_t
+weir_gmem_near_iova(const struct weir_gmem_near *near, struct weir_gpa gpa)
+{
+	return near->iova + (gpa.v - near->gpa.start);
 }
 
 #endif /* GMEM_NEAR_H */

@@ -117,7 +117,8 @@ vring_packed_plain(struct weir_vring *vr, const struct weir_vring_at *at, uint16
 /* Up to the ring's end: there the flags change. */
 WEIR_VRING_OP uint16_t
 vring_packed_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
-		 uint32_t min, uint32_t max, struct weir_vring_run *run, uint16_t n)
+		 uint32_t min, uint32_t max, struct weir_vring_run *run, uint64_t *iova,
+		 uint16_t n)
 {
 	struct weir_gmem_near near = WEIR_GMEM_NEAR_NONE;
 	const uint16_t offer = vring_packed_offer(at->pos) | dir;
@@ -144,6 +145,8 @@ vring_packed_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t
 		if (__builtin_expect(run->hva[i] == NULL, 0))
 			break;
 		weir_vring_run_ask(run, i, dir);
+		if (iova != NULL)
+			iova[i] = weir_gmem_near_iova(&near, (struct weir_gpa){ gpa });
 		run->len[i] = len;
 		run->id[i] = (uint16_t)(word >> 32);
 	}

@@ -143,8 +143,22 @@ weir_vring_run(struct weir_vring *vr, bool packed, const struct weir_vring_at *a
 	       uint16_t dir, uint32_t min, uint32_t max, struct weir_vring_run *run,
 	       uint16_t n)
 {
-	return packed ? vring_packed_run(vr, at, dir, min, max, run, n)
-		      : vring_split_run(vr, at, dir, min, max, run, n);
+	return packed ? vring_packed_run(vr, at, dir, min, max, run, NULL, n)
+		      : vring_split_run(vr, at, dir, min, max, run, NULL, n);
+}
+
+/**
+ * As weir_vring_run(), and where each chain is for a DMA engine.
+ *
+ * @param iova  Room for WEIR_VRING_RUN; written as far as there are chains.
+ */
+WEIR_VRING_OP uint16_t
+weir_vring_run_dma(struct weir_vring *vr, bool packed, const struct weir_vring_at *at,
+		   uint16_t dir, uint32_t min, uint32_t max, struct weir_vring_run *run,
+		   uint64_t *iova, uint16_t n)
+{
+	return packed ? vring_packed_run(vr, at, dir, min, max, run, iova, n)
+		      : vring_split_run(vr, at, dir, min, max, run, iova, n);
 }
 
 /**
