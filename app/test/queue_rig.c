@@ -157,6 +157,7 @@ engine_submit(void *dev, uint16_t vchan)
 	struct rig_engine *e = engine_of(dev, vchan);
 
 	e->kicked = e->submitted;
+	e->bells++;
 	return 0;
 }
 

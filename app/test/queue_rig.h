@@ -46,7 +46,8 @@ struct rig_engine {
 	uint64_t cost;			  /* cycles that submitting a copy takes */
 	uint32_t fail_nth;		  /* each nth fails; 0: none */
 	uint64_t nr_done;
-	bool failed; /* the op at done, and its user was told */
+	uint32_t bells; /* that were rung */
+	bool failed;	/* the op at done, and its user was told */
 };
 
 struct rig_conf {

@@ -374,6 +374,48 @@ stop_waits_for_both_engines(void)
 	return TEST_OK;
 }
 
+/* Short frames and long ones in turn, both ways: the engine is told once a burst. */
+static enum test_result
+mixed_burst_rings_once(void)
+{
+	const struct rig_conf conf = { .size = 16, .dma = true, .threshold = 500 };
+	struct rte_mbuf *m[8];
+
+	TEST_EQ(rig_open_as(true, conf), 0);
+	for (uint16_t i = 0; i < 8; i++) {
+		rig_desc(&rig, i, RIG_DATA + i * 0x400u, 0x400, VRING_DESC_F_WRITE, 0);
+		rig_offer(&rig, i);
+		m[i] = frame(i % 2 != 0 ? 1000 : 60);
+	}
+	TEST_EQ(queue_tx_burst(&rig.q, m, 8), 8);
+	TEST_EQ(rig.engine.bells, 1);
+	TEST_EQ(rig.q.stats.dma_copies, 4);
+	TEST_EQ(rig.q.stats.cpu_copies, 4);
+	for (uint16_t i = 0; i < 8; i++) {
+		const uint8_t *to = rig_mem(&rig, RIG_DATA + i * 0x400u, 0x400);
+		const uint32_t len = i % 2 != 0 ? 1000 : 60;
+
+		TEST_EQ(rig.q.vr.used->ring[i].len, HDR + len);
+		TEST_EQ(to[HDR - 2], 1);
+		TEST_ASSERT(to[HDR] == 0x5a && to[HDR + len - 1] == 0x5a);
+		TEST_EQ(to[HDR + len], 0);
+	}
+	TEST_EQ(rig_close(), 0);
+
+	TEST_EQ(rig_open_as(false, conf), 0);
+	for (uint16_t i = 0; i < 8; i++) {
+		rig_desc(&rig, i, RIG_DATA + i * 0x400u, HDR + (i % 2 != 0 ? 1000 : 60),
+			 0, 0);
+		memset(rig_mem(&rig, RIG_DATA + i * 0x400u + HDR, 1000), i + 1, 1000);
+		rig_offer(&rig, i);
+	}
+	TEST_EQ(frames_come(0, 8), TEST_OK);
+	TEST_EQ(rig.engine.bells, 1);
+	TEST_EQ(rig.q.stats.dma_copies, 4);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
 /* Costs of classes 6, 9 and 11, of a copy by DMA, and what follows from them. */
 static const struct tune_case {
 	uint64_t cpu6, cpu9, cpu11, dma;
@@ -461,6 +503,7 @@ static const struct test_case queue_cases[] = {
 	{ "engine_that_is_dear_is_seldom_used", engine_that_is_dear_is_seldom_used },
 	{ "two_engines_frames_in_the_rings_order",
 	  two_engines_frames_in_the_rings_order },
+	{ "mixed_burst_rings_once", mixed_burst_rings_once },
 	{ "engine_full_passes_its_turn_on", engine_full_passes_its_turn_on },
 	{ "engine_down_is_passed_over", engine_down_is_passed_over },
 	{ "engine_near_the_lcore_is_preferred", engine_near_the_lcore_is_preferred },

@@ -120,21 +120,35 @@ piece_at(const struct cursor *c, const struct rte_mbuf *m, uint32_t off, uint32_
 						   n };
 }
 
+/* Give a piece to the channel whose turn it is. @return the copy's number; 0: it was
+ * not taken. */
+static __rte_always_inline uint64_t
+chan_copy(struct weir_queue *q, struct weir_copy_piece p)
+{
+	struct weir_copy_chan *c = q->chan;
+
+	if (__builtin_expect(weir_copy_room(c) != 0, 1) &&
+	    weir_copy_submit(c, p.dst, p.dst_iova, p.src, p.src_iova, p.len))
+		return c->submitted;
+	stat_add(&q->stats.dma_full, 1);
+	return 0;
+}
+
 /* Copy it: by DMA if there is a channel that takes it. @return the copy's number; 0:
  * it is done. */
 static __rte_always_inline uint64_t
 copy_piece(struct weir_queue *q, unsigned int mode, struct weir_copy_piece p)
 {
+	uint64_t seq;
+
 	if ((mode & QUEUE_CHAN) != 0 && __builtin_expect(q->measured, 0))
 		return queue_tune_copy(q, p);
 	if ((mode & QUEUE_CHAN) != 0 && p.len >= q->threshold) {
-		if (weir_copy_room(q->chan) != 0 &&
-		    weir_copy_submit(q->chan, p.dst, p.dst_iova, p.src, p.src_iova,
-				     p.len)) {
+		seq = chan_copy(q, p);
+		if (seq != 0) {
 			stat_add(&q->stats.dma_copies, 1);
-			return q->chan->submitted;
+			return seq;
 		}
-		stat_add(&q->stats.dma_full, 1);
 	}
 	rte_memcpy(p.dst, p.src, p.len);
 	stat_add(&q->stats.cpu_copies, 1);
@@ -179,7 +193,7 @@ gather_flush(struct weir_queue *q, struct gather *g)
  */
 struct tally {
 	uint64_t packets, bytes;
-	uint64_t cpu_copies; /* without a channel only */
+	uint64_t cpu_copies, dma_copies;
 };
 
 static __rte_always_inline void
@@ -187,8 +201,34 @@ tally_add(struct weir_queue *q, unsigned int mode, const struct tally *t)
 {
 	stat_add(&q->stats.packets, t->packets);
 	stat_add(&q->stats.bytes, t->bytes);
-	if ((mode & QUEUE_CHAN) == 0)
-		stat_add(&q->stats.cpu_copies, t->cpu_copies);
+	stat_add(&q->stats.cpu_copies, t->cpu_copies);
+	if ((mode & QUEUE_CHAN) != 0)
+		stat_add(&q->stats.dma_copies, t->dma_copies);
+}
+
+/*
+ * The copy of a frame in one piece, packet @p p of the window, begins. True: it is
+ * the CPU's, which makes it when the engine has been given what is its own.
+ */
+static __rte_always_inline bool
+frame_submit(struct weir_queue *q, struct queue_pkt *p, struct weir_copy_piece piece,
+	     struct tally *t)
+{
+	p->chan = q->cur;
+	p->seq = 0;
+	if (__builtin_expect(q->measured, 0)) {
+		p->chan = chan_packet(q);
+		p->seq = queue_tune_copy(q, piece);
+		return false;
+	}
+	if (piece.len < q->threshold)
+		return true;
+	p->chan = chan_packet(q);
+	p->seq = chan_copy(q, piece);
+	if (__builtin_expect(p->seq == 0, 0))
+		return true;
+	t->dma_copies++;
+	return false;
 }
 
 /*

@@ -143,8 +143,7 @@ enum rx_result {
 	RX_ENDS,    /* the ring is broken, or waits for a translation */
 };
 
-/* A frame that is not of the usual kind. Not inlined: one for all modes. As
- * rx_one(). */
+/* A frame that is not of the usual kind. Not inlined: one for all modes. */
 static __rte_noinline enum rx_result
 rx_shape(struct weir_queue *q, const struct weir_vring_at *at, struct rte_mbuf *m,
 	 struct virtio_net_hdr *hdr, struct weir_chain *chain, uint64_t *seq)
@@ -155,6 +154,7 @@ rx_shape(struct weir_queue *q, const struct weir_vring_at *at, struct rte_mbuf *
 	uint64_t len;
 	int ret;
 
+	*seq = 0;
 	ret = weir_vring_take(&q->vr, mode & QUEUE_PACKED, at, 0, q->iov, q->max_iov,
 			      chain, &len);
 	if (ret < 0) {
@@ -168,32 +168,6 @@ rx_shape(struct weir_queue *q, const struct weir_vring_at *at, struct rte_mbuf *
 	if (ret != 0)
 		return ret == -ENOMEM ? RX_LATER : RX_DROPPED;
 	*seq = copy_packet(q, mode, &c, m, false);
-	return RX_TAKEN;
-}
-
-/* With a channel. */
-static __rte_always_inline enum rx_result
-rx_one(struct weir_queue *q, unsigned int mode, const struct weir_vring_at *at,
-       struct rte_mbuf *m, struct virtio_net_hdr *hdr, struct weir_chain *chain,
-       uint64_t *seq)
-{
-	const uint32_t hdr_len = queue_hdr_len(q, mode);
-	struct weir_iov v;
-	struct cursor c = { .v = &v, .off = hdr_len };
-
-	*seq = 0;
-	/* one piece into one segment, the usual case */
-	if (__builtin_expect(
-		    !weir_vring_plain(&q->vr, mode & QUEUE_PACKED, at, 0, &v, chain) ||
-			    v.len < hdr_len + (uint64_t)RTE_ETHER_HDR_LEN ||
-			    v.len - hdr_len > rte_pktmbuf_tailroom(m),
-		    0))
-		return rx_shape(q, at, m, hdr, chain, seq);
-	if ((mode & QUEUE_OFFLOAD) != 0)
-		memcpy(hdr, v.hva, sizeof(*hdr));
-	m->pkt_len = (uint32_t)v.len - hdr_len;
-	m->data_len = (uint16_t)m->pkt_len;
-	*seq = copy_piece(q, mode, piece_at(&c, m, 0, m->data_len, false));
 	return RX_TAKEN;
 }
 
@@ -366,45 +340,133 @@ rx_short(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	return got;
 }
 
+/* Give the window's next place to a frame. */
+static __rte_always_inline struct queue_pkt *
+rx_window_add(struct weir_queue *q, uint32_t *head, struct rte_mbuf *m)
+{
+	struct queue_pkt *p = &q->win[(*head)++ & q->win_mask];
+
+	p->m = m;
+	p->nr_used = 1;
+	return p;
+}
+
+/*
+ * Chains that are one piece, into the window. The engine is given its copies first,
+ * and told if all that is left of the burst is here; headers and short frames are
+ * read while it works, and while they come. @return chains taken.
+ */
+static __rte_always_inline uint16_t
+rx_window_run(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
+	      uint16_t n, uint32_t *head, struct tally *t)
+{
+	const uint32_t hdr_len = queue_hdr_len(q, mode), first = *head;
+	struct rte_mbuf *pkts[WEIR_VRING_RUN];
+	uint64_t iova[WEIR_VRING_RUN];
+	struct weir_vring_run run;
+	uint32_t by_cpu = 0;
+	uint16_t nr;
+
+	nr = weir_vring_run_dma(&q->vr, mode & QUEUE_PACKED, at, 0,
+				hdr_len + RTE_ETHER_HDR_LEN, hdr_len + q->mbuf_room, &run,
+				iova, RTE_MIN(n, (uint16_t)WEIR_VRING_RUN));
+	/* where there are fewer mbufs they are taken one by one */
+	if (nr == 0 || rte_mempool_get_bulk(q->pool, (void **)pkts, nr) != 0)
+		return 0;
+	for (uint16_t i = 0; i < nr; i++) {
+		const uint32_t len = run.len[i] - hdr_len;
+		struct rte_mbuf *m = pkts[i];
+		struct queue_pkt *p = rx_window_add(q, head, m);
+		struct weir_copy_piece piece;
+
+		mbuf_rearm(q, m);
+		m->pkt_len = len;
+		m->data_len = (uint16_t)len;
+		piece = (struct weir_copy_piece){
+			.dst = rte_pktmbuf_mtod(m, void *),
+			.src = (const char *)run.hva[i] + hdr_len,
+			.dst_iova = rte_mbuf_data_iova(m),
+			.src_iova = iova[i] + hdr_len,
+			.len = len,
+		};
+		by_cpu |= (uint32_t)frame_submit(q, p, piece, t) << i;
+		if (p->seq != 0)
+			q->win_dma = *head;
+	}
+	weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, (struct weir_chain){ .nr = nr });
+	if ((nr == n || !weir_vring_has(&q->vr, mode & QUEUE_PACKED, at)) && !q->measured)
+		weir_copy_kick(q->chan);
+	for (uint16_t i = 0; i < nr; i++) {
+		if ((mode & QUEUE_OFFLOAD) != 0)
+			memcpy(&q->win[(first + i) & q->win_mask].hdr, run.hva[i],
+			       sizeof(struct virtio_net_hdr));
+		if ((by_cpu & 1u << i) != 0)
+			copy_frame(rte_pktmbuf_mtod(pkts[i], void *),
+				   (const char *)run.hva[i] + hdr_len, pkts[i]->data_len);
+		weir_vring_use(&q->vr, mode & QUEUE_PACKED,
+			       (struct weir_chain){ run.id[i], 1 }, 0);
+	}
+	t->cpu_copies += (unsigned int)__builtin_popcount(by_cpu);
+	return nr;
+}
+
+/* The chain at @p at, whatever it is, into the window. 1: taken; 0: the burst ends. */
+static __rte_noinline uint16_t
+rx_window_odd(struct weir_queue *q, struct weir_vring_at *at, uint32_t *head)
+{
+	const unsigned int mode = q->mode;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(q->pool);
+	const uint8_t chan = chan_packet(q);
+	struct virtio_net_hdr hdr;
+	struct weir_chain chain;
+	struct queue_pkt *p;
+	enum rx_result r;
+	uint64_t seq = 0;
+
+	r = m == NULL ? RX_LATER : rx_shape(q, at, m, &hdr, &chain, &seq);
+	if (r == RX_LATER)
+		stat_add(&q->stats.no_mbuf, 1);
+	if (r != RX_TAKEN) {
+		rte_pktmbuf_free(m);
+		m = NULL;
+	}
+	if (r == RX_LATER || r == RX_ENDS)
+		return 0;
+	if (r == RX_DROPPED)
+		stat_add(&q->stats.dropped, 1);
+	p = rx_window_add(q, head, m);
+	p->seq = seq;
+	p->chan = chan;
+	p->hdr = hdr;
+	weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
+	weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, 0);
+	if (seq != 0)
+		q->win_dma = *head;
+	return 1;
+}
+
 /* Take up to n chains into the window. */
 static __rte_always_inline void
 rx_submit(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at, uint16_t n)
 {
 	uint32_t head = q->win_head, room = q->win_mask + 1 - queue_in_flight(q);
-	uint16_t taken;
+	struct tally t = { 0 };
+	uint16_t i, nr;
 
 	if (n > room)
 		n = (uint16_t)room;
 	chan_begin(q);
-	for (taken = 0; taken < n && weir_vring_has(&q->vr, mode & QUEUE_PACKED, at);
-	     taken++) {
-		struct queue_pkt *p = &q->win[head & q->win_mask];
-		struct weir_chain chain;
-		enum rx_result r;
-
-		p->chan = chan_packet(q);
-		p->m = rte_pktmbuf_alloc(q->pool);
-		r = p->m == NULL ? RX_LATER
-				 : rx_one(q, mode, at, p->m, &p->hdr, &chain, &p->seq);
-		if (r != RX_TAKEN) {
-			rte_pktmbuf_free(p->m);
-			p->m = NULL;
-		}
-		if (r == RX_LATER)
-			stat_add(&q->stats.no_mbuf, 1);
-		if (r == RX_LATER || r == RX_ENDS)
+	for (i = 0; i < n && weir_vring_has(&q->vr, mode & QUEUE_PACKED, at);
+	     i = (uint16_t)(i + nr)) {
+		nr = rx_window_run(q, mode, at, (uint16_t)(n - i), &head, &t);
+		if (nr == 0)
+			nr = rx_window_odd(q, at, &head);
+		if (nr == 0)
 			break;
-		if (r == RX_DROPPED)
-			stat_add(&q->stats.dropped, 1);
-		p->nr_used = 1;
-		weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
-		weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, 0);
-		head++;
-		if (p->seq != 0)
-			q->win_dma = head;
 	}
 	chan_end(q);
 	weir_vring_close(&q->vr, at);
+	tally_add(q, mode, &t);
 	atomic_store_explicit(&q->win_head, head, memory_order_relaxed);
 }
 

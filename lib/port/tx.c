@@ -247,53 +247,6 @@ tx_is_plain(const struct rte_mbuf *m)
 				1);
 }
 
-/*
- * With a channel: a plain frame into a chain of one piece that holds it, the usual
- * case. False: it is not that, and nothing has happened.
- */
-static __rte_always_inline bool
-tx_plain(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
-	 struct weir_vring_at *at, uint64_t *seq, struct tally *t)
-{
-	const struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = 1 };
-	const uint32_t hdr_len = queue_hdr_len(q, mode);
-	const uint32_t need = m->data_len + hdr_len;
-	struct weir_chain chain;
-	struct weir_iov v;
-	struct cursor c = { .v = &v, .off = hdr_len };
-
-	/* a hash is reported, which is not the same for all */
-	if (hdr_len > sizeof(h))
-		return false;
-	if (!tx_is_plain(m) || !weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
-		return false;
-	if (__builtin_expect(!weir_vring_plain(&q->vr, mode & QUEUE_PACKED, at,
-					       VRING_DESC_F_WRITE, &v, &chain) ||
-				     v.len < need,
-			     0))
-		return false;
-	weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, need);
-	weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
-	memcpy(v.hva, &h, hdr_len);
-	if ((mode & QUEUE_LOG) != 0)
-		q->iov[0] = v;
-	*seq = copy_piece(q, mode, piece_at(&c, m, 0, m->data_len, true));
-	t->packets++;
-	t->bytes += m->pkt_len;
-	return true;
-}
-
-/* With a channel. 1: taken; 0: no room now, or the ring broke. */
-static __rte_always_inline int
-tx_one(struct weir_queue *q, unsigned int mode, struct rte_mbuf *m,
-       struct weir_vring_at *at, uint64_t *seq, struct room *room, struct tally *t)
-{
-	if (__builtin_expect(!tx_plain(q, mode, m, at, seq, t), 0))
-		return tx_shape(q, m, at, seq, room);
-	*room = (struct room){ .nr_iov = 1, .nr_heads = 1 };
-	return 1;
-}
-
 /* Plain frames at the beginning of pkts. *raw: each is its pool's to take back as
  * it is, all the same pool. */
 static __rte_always_inline uint16_t
@@ -444,35 +397,125 @@ tx_short(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16
 	return sent;
 }
 
+/* Give the window's next place to a frame. */
+static __rte_always_inline struct queue_pkt *
+tx_window_add(struct weir_queue *q, uint32_t *head, struct rte_mbuf *m)
+{
+	struct queue_pkt *p = &q->win[(*head)++ & q->win_mask];
+
+	p->m = m;
+	p->nr_used = 1;
+	return p;
+}
+
+/*
+ * Plain frames into plain chains, into the window. The engine is given its copies
+ * first, and told if all that is left of the burst is here; headers and the CPU's
+ * copies are written while it works, and while the guest's memory comes that was
+ * asked for. @return frames taken.
+ */
+static __rte_always_inline uint16_t
+tx_window_run(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
+	      struct rte_mbuf **pkts, uint16_t n, uint32_t *head, struct tally *t)
+{
+	const struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = 1 };
+	const uint32_t hdr_len = queue_hdr_len(q, mode);
+	uint64_t iova[WEIR_VRING_RUN];
+	struct weir_vring_run run;
+	uint32_t by_cpu = 0;
+	uint16_t nr, i;
+
+	/* a hash is reported, which is not the same for all */
+	if (hdr_len > sizeof(h))
+		return 0;
+	for (nr = 0; nr < RTE_MIN(n, WEIR_VRING_RUN) && tx_is_plain(pkts[nr]); nr++)
+		;
+	nr = weir_vring_run_dma(&q->vr, mode & QUEUE_PACKED, at, VRING_DESC_F_WRITE, 1,
+				UINT32_MAX, &run, iova, nr);
+	for (i = 0; i < nr; i++) {
+		struct rte_mbuf *m = pkts[i];
+		const uint32_t len = m->data_len;
+		const struct weir_copy_piece piece = {
+			.dst = (char *)run.hva[i] + hdr_len,
+			.src = rte_pktmbuf_mtod(m, void *),
+			.dst_iova = iova[i] + hdr_len,
+			.src_iova = rte_mbuf_data_iova(m),
+			.len = len,
+		};
+
+		if (__builtin_expect(run.len[i] < len + hdr_len, 0) ||
+		    ((mode & QUEUE_LOG) != 0 && !queue_log_room(q)))
+			break;
+		run.len[i] = len + hdr_len;
+		if ((mode & QUEUE_LOG) != 0) {
+			q->iov[0] = (struct weir_iov){ run.hva[i], iova[i], run.len[i] };
+			queue_log_packet(q, run.len[i], *head);
+		}
+		t->bytes += len;
+		by_cpu |= (uint32_t)frame_submit(q, tx_window_add(q, head, m), piece, t)
+			  << i;
+	}
+	nr = i;
+	if (nr == n && !q->measured)
+		weir_copy_kick(q->chan);
+	for (i = 0; i < nr; i++) {
+		memcpy(run.hva[i], &h, hdr_len);
+		if ((by_cpu & 1u << i) != 0)
+			copy_frame((char *)run.hva[i] + hdr_len,
+				   rte_pktmbuf_mtod(pkts[i], void *), pkts[i]->data_len);
+		weir_vring_use(&q->vr, mode & QUEUE_PACKED,
+			       (struct weir_chain){ run.id[i], 1 }, run.len[i]);
+	}
+	if (nr != 0)
+		weir_vring_next(&q->vr, mode & QUEUE_PACKED, at,
+				(struct weir_chain){ .nr = nr });
+	t->packets += nr;
+	t->cpu_copies += (unsigned int)__builtin_popcount(by_cpu);
+	return nr;
+}
+
+/* A frame, or a chain, that is not plain, into the window. 1: taken; 0: as
+ * tx_shape(). */
+static __rte_noinline uint16_t
+tx_window_odd(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf *m,
+	      uint32_t *head)
+{
+	struct queue_pkt *p;
+	struct room room;
+	uint8_t chan;
+	uint64_t seq;
+
+	if (q->log != NULL && !queue_log_room(q))
+		return 0;
+	chan = chan_packet(q);
+	if (tx_shape(q, m, at, &seq, &room) == 0)
+		return 0;
+	if (q->log != NULL && room.nr_iov != 0)
+		queue_log_packet(q, (uint64_t)m->pkt_len + q->hdr_len, *head);
+	p = tx_window_add(q, head, m);
+	p->seq = seq;
+	p->chan = chan;
+	p->nr_used = room.nr_heads;
+	return 1;
+}
+
 static __rte_always_inline uint16_t
 tx_burst_dma(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
 	     struct weir_vring_at *at)
 {
-	uint32_t head = q->win_head, room_win = q->win_mask + 1 - queue_in_flight(q);
+	uint32_t head = q->win_head, room = q->win_mask + 1 - queue_in_flight(q);
 	struct tally t = { 0 };
-	struct room room;
-	uint64_t seq;
-	uint8_t chan;
-	uint16_t i;
+	uint16_t i, nr;
 
-	if (n > room_win)
-		n = (uint16_t)room_win;
+	if (n > room)
+		n = (uint16_t)room;
 	chan_begin(q);
-	for (i = 0; i < n; i++) {
-		if ((mode & QUEUE_LOG) != 0 && !queue_log_room(q))
+	for (i = 0; i < n; i = (uint16_t)(i + nr)) {
+		nr = tx_window_run(q, mode, at, &pkts[i], (uint16_t)(n - i), &head, &t);
+		if (nr == 0)
+			nr = tx_window_odd(q, at, pkts[i], &head);
+		if (nr == 0)
 			break;
-		chan = chan_packet(q);
-		if (tx_one(q, mode, pkts[i], at, &seq, &room, &t) == 0)
-			break;
-		if ((mode & QUEUE_LOG) != 0 && room.nr_iov != 0)
-			queue_log_packet(q, (uint64_t)pkts[i]->pkt_len + q->hdr_len,
-					 head);
-		q->win[head++ & q->win_mask] = (struct queue_pkt){
-			.m = pkts[i],
-			.seq = seq,
-			.nr_used = room.nr_heads,
-			.chan = chan,
-		};
 	}
 	chan_end(q);
 	weir_vring_close(&q->vr, at);
