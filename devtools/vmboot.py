@@ -24,6 +24,11 @@ WANTED = re.compile(r"\./boot/(vmlinuz|config)-|.*/kernel/(drivers/vfio/|virt/li
                     r"drivers/iommu/iommufd/|drivers/virt/lib/irqbypass|drivers/virtio/|"
                     r"drivers/net/(net_failover|virtio_net)|net/core/failover)")
 
+# A kernel that looks whether timers tick, and starts on a host that has no time for it,
+# panics: it is not to look.
+COMMAND_LINE = ("console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check "
+                "nokaslr oops=panic")
+
 
 class Skip(Exception):
     """It cannot be done here; the text is the reason."""

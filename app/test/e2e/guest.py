@@ -228,7 +228,7 @@ class Vm(Process):
                 "-serial", "chardev:shell",
                 "-qmp", f"unix:{ws.socket(name + '-qmp')},server=on,wait=off",
                 "-kernel", image, "-initrd", files, "-append",
-                "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable nokaslr oops=panic" +
+                vmboot.COMMAND_LINE +
                 (f" intel_iommu=on {iommu}" if iommu is not None else "")]
         if iommu is not None:
             argv += IOMMU
