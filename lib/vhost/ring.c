@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <linux/virtio_config.h>
 
@@ -68,6 +71,21 @@ vhost_rings_touch(struct weir_vhost_session *s)
 		s->ring[i].gen++;
 }
 
+/*
+ * What is called is written to: nothing else ends a write at once. A pipe that nobody
+ * reads raises SIGPIPE, a socket or a file may block.
+ */
+static bool
+is_eventfd(int fd)
+{
+	static const char want[] = "anon_inode:[eventfd]";
+	char path[32], name[sizeof(want)];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return readlink(path, name, sizeof(name)) == (ssize_t)strlen(want) &&
+	       memcmp(name, want, strlen(want)) == 0;
+}
+
 int
 vhost_check_event(const struct weir_vhost_msg *msg, struct vhost_why *why)
 {
@@ -75,6 +93,8 @@ vhost_check_event(const struct weir_vhost_msg *msg, struct vhost_why *why)
 
 	if (msg->nr_fds == 0)
 		return 0;
+	if (!is_eventfd(msg->fds[0]))
+		return vhost_why(why, -EBADF, "descriptor is not an eventfd");
 	flags = fcntl(msg->fds[0], F_GETFL);
 	if (flags < 0 || fcntl(msg->fds[0], F_SETFL, flags | O_NONBLOCK) != 0)
 		return vhost_why(why, -EBADF, "descriptor cannot be made non-blocking");

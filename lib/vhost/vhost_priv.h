@@ -217,8 +217,10 @@ void vhost_ring_reset(struct weir_vhost_session *s, struct weir_vhost_ring *r,
 void vhost_rings_touch(struct weir_vhost_session *s);
 
 /**
- * Make the message's descriptor, if it has one, non-blocking: whoever writes to it
- * may be a polling lcore, and a peer could fill an eventfd.
+ * Take the message's descriptor, if it has one, for an eventfd that does not block:
+ * whoever writes to it may be a polling lcore, and a peer could fill it. The flag is the
+ * open file's, so a peer that keeps it can take it away again.
+ * @return 0; -EBADF: it is something else, which may block or raise SIGPIPE.
  */
 int vhost_check_event(const struct weir_vhost_msg *msg, struct vhost_why *why);
 
