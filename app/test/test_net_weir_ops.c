@@ -154,7 +154,7 @@ queue_started_before_its_stop_came_about(void)
 	struct eth_bench b;
 	unsigned int n = 0;
 
-	TEST_EQ(rte_vdev_init(DMA, "mode=thread,delay_us=1000000"), 0);
+	TEST_EQ(rte_vdev_init(DMA, "mode=thread,delay_us=2500000"), 0);
 	weir_copy_set_watchdog(0);
 	TEST_EQ(eth_open(&b, &conf), 0);
 	TEST_EQ(fe_open(&b.fe, b.path, 1, SPLIT), 0);

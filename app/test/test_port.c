@@ -444,7 +444,7 @@ copies_that_outlast_a_stop_part_with_the_guest(void)
 	struct bench b;
 	struct fe f, next;
 
-	TEST_EQ(dma_open("mode=thread,delay_us=600000"), 0);
+	TEST_EQ(dma_open("mode=thread,delay_us=2500000"), 0);
 	TEST_EQ(bench_open(&b, "dma_weir_test", 0), 0);
 	TEST_EQ(fe_open(&f, b.path, 1, ALL_FEATURES), 0);
 	fe_close(&f);
@@ -470,7 +470,7 @@ copies_that_outlast_a_stop_part_with_the_guest(void)
 	return TEST_OK;
 }
 
-/* A guest with copies under way that take longer than a stop waits, 200 ms. */
+/* A guest with copies under way that take longer than a stop waits. */
 static int
 slow_guest(struct bench *b, struct fe *f, const char *dma)
 {
@@ -489,6 +489,35 @@ slow_guest(struct bench *b, struct fe *f, const char *dma)
 	return weir_port_rx_burst(b->rxq, pkts, BURST);
 }
 
+/* An engine hangs and a ring is to stop: the engine is reset first, and the guest stays.
+ */
+static enum test_result
+engine_that_hangs_does_not_cost_the_guest(void)
+{
+	const uint64_t idx = 1;
+	struct rte_mbuf *pkts[BURST];
+	struct bench b;
+	struct fe f;
+	uint16_t n = 0;
+
+	TEST_EQ(slow_guest(&b, &f, "mode=thread,delay_us=10000000"), 0);
+	weir_copy_set_watchdog(500000);
+	TEST_EQ(fe_msg_ack(&f, WEIR_VHOST_SET_VRING_CALL, &idx, sizeof(idx),
+			   &f.ring[1].call, 1),
+		0);
+	TEST_ASSERT(weir_port_link(b.port));
+	for (int i = 0; i < 10000 && n == 0; i++) {
+		n = weir_port_rx_burst(b.rxq, pkts, BURST);
+		usleep(1000);
+	}
+	TEST_EQ(n, 1);
+	rte_pktmbuf_free_bulk(pkts, n);
+	fe_close(&f);
+	TEST_EQ(bench_close(&b), 0);
+	dma_close();
+	return TEST_OK;
+}
+
 /* The engine still writes to the mbufs of the queue that would be set up anew. */
 static enum test_result
 setup_with_copies_under_way_refused(void)
@@ -497,7 +526,7 @@ setup_with_copies_under_way_refused(void)
 	struct fe f;
 	int ret = -EBUSY;
 
-	TEST_EQ(slow_guest(&b, &f, "mode=thread,delay_us=600000"), 0);
+	TEST_EQ(slow_guest(&b, &f, "mode=thread,delay_us=2500000"), 0);
 	weir_port_stop(b.port);
 	TEST_EQ(weir_port_rxq_setup(b.port, 0, pool, NULL), -EBUSY);
 	fe_close(&f);
@@ -519,7 +548,7 @@ told_of_a_queue_may_stop_the_port(void)
 	struct bench b;
 	struct fe f;
 
-	TEST_EQ(slow_guest(&b, &f, "mode=thread,delay_us=300000"), 0);
+	TEST_EQ(slow_guest(&b, &f, "mode=thread,delay_us=1500000"), 0);
 	atomic_store(&stop_when_told, b.port);
 	fe_msg_ack(&f, WEIR_VHOST_RESET_OWNER, NULL, 0, NULL, 0);
 	TEST_ASSERT(link_becomes(&b, false));
@@ -589,6 +618,8 @@ static const struct test_case port_cases[] = {
 	{ "memory_beyond_its_file_refused", memory_beyond_its_file_refused },
 	{ "copies_that_outlast_a_stop_part_with_the_guest",
 	  copies_that_outlast_a_stop_part_with_the_guest },
+	{ "engine_that_hangs_does_not_cost_the_guest",
+	  engine_that_hangs_does_not_cost_the_guest },
 	{ "setup_with_copies_under_way_refused", setup_with_copies_under_way_refused },
 	{ "told_of_a_queue_may_stop_the_port", told_of_a_queue_may_stop_the_port },
 };

@@ -92,9 +92,6 @@ bool copy_idxd_writes(const struct copy_dev *d);
 /* copy_tel.c: register the command, once. */
 void copy_telemetry_init(void);
 
-/* copy_tend.c: what was set by weir_copy_set_watchdog(). */
-uint64_t copy_watchdog_us(void);
-
 /* copy_unplug.c: hear of removals from EAL. Under the lock. */
 void copy_events_on(void);
 

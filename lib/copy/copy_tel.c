@@ -126,7 +126,7 @@ add_devs(struct rte_tel_data *t)
 {
 	int ret = 0;
 
-	tel_add_u64(t, "watchdog_us", copy_watchdog_us());
+	tel_add_u64(t, "watchdog_us", weir_copy_watchdog());
 	for (const struct copy_dev *d = copy_devs; d != NULL && ret == 0; d = d->next) {
 		struct rte_tel_data *one = new_dict();
 

@@ -41,7 +41,7 @@ weir_copy_set_watchdog(uint64_t timeout_us)
 }
 
 uint64_t
-copy_watchdog_us(void)
+weir_copy_watchdog(void)
 {
 	return atomic_load(&watchdog_us);
 }
@@ -65,7 +65,7 @@ vchan_stands(struct copy_vchan *v)
 static const char *
 vchan_look(struct copy_vchan *v, uint64_t now)
 {
-	const uint64_t limit = cycles_of_us(copy_watchdog_us());
+	const uint64_t limit = cycles_of_us(weir_copy_watchdog());
 	uint64_t submitted = __atomic_load_n(&v->chan.submitted, __ATOMIC_RELAXED);
 	uint64_t done = __atomic_load_n(&v->chan.done, __ATOMIC_RELAXED);
 	uint64_t errors = __atomic_load_n(&v->chan.errors, __ATOMIC_RELAXED);
@@ -277,7 +277,7 @@ dev_find(struct copy_dev *d)
 static void
 dev_probe(struct copy_dev *d, uint64_t now)
 {
-	const uint64_t limit = copy_watchdog_us();
+	const uint64_t limit = weir_copy_watchdog();
 	int ret = dev_find(d);
 
 	if (ret == -ENODEV) {

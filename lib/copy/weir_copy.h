@@ -145,6 +145,9 @@ void weir_copy_tend(void);
  */
 void weir_copy_set_watchdog(uint64_t timeout_us);
 
+/** @return what weir_copy_set_watchdog() set last, microseconds. */
+uint64_t weir_copy_watchdog(void);
+
 /**
  * Find the last copy under way that reads or writes host memory in @p hva.
  *

@@ -36,7 +36,7 @@ port_coal_set(struct weir_port *p)
 			     want->packets > 1 ? us * hz / 1000000 : 0);
 	}
 	/* a burst may hold a call yet by what was asked for before */
-	if (port_wait_out(p, PORT_DRAIN_US) != 0)
+	if (port_wait_out(p, port_drain_us()) != 0)
 		return -EBUSY;
 	for (uint32_t i = 0; i < p->nr_rings; i++)
 		if (p->ring[i].running && atomic_load(&p->ring[i].q.coal.cycles) == 0)

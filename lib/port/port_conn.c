@@ -31,7 +31,8 @@
 
 /* Try again to connect, or to accept when descriptors ran out. */
 #define RETRY_US UINT64_C(500000)
-/* Look again whether copies into a lost peer's memory are over. */
+/* Copies into a lost peer's memory: wait for them, then look again and again. */
+#define SETTLE_FIRST_US 200000u
 #define SETTLE_US UINT64_C(10000)
 
 static uint64_t
@@ -129,7 +130,7 @@ conn_lost(struct weir_port *p)
 	ctl_close(&p->conn);
 	p->state = PORT_CLOSING;
 	port_backend_close(p);
-	if (settle(p, PORT_DRAIN_US) != 0) {
+	if (settle(p, SETTLE_FIRST_US) != 0) {
 		port_link_sync(p);
 		/* the next peer waits in the backlog until the memory is free */
 		ctl_unwatch(&p->listen);
@@ -178,7 +179,7 @@ ring_stop(struct weir_port *p, struct weir_vhost_event *ev)
 	/* a control queue that was not negotiated has never run */
 	if (ev->ring >= p->nr_rings)
 		return 0;
-	ret = port_ring_stop(p, ev->ring, PORT_DRAIN_US);
+	ret = port_ring_stop(p, ev->ring, port_drain_us());
 	if (ret == 0 && (p->ring[ev->ring].own_base || !asked))
 		ev->base = p->ring[ev->ring].base;
 	return ret;

@@ -64,7 +64,7 @@ port_inflight_set(struct weir_port *p)
 	};
 	int ret;
 
-	ret = port_rings_stop(p, PORT_DRAIN_US);
+	ret = port_rings_stop(p, port_drain_us());
 	if (ret == 0)
 		ret = weir_gmem_file_map(&new.file, want->fd, want->mmap_offset,
 					 want->len);

@@ -27,12 +27,6 @@
 #include "weir_fail.h"
 #include "weir_log.h"
 
-/*
- * How long an invalidation waits for copies: longer than it takes to find that an
- * engine hangs and to copy what it has by CPU. A guest's CPU waits as long.
- */
-#define DRAIN_US 1000000u
-
 /* What the frontend could not take, or could not give, is asked for again. */
 #define FULL_US UINT64_C(10000)
 #define FAILED_US UINT64_C(100000)
@@ -369,7 +363,7 @@ static int
 revoked_wait(struct weir_port *p, const struct weir_iotlb_entry **stuck,
 	     struct weir_iotlb_entry *e)
 {
-	const uint64_t deadline = deadline_in(DRAIN_US);
+	const uint64_t deadline = deadline_in(port_drain_us());
 	uint32_t at = 0;
 	int ret = 0;
 
@@ -400,7 +394,7 @@ take_back(struct weir_port *p)
 		free(old);
 		return ret;
 	}
-	ret = port_wait_out(p, DRAIN_US);
+	ret = port_wait_out(p, port_drain_us());
 	if (ret != 0) {
 		port_table_out(p, old);
 		weir_log(WEIR_LOG_WARN, "%s: a translation stays: a burst does not end",
@@ -470,7 +464,7 @@ port_iotlb_sync(struct weir_port *p)
 
 	if (want == (t->cache != NULL))
 		return 0;
-	ret = port_rings_stop(p, PORT_DRAIN_US);
+	ret = port_rings_stop(p, port_drain_us());
 	if (ret != 0)
 		return ret;
 	port_iotlb_clear(p);

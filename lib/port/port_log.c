@@ -15,7 +15,7 @@ port_log_set(struct weir_port *p)
 	struct weir_gmem_file new = { 0 };
 	int ret;
 
-	ret = port_rings_stop(p, PORT_DRAIN_US);
+	ret = port_rings_stop(p, port_drain_us());
 	if (ret == 0 && want->fd >= 0)
 		ret = weir_gmem_file_map(&new, want->fd, want->mmap_offset, want->len);
 	if (ret != 0)

@@ -167,14 +167,14 @@ static int
 table_leave(struct weir_port *p, const struct weir_gmem *old, const struct weir_gmem *new)
 {
 	const struct weir_gmem_slot *stuck;
-	int ret = port_wait_out(p, PORT_DRAIN_US);
+	int ret = port_wait_out(p, port_drain_us());
 
 	if (ret != 0) {
 		weir_log(WEIR_LOG_WARN, "%s: memory stays: a burst does not end",
 			 p->name);
 		return ret;
 	}
-	ret = port_wait_copies(p, old, new, PORT_DRAIN_US, &stuck);
+	ret = port_wait_copies(p, old, new, port_drain_us(), &stuck);
 	if (ret != 0)
 		weir_log(
 			WEIR_LOG_WARN,

@@ -333,7 +333,7 @@ port_postcopy_end(struct weir_port *p)
 	port_postcopy_close(p);
 	if (!pc->by_cpu)
 		return 0;
-	ret = port_rings_stop(p, PORT_DRAIN_US);
+	ret = port_rings_stop(p, port_drain_us());
 	if (ret != 0)
 		return ret;
 	weir_log(WEIR_LOG_NOTICE, "%s: all of the guest's memory is there", p->name);

@@ -11,13 +11,29 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 
+#include <rte_common.h>
+
 #include "offload.h"
 #include "port.h"
 #include "port_log.h"
 #include "port_steer.h"
 #include "port_wake.h"
+#include "weir_copy.h"
 #include "weir_errno.h"
 #include "weir_log.h"
+
+/* What a reset and the copies by CPU take; no more, so that no other port waits for long.
+ */
+#define DRAIN_SLACK_US 500000u
+#define DRAIN_MIN_US 1000000u
+#define DRAIN_MAX_US 2000000u
+
+uint64_t
+port_drain_us(void)
+{
+	return RTE_MIN(RTE_MAX(weir_copy_watchdog() + DRAIN_SLACK_US, DRAIN_MIN_US),
+		       DRAIN_MAX_US);
+}
 
 static void
 call_fd_close(struct port_ring *r)
@@ -112,7 +128,7 @@ parts_overlap(const struct weir_vring_part *part, struct weir_range iova)
 static int
 ring_leave(struct weir_port *p, uint32_t i)
 {
-	int ret = port_ring_stop(p, i, PORT_DRAIN_US);
+	int ret = port_ring_stop(p, i, port_drain_us());
 
 	if (ret != 0) {
 		p->ring[i].overdue = false;
@@ -305,7 +321,7 @@ port_announce(struct weir_port *p)
 	struct port_ring *r = &p->ring[1];
 
 	p->announce = true;
-	if (!r->running || queue_announce(&r->q, p->announce_mac, PORT_DRAIN_US) != 0)
+	if (!r->running || queue_announce(&r->q, p->announce_mac, port_drain_us()) != 0)
 		return;
 	p->announce = false;
 	/* who sleeps has something to receive */
@@ -384,7 +400,7 @@ port_rings_sync(struct weir_port *p)
 	int ret = port_ctrl_sync(p);
 
 	for (uint32_t i = 0; i < p->nr_rings && p->session != NULL; i++) {
-		int one = ring_sync(p, i, ret == 0 ? PORT_DRAIN_US : 0);
+		int one = ring_sync(p, i, ret == 0 ? port_drain_us() : 0);
 
 		if (one != 0 && ret != -EBUSY)
 			ret = one;

@@ -34,8 +34,12 @@ struct port_ring {
 	struct port_resubmit *resubmit; /* chains of another backend's; NULL: none */
 };
 
-/* How long a stop waits for copies before it is given up, to be tried again. */
-#define PORT_DRAIN_US 200000u
+/*
+ * How long a stop waits for bursts and copies before it is given up: longer than it takes
+ * to find that an engine hangs and to copy what it has by CPU, if that is a second or
+ * two.
+ */
+uint64_t port_drain_us(void);
 
 /* How often tx queues with a channel are looked at, in case nobody calls them. */
 #define PORT_IDLE_US 2000u

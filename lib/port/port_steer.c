@@ -63,7 +63,7 @@ port_hash_set(struct weir_port *p, const struct hash_conf *conf)
 	old->next = p->hash_out;
 	p->hash_out = old;
 	/* a lcore that does not come out keeps them until the next time */
-	if (port_wait_out(p, PORT_DRAIN_US) == 0)
+	if (port_wait_out(p, port_drain_us()) == 0)
 		free_out(p);
 	return 0;
 }
