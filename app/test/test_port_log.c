@@ -3,6 +3,7 @@
  * A frontend that migrates: it copies its memory by what the dirty log says, while
  * packets flow, and in the end the copy has to be the memory.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -520,6 +521,40 @@ log_of_no_use_hurts_nobody(void)
 	return TEST_OK;
 }
 
+/* Another descriptor is refused while copies do not end: the one there was is told. */
+static enum test_result
+refused_descriptor_leaves_the_last_one(void)
+{
+	struct rte_mbuf *pkt;
+	struct migration m;
+	struct bench b;
+	static uint8_t got[65536];
+	eventfd_t n;
+	int other;
+
+	TEST_EQ(dma_open("mode=thread,delay_us=2500000"), 0);
+	TEST_EQ(bench_open(&b, "dma_weir_test", 0), 0);
+	TEST_EQ(migration_open(&m, &b), TEST_OK);
+	TEST_EQ(migration_begin(&m), TEST_OK);
+	TEST_EQ(fcntl(m.event, F_SETFL, O_NONBLOCK), 0);
+	(void)!read(m.event, &n, sizeof(n));
+	fe_post(&m.fe, 0);
+	pkt = frame(100, 1);
+	TEST_EQ(weir_port_tx_burst(b.txq, &pkt, 1), 1);
+	other = eventfd(0, EFD_CLOEXEC);
+	TEST_ASSERT(fe_msg_ack(&m.fe, WEIR_VHOST_SET_LOG_FD, NULL, 0, &other, 1) != 0);
+	for (int i = 0; i < 10000 && fe_recv(&m.fe, 0, got) == 0; i++) {
+		weir_port_tx_burst(b.txq, NULL, 0);
+		usleep(1000);
+	}
+	TEST_EQ(read(m.event, &n, sizeof(n)), sizeof(n));
+	close(other);
+	migration_close(&m);
+	TEST_EQ(bench_close(&b), 0);
+	dma_close();
+	return TEST_OK;
+}
+
 static const struct test_case port_log_cases[] = {
 	{ "copies_by_cpu_migrate_whole", copies_by_cpu_migrate_whole },
 	{ "copies_by_dma_migrate_whole", copies_by_dma_migrate_whole },
@@ -530,5 +565,7 @@ static const struct test_case port_log_cases[] = {
 	{ "page_marked_when_its_copy_is_over", page_marked_when_its_copy_is_over },
 	{ "wishes_are_logged", wishes_are_logged },
 	{ "log_of_no_use_hurts_nobody", log_of_no_use_hurts_nobody },
+	{ "refused_descriptor_leaves_the_last_one",
+	  refused_descriptor_leaves_the_last_one },
 };
 AUTOTEST_EAL(port_log_autotest, port_log_cases);

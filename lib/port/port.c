@@ -124,6 +124,7 @@ port_alloc(const struct weir_port_conf *conf)
 	p->conn.fd = -1;
 	p->ctrl.kick.fd = -1;
 	p->backend.chan.fd = -1;
+	p->log_event_fd = -1;
 	p->postcopy.ufd = -1;
 	pthread_mutex_init(&p->postcopy.lock, NULL);
 	p->fault.ready = port_fault_ready;

@@ -75,6 +75,7 @@ struct weir_port {
 	_Atomic uint16_t nr_tx; /* tx queues that run, from 0 on. lcores read it */
 	struct port_iotlb iotlb;
 	struct weir_gmem_file log; /* SET_LOG_BASE's */
+	int log_event_fd;	   /* SET_LOG_FD's, the port's own; -1: none */
 	uint64_t connections;	   /* peers so far */
 	uint64_t resets;	   /* peers disconnected for what they did */
 	char last_error[256];	   /* why the last one was */

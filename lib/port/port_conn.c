@@ -201,8 +201,12 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 {
 	int ret = port_iotlb_sync(p);
 
-	if (ret != 0)
+	if (ret != 0) {
+		/* the session has closed the one there was */
+		if (ev->type == WEIR_VHOST_EV_BACKEND_REQ)
+			port_backend_close(p);
 		return ret;
+	}
 	switch (ev->type) {
 	case WEIR_VHOST_EV_MEM_TABLE:
 		ret = port_mem_table(p);

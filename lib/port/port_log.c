@@ -3,6 +3,10 @@
  * The dirty log, from the frontend's file to each ring's queue. Rings begin to log,
  * and leave off, by starting anew: no lcore sees it come or go.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <linux/vhost_types.h>
 
 #include "port.h"
@@ -13,16 +17,24 @@ port_log_set(struct weir_port *p)
 {
 	const struct weir_vhost_log *want = weir_vhost_log(p->session);
 	struct weir_gmem_file new = { 0 };
-	int ret;
+	int ret, event_fd = -1;
 
 	ret = port_rings_stop(p, port_drain_us());
+	if (ret == 0 && want->event_fd >= 0) {
+		event_fd = fcntl(want->event_fd, F_DUPFD_CLOEXEC, 0);
+		ret = event_fd < 0 ? -errno : 0;
+	}
 	if (ret == 0 && want->fd >= 0)
 		ret = weir_gmem_file_map(&new, want->fd, want->mmap_offset, want->len);
-	if (ret != 0)
+	if (ret != 0) {
+		if (event_fd >= 0)
+			close(event_fd);
 		return ret;
+	}
 	weir_gmem_file_watch(&new, p->fault.fd);
 	port_log_clear(p);
 	p->log = new;
+	p->log_event_fd = event_fd;
 	return 0;
 }
 
@@ -30,6 +42,9 @@ void
 port_log_clear(struct weir_port *p)
 {
 	weir_gmem_file_unmap(&p->log);
+	if (p->log_event_fd >= 0)
+		close(p->log_event_fd);
+	p->log_event_fd = -1;
 }
 
 bool
@@ -45,7 +60,7 @@ port_log_conf(const struct weir_port *p, uint32_t i, const struct weir_vring *vr
 		.data = (features & WEIR_VHOST_BIT(VHOST_F_LOG_ALL)) != 0,
 		.used = want->log_used,
 		.used_gpa = want->log_gpa,
-		.event_fd = weir_vhost_log(p->session)->event_fd,
+		.event_fd = p->log_event_fd,
 	};
 	/* where the frontend says is an iova, or nothing */
 	if (vr->gmem->memory != NULL)
