@@ -90,6 +90,81 @@ tx_scratch_full_is_a_fault(void)
 	return TEST_OK;
 }
 
+#define LONG_PIECES 40u
+#define LONG_PIECE 300u
+#define LONG_FRAME (LONG_PIECES * LONG_PIECE - HDR)
+
+/* Offer a frame in many pieces, more than are taken out of a pool at once. */
+static void
+long_frame_offer(void)
+{
+	struct vring_desc table[LONG_PIECES];
+	uint8_t bytes[LONG_PIECES * LONG_PIECE] = { 0 };
+
+	for (uint32_t i = HDR; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 7 + (i >> 8));
+	for (uint16_t i = 0; i < LONG_PIECES; i++) {
+		uint16_t flags = i + 1u < LONG_PIECES ? VRING_DESC_F_NEXT : 0;
+		uint64_t gpa = RIG_DATA + i * LONG_PIECE;
+
+		rig_poke(&rig, gpa, &bytes[i * LONG_PIECE], LONG_PIECE);
+		table[i] =
+			(struct vring_desc){ gpa, LONG_PIECE, flags, (uint16_t)(i + 1) };
+	}
+	/* behind the pieces, before the next slot */
+	rig_poke(&rig, RIG_DATA + sizeof(bytes), table, sizeof(table));
+	rig_desc(&rig, 0, RIG_DATA + sizeof(bytes), sizeof(table), VRING_DESC_F_INDIRECT,
+		 0);
+	rig_offer(&rig, 0);
+}
+
+static bool
+long_frame_is(const struct rte_mbuf *m)
+{
+	uint32_t at = HDR;
+
+	if (m->pkt_len != LONG_FRAME ||
+	    rte_mbuf_check(m, 1, &(const char *){ NULL }) != 0)
+		return false;
+	for (; m != NULL; m = m->next)
+		for (uint32_t i = 0; i < m->data_len; i++, at++)
+			if (*rte_pktmbuf_mtod_offset(m, uint8_t *, i) !=
+			    (uint8_t)(at * 7 + (at >> 8)))
+				return false;
+	return true;
+}
+
+/* A frame of 94 mbufs comes when there are as many, and not one is lost before. */
+static enum test_result
+rx_long_frame_waits_for_mbufs(void)
+{
+	const uint16_t segs = (LONG_FRAME + 127) / 128;
+	struct rte_mempool *usual = pool;
+	struct rte_mbuf *m, *all[127];
+
+	pool = rte_pktmbuf_pool_create("test_queue_short", RTE_DIM(all), 0, 0,
+				       RTE_PKTMBUF_HEADROOM + 128, 0);
+	TEST_ASSERT(pool != NULL);
+	TEST_EQ(rig_open(false, false, RIG_SIZE_MAX), 0);
+	long_frame_offer();
+	for (uint16_t left = 0; left <= segs; left++) {
+		const unsigned int taken = RTE_DIM(all) - left;
+
+		TEST_EQ(rte_pktmbuf_alloc_bulk(pool, all, taken), 0);
+		TEST_EQ(queue_rx_burst(&rig.q, &m, 1), left == segs);
+		TEST_EQ(rig.q.stats.no_mbuf, left == segs ? segs : left + 1u);
+		rte_pktmbuf_free_bulk(all, taken);
+		TEST_EQ(rte_mempool_in_use_count(pool), left == segs ? segs : 0);
+	}
+	TEST_EQ(m->nb_segs, segs);
+	TEST_ASSERT(long_frame_is(m));
+	rte_pktmbuf_free(m);
+	TEST_EQ(rig_close(), 0);
+	rte_mempool_free(pool);
+	pool = usual;
+	return TEST_OK;
+}
+
 /* One leaves and another is there before anybody can look. */
 static void *
 pass_turn(void *arg)
@@ -510,6 +585,7 @@ static const struct test_case queue_cases[] = {
 	{ "stop_waits_for_both_engines", stop_waits_for_both_engines },
 	{ "wait_out_of_a_queue_that_is_always_held",
 	  wait_out_of_a_queue_that_is_always_held },
+	{ "rx_long_frame_waits_for_mbufs", rx_long_frame_waits_for_mbufs },
 	{ "tx_scratch_full_is_a_fault", tx_scratch_full_is_a_fault },
 	{ "tx_frame_longer_than_a_full_ring_dropped",
 	  tx_frame_longer_than_a_full_ring_dropped },

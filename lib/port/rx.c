@@ -105,34 +105,57 @@ ext_buf_attach(struct rte_mbuf *m, uint32_t len)
 	return 0;
 }
 
+/* Mbufs that are taken out of the pool at once. */
+#define CHAIN_TAKE 32u
+
+/* Chain mbufs for so many bytes more behind one that is full. */
+static int
+mbuf_chain(const struct weir_queue *q, struct rte_mbuf *m, uint32_t left)
+{
+	struct rte_mbuf *last = m, *more[CHAIN_TAKE];
+
+	if (left / q->mbuf_room >= RTE_MBUF_MAX_NB_SEGS - 1)
+		return -EMSGSIZE;
+	while (left != 0) {
+		const uint32_t want = (left - 1) / q->mbuf_room + 1;
+		const unsigned int n = RTE_MIN(want, CHAIN_TAKE);
+
+		if (rte_mempool_get_bulk(q->pool, (void **)more, n) != 0)
+			goto err_chain;
+		for (unsigned int i = 0; i < n; i++) {
+			mbuf_rearm(q, more[i]);
+			more[i]->data_len = (uint16_t)RTE_MIN(left, q->mbuf_room);
+			left -= more[i]->data_len;
+			last->next = more[i];
+			last = more[i];
+		}
+		m->nb_segs = (uint16_t)(m->nb_segs + n);
+	}
+	return 0;
+
+err_chain:
+	rte_pktmbuf_free(m->next);
+	m->next = NULL;
+	m->nb_segs = 1;
+	return -ENOMEM;
+}
+
 /* Make the mbuf, or a chain behind it, as long as the frame. */
 static int
-mbuf_grow(struct weir_queue *q, struct rte_mbuf *m, uint32_t len)
+mbuf_grow(const struct weir_queue *q, struct rte_mbuf *m, uint32_t len)
 {
-	struct rte_mbuf *last = m;
-	uint32_t left = len, room = rte_pktmbuf_tailroom(m);
+	uint32_t room = rte_pktmbuf_tailroom(m);
+	int ret = 0;
 
-	if (left > room && q->ext_buf && ext_buf_attach(m, len) == 0)
+	if (len > room && q->ext_buf && ext_buf_attach(m, len) == 0)
 		room = rte_pktmbuf_tailroom(m);
-	if (left > room && q->linear)
+	if (len > room && q->linear)
 		return -EMSGSIZE;
-	while (left > room) {
-		last->data_len = (uint16_t)room;
-		left -= room;
-		last->next = rte_pktmbuf_alloc(q->pool);
-		if (last->next == NULL) {
-			rte_pktmbuf_free(m->next);
-			m->next = NULL;
-			m->nb_segs = 1;
-			return -ENOMEM;
-		}
-		last = last->next;
-		m->nb_segs++;
-		room = rte_pktmbuf_tailroom(last);
-	}
-	last->data_len = (uint16_t)left;
+	m->data_len = (uint16_t)RTE_MIN(len, room);
+	if (len > room)
+		ret = mbuf_chain(q, m, len - room);
 	m->pkt_len = len;
-	return 0;
+	return ret;
 }
 
 /* What a chain came to. */
