@@ -239,6 +239,7 @@ engine_open(struct rig *r, bool two)
 	r->q.chans[0] = &r->chan;
 	r->q.chans[1] = &r->chan2;
 	r->q.nr_chans = two ? 2 : 1;
+	queue_lock_rule(&r->q);
 }
 
 int

@@ -105,7 +105,7 @@ struct weir_sim_tlb {
 
 /** A device's view of a domain. One thread at a time. */
 struct weir_sim_dev {
-	struct weir_epoch_reader reader;
+	struct weir_epoch_reader reader __attribute__((aligned(64)));
 	struct weir_sim *sim;
 	uint64_t faults; /**< translations refused; its owner's to read */
 	struct weir_sim_fault last_fault;	   /**< valid if faults is not 0 */

@@ -36,10 +36,11 @@
 extern "C" {
 #endif
 
-/** One reader's counter. Zero it before its first use. */
+/** One reader's counter. Zero it before its first use. It is best in a cache line that
+ * the reader writes anyway. */
 struct weir_epoch_reader {
 	/** odd: inside a section; C++ includes this too, so no _Atomic */
-	uint64_t ctr __attribute__((aligned(64)));
+	uint64_t ctr;
 	struct weir_epoch_reader *next; /**< guarded by weir_epoch.lock */
 };
 

@@ -141,6 +141,7 @@ port_alloc(const struct weir_port_conf *conf)
 		p->ring[i].q.wake_fd = -1;
 		p->ring[i].q.coal.dozes = &p->coal_dozes;
 		p->ring[i].q.steer = conf->rss && i % 2 == 0 ? p : NULL;
+		queue_lock_rule(&p->ring[i].q);
 		weir_epoch_register(&p->epoch, &p->ring[i].q.reader);
 	}
 	p->gmem = &weir_gmem_empty;
@@ -270,6 +271,7 @@ do_setup(void *arg)
 		return;
 	port_ring_set_chans(s->p, r, chans, nr);
 	r->q.shared = p->conf.iommu;
+	queue_lock_rule(&r->q);
 	r->q.pool = s->pool;
 	r->q.tuned = p->conf.dma_auto && nr != 0;
 	r->q.tune = (struct queue_tune){ 0 };

@@ -32,14 +32,14 @@ port_coal_set(struct weir_port *p)
 		atomic_store(&p->ring[i].q.coal.fresh, true);
 		atomic_store(&p->ring[i].q.coal.packets, want->packets);
 		/* a call that waits for no second packet need not wait */
-		atomic_store(&p->ring[i].q.coal.cycles,
+		atomic_store(&p->ring[i].q.coal_cycles,
 			     want->packets > 1 ? us * hz / 1000000 : 0);
 	}
 	/* a burst may hold a call yet by what was asked for before */
 	if (port_wait_out(p, port_drain_us()) != 0)
 		return -EBUSY;
 	for (uint32_t i = 0; i < p->nr_rings; i++)
-		if (p->ring[i].running && atomic_load(&p->ring[i].q.coal.cycles) == 0)
+		if (p->ring[i].running && atomic_load(&p->ring[i].q.coal_cycles) == 0)
 			queue_coal_release(&p->ring[i].q);
 	return 0;
 }
@@ -53,7 +53,7 @@ struct look {
 static void
 look_at(struct weir_queue *q, uint64_t now, struct look *l)
 {
-	uint64_t cycles = atomic_load(&q->coal.cycles), due;
+	uint64_t cycles = atomic_load(&q->coal_cycles), due;
 
 	if (cycles != 0 && cycles < l->wait)
 		l->wait = cycles;

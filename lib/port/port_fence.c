@@ -33,7 +33,7 @@ port_wait_out(struct weir_port *p, uint64_t timeout_us)
 	int ret = weir_epoch_synchronize(&p->epoch, timeout_us);
 
 	for (uint32_t i = 0; i < p->nr_rings && ret == 0; i++)
-		if (p->ring[i].running && queue_locked(&p->ring[i].q))
+		if (p->ring[i].running && p->ring[i].q.locked)
 			ret = queue_wait_out(&p->ring[i].q, deadline_left_us(deadline));
 	return ret;
 }

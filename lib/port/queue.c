@@ -22,7 +22,7 @@ queue_call(struct weir_queue *q)
 	if (q->call_fd < 0)
 		return;
 	if (__builtin_expect(
-		    atomic_load_explicit(&q->coal.cycles, memory_order_relaxed) != 0,
+		    atomic_load_explicit(&q->coal_cycles, memory_order_relaxed) != 0,
 		    0)) {
 		queue_coal_call(q);
 		return;
@@ -167,7 +167,7 @@ int
 queue_quiet(struct weir_queue *q, uint64_t timeout_us)
 {
 	atomic_store(&q->live, false);
-	if (!queue_locked(q))
+	if (!q->locked)
 		return weir_epoch_wait(&q->reader, timeout_us) == 0 ? 0 : -EBUSY;
 	/* whoever comes later leaves at once */
 	return queue_wait_out(q, timeout_us);

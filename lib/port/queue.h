@@ -33,7 +33,9 @@
  *
  * size: the queue is one structure, and who comes in is inlined in bursts.
  */
+#include <assert.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include <linux/virtio_net.h>
 #include <rte_mbuf.h>
@@ -75,11 +77,11 @@ struct queue_stats {
 	_Atomic uint64_t packets;
 	_Atomic uint64_t bytes;
 	_Atomic uint64_t cpu_copies; /* pieces */
+	_Atomic uint64_t calls;	     /* interrupts sent to the guest */
 	_Atomic uint64_t dma_copies; /* pieces */
 	_Atomic uint64_t dma_full;   /* pieces, by CPU for want of room in a channel */
 	_Atomic uint64_t dropped;    /* frames that could not be carried */
 	_Atomic uint64_t no_mbuf;    /* bursts ended for want of mbufs */
-	_Atomic uint64_t calls;	     /* interrupts sent to the guest */
 	_Atomic uint64_t rewound;    /* received, given back to the ring at a stop */
 };
 
@@ -99,14 +101,33 @@ struct queue_pkt {
 	struct virtio_net_hdr hdr; /* rx: as the guest wrote it */
 };
 
+/*
+ * What a burst by CPU looks at is in four cache lines: two here, the statistics'
+ * first half among them, a ring's places, and the guest's table of memory. A lcore
+ * that polls many ports has each queue's lines to fetch each time.
+ */
 struct weir_queue {
-	struct weir_epoch_reader reader;
+	struct weir_epoch_reader reader __attribute__((aligned(64)));
 	_Atomic bool live;
-	_Atomic int fault; /* enum weir_vring_fault, with live cleared */
+	bool locked;	 /* who comes in takes the lock, see queue_lock_rule() */
+	uint8_t hdr_len; /* virtio_net_hdr: 10, 12 with num_buffers, 20 with a hash */
+	int call_fd;	 /* -1: the guest polls */
 	/* guest memory; the control thread puts another table here, also while the
 	 * queue is live, and vr has it from the next burst on */
 	const struct weir_gmem *_Atomic gmem;
-	uint8_t hdr_len;   /* virtio_net_hdr: 10, 12 with num_buffers, 20 with a hash */
+	queue_burst_t burst;	      /* for mode; called from inside */
+	struct queue_log *log;	      /* NULL: nobody migrates */
+	_Atomic uint64_t coal_cycles; /* that a call may wait; 0: none waits */
+	unsigned int mode;	      /* QUEUE_*, set by queue_start() */
+	uint32_t mbuf_room;	      /* rx: bytes of a frame that an mbuf holds */
+
+	struct weir_queue *pair __attribute__((aligned(64))); /* rx: the tx queue to
+								 collect for */
+	struct rte_mempool *pool;			      /* rx */
+	uint64_t mbuf_rearm; /* rx: the first fields of an mbuf for a frame, */
+	uint64_t mbuf_flags; /* rx: and its flags; see rx.c */
+	struct queue_stats stats;
+
 	bool shared;	   /* its guest may have a vIOMMU; set while nobody bursts */
 	bool mergeable;	   /* VIRTIO_NET_F_MRG_RXBUF */
 	bool rx_offload;   /* rx: the guest may leave checksums, segmentation to us */
@@ -114,6 +135,29 @@ struct weir_queue {
 	bool linear;	   /* rx: one segment a frame, or it is dropped */
 	bool ext_buf;	   /* rx: ... or it gets an external buffer */
 	bool legacy_flags; /* rx: offload flags as of old, RTE_MBUF_F_TX_* */
+	uint32_t max_iov;
+	struct weir_iov *iov; /* scratch: the pieces of one packet */
+
+	struct weir_vring vr __attribute__((aligned(64)));
+
+	/* with a channel only */
+	struct weir_copy_chan *chan /* the one whose turn it is; NULL: the CPU copies */
+		__attribute__((aligned(64)));
+	struct queue_pkt *win;
+	uint32_t win_mask;
+	_Atomic uint32_t win_head; /* next free; the window is head - tail long */
+	_Atomic uint32_t win_tail; /* oldest */
+	uint32_t win_dma;	   /* rx: behind the last whose bytes go by DMA */
+	uint32_t threshold;	   /* bytes from which a piece goes by DMA */
+	bool tuned;		   /* ... follow from what copies cost */
+	bool measured;		   /* this burst is */
+	uint8_t cur, nr_chans;	   /* chan's place in chans; how many there are */
+	rte_spinlock_t lock;
+	_Atomic uint32_t turns; /* how often somebody has left */
+	bool near;		/* channels of the lcore's own node first */
+	struct weir_copy_chan *chans[WEIR_PORT_MAX_DMAS];
+	struct queue_tune tune; /* if tuned */
+
 	/* tx: VIRTIO_NET_F_GUEST_* bits: what the guest takes as it is */
 	_Atomic uint64_t guest_offloads;
 	/* tx: how the guest has frames hashed, if it has; as gmem */
@@ -121,19 +165,8 @@ struct weir_queue {
 	/* tx: the port by whose wish lcores burst on each other's queues; NULL: one
 	 * lcore at a time bursts here. port_steer.c */
 	struct weir_port *steer;
-	int call_fd; /* -1: the guest polls */
-	struct weir_vring vr;
-	queue_burst_t burst;	  /* for mode; called from inside */
-	unsigned int mode;	  /* QUEUE_*, set by queue_start() */
-	uint64_t mbuf_rearm;	  /* rx: the first fields of an mbuf for a frame, */
-	uint64_t mbuf_flags;	  /* rx: and its flags; see rx.c */
-	uint32_t mbuf_room;	  /* rx: bytes of a frame that one holds */
-	struct rte_mempool *pool; /* rx */
-	struct weir_queue *pair;  /* rx: the tx queue to collect for */
-	struct weir_iov *iov;	  /* scratch: the pieces of one packet */
-	uint32_t max_iov;
 	struct weir_vring_used *shadow; /* packed: for the ring */
-	struct queue_log *log;		/* NULL: nobody migrates */
+	_Atomic int fault;		/* enum weir_vring_fault, with live cleared */
 
 	struct queue_coal coal;
 	/* behind a vIOMMU: what is missing, the lcore's while asked is false, the
@@ -143,31 +176,11 @@ struct weir_queue {
 	uint32_t nr_missing;
 	struct weir_vring_miss missing[WEIR_VRING_MISSES];
 
-	/* with a channel only */
-	struct weir_copy_chan *chan; /* the one whose turn it is; NULL: the CPU copies */
-	uint32_t threshold;	     /* bytes from which a piece goes by DMA */
-	bool tuned;		     /* ... follow from what copies cost */
-	bool measured;		     /* this burst is */
-	uint8_t cur, nr_chans;	     /* chan's place in chans; how many there are */
-	bool near;		     /* channels of the lcore's own node first */
-	struct weir_copy_chan *chans[WEIR_PORT_MAX_DMAS];
-	rte_spinlock_t lock;
-	_Atomic uint32_t turns; /* how often somebody has left */
-	struct queue_pkt *win;
-	uint32_t win_mask;
-	_Atomic uint32_t win_head; /* next free; the window is head - tail long */
-	_Atomic uint32_t win_tail; /* oldest */
-	uint32_t win_dma;	   /* rx: behind the last whose bytes go by DMA */
-
 	/* rx: sleeping, see port_wake.c */
 	_Atomic bool armed; /* its owner sleeps, or is about to */
 	int wake_fd;	    /* epoll(7) of the next two; -1: the queue is polled */
 	int nudge_fd;	    /* eventfd: look at the ring, kick or no kick */
 	int kick_fd;	    /* the guest's; -1: it has none */
-
-	struct queue_stats stats __attribute__((aligned(64)));
-
-	struct queue_tune tune; /* if tuned */
 
 	/* rx: the word of guest memory at which its owner may be looking until its next
 	 * burst; 0: none. See port_watch.c */
@@ -181,6 +194,12 @@ struct weir_queue {
 	uint16_t index;	    /* of the virtqueue */
 	uint32_t seen_tail; /* window at the control thread's last look */
 };
+
+static_assert(offsetof(struct weir_queue, pair) == 64 &&
+		      offsetof(struct weir_queue, stats.dma_copies) == 128 &&
+		      offsetof(struct weir_queue, vr) % 64 == 0 &&
+		      offsetof(struct weir_vring, nr_misses) == 64,
+	      "what a burst looks at is in few cache lines");
 
 /* The table that a queue takes of a view: one that only reads has that half. */
 static inline const struct weir_gmem *
@@ -197,11 +216,11 @@ queue_in_flight(const struct weir_queue *q)
 	       atomic_load_explicit(&q->win_tail, memory_order_relaxed);
 }
 
-/* True if whoever comes in takes the lock. */
-static inline bool
-queue_locked(const struct weir_queue *q)
+/* Whoever comes in takes the lock, or does not: while nobody bursts. */
+static inline void
+queue_lock_rule(struct weir_queue *q)
 {
-	return q->chan != NULL || q->steer != NULL || q->shared;
+	q->locked = q->chan != NULL || q->steer != NULL || q->shared;
 }
 
 /* Use the table that is in force. From inside; the one of before may be gone. */
@@ -226,7 +245,7 @@ queue_unlock(struct weir_queue *q)
 static inline bool
 queue_enter(struct weir_queue *q)
 {
-	if (queue_locked(q))
+	if (q->locked)
 		rte_spinlock_lock(&q->lock);
 	else
 		weir_epoch_enter(&q->reader);
@@ -234,7 +253,7 @@ queue_enter(struct weir_queue *q)
 		queue_refresh(q);
 		return true;
 	}
-	if (queue_locked(q))
+	if (q->locked)
 		queue_unlock(q);
 	else
 		weir_epoch_leave(&q->reader);
@@ -244,7 +263,7 @@ queue_enter(struct weir_queue *q)
 static inline void
 queue_leave(struct weir_queue *q)
 {
-	if (queue_locked(q))
+	if (q->locked)
 		queue_unlock(q);
 	else
 		weir_epoch_leave(&q->reader);

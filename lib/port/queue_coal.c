@@ -30,7 +30,8 @@ hold(struct weir_queue *q, uint64_t now)
 		return false;
 	c->base = c->seen;
 	atomic_store_explicit(
-		&c->due, now + atomic_load_explicit(&c->cycles, memory_order_relaxed),
+		&c->due,
+		now + atomic_load_explicit(&q->coal_cycles, memory_order_relaxed),
 		memory_order_relaxed);
 	atomic_store(&c->held, true);
 	if (atomic_load(c->dozes))

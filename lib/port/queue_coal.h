@@ -22,7 +22,6 @@
 struct weir_queue;
 
 struct queue_coal {
-	_Atomic uint64_t cycles;  /* that a call may wait; 0: none waits */
 	_Atomic uint32_t packets; /* that make it go before */
 	_Atomic bool held;
 	_Atomic uint64_t due; /* held: by then, of the TSC */
