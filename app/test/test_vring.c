@@ -421,10 +421,10 @@ run_stops_at_what_is_not_plain(void)
 		TEST_EQ(weir_vring_open(&vr, false, &at), 0);
 		TEST_EQ(weir_vring_run(&vr, false, &at, 0, 10, 20, &run, 1), 1);
 		TEST_EQ(weir_vring_run(&vr, false, &at, 0, 10, 20, &run, 32), 2);
-		TEST_EQ(run.len[0], 20);
-		TEST_EQ(run.id[0], 1);
+		TEST_EQ(weir_vring_run_len(&run, 0), 20);
+		TEST_EQ(run.word[0] >> 32, 1);
 		TEST_ASSERT((char *)run.hva[0] == (char *)vr.desc + DATA + 1);
-		TEST_EQ(run.id[1], 0);
+		TEST_EQ(run.word[1] >> 32, 0);
 	}
 	vr.avail->idx = 0;
 	TEST_EQ(weir_vring_open(&vr, false, &at), 0);
@@ -451,7 +451,7 @@ run_given_back_across_the_end(void)
 			       32),
 		4);
 	TEST_EQ(vr.used_idx, UINT16_MAX);
-	run.len[1] = 50;
+	weir_vring_run_wrote(&run, 1, 50);
 	weir_vring_run_publish(&vr, false, &at, VRING_DESC_F_WRITE, &run, 3);
 	weir_vring_close(&vr, &at);
 	TEST_EQ(vr.used->idx, 2);

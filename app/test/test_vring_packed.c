@@ -388,8 +388,8 @@ run_stops_at_what_is_not_plain(void)
 	TEST_EQ(run_from(&at, 0, &run, 2), 2);
 	TEST_EQ(run_from(&at, WR, &run, 4), 0);
 	for (uint16_t i = 0; i < 2; i++) {
-		TEST_EQ(run.len[i], 10u + 5u * i);
-		TEST_EQ(run.id[i], 40 + i);
+		TEST_EQ(weir_vring_run_len(&run, i), 10u + 5u * i);
+		TEST_EQ((uint16_t)(run.word[i] >> 32), 40 + i);
 		TEST_ASSERT((char *)run.hva[i] == (char *)vr.packed_desc + DATA + i);
 	}
 	ring_free();
@@ -407,7 +407,7 @@ run_given_back_in_every_lap(void)
 	for (uint16_t i = 0; i < SIZE; i++)
 		desc_set(START | i, DATA, 15, i, WR);
 	TEST_EQ(run_from(&at, WR, &run, 2), 2);
-	run.len[1] = 7;
+	weir_vring_run_wrote(&run, 1, 7);
 	weir_vring_run_publish(&vr, true, &at, WR, &run, 2);
 	TEST_EQ(vr.packed_desc[0].flags, owner | WR);
 	TEST_EQ(vr.packed_desc[0].len, 15);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gmem_impl.h"
+#include "gmem_near.h"
 #include "weir_fail.h"
 #include "weir_gmem_log.h"
 
@@ -523,6 +524,14 @@ gmem_find_uva(const struct weir_gmem *g, struct weir_range uva)
 	else
 		return NULL;
 	return weir_range_contains(slot_uva(s), uva) ? s : NULL;
+}
+
+struct weir_gmem_near
+weir_gmem_near_find(const struct weir_gmem *g, struct weir_gpa gpa, uint32_t *hint)
+{
+	const struct weir_gmem_slot *s = weir_gmem_find(g, gpa, hint);
+
+	return s != NULL ? weir_gmem_near(s) : (struct weir_gmem_near){ 0 };
 }
 
 void *

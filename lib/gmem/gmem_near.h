@@ -6,47 +6,58 @@
  */
 #include "weir_gmem.h"
 
-/** A slot as a loop holds it, in registers: what follows is always inlined. */
+/** A slot as a loop holds it, in registers. */
 struct weir_gmem_near {
-	struct weir_range gpa;
-	uint64_t hva;  /**< of gpa.start */
-	uint64_t iova; /**< the same, for a DMA engine */
+	uint64_t start; /**< its first gpa */
+	uint64_t room;	/**< its bytes; 0: no slot */
+	uint64_t hva;	/**< of its first byte */
+	uint64_t iova;	/**< the same, for a DMA engine */
 };
 
-/** What to begin such a loop with: no slot. */
-#define WEIR_GMEM_NEAR_NONE ((struct weir_gmem_near){ .gpa = { 1, 0 } })
-
-/**
- * Translate a stretch of guest memory that is whole in this process, of many in a
- * loop. Data plane.
- *
- * @param near  The last one's slot, of the same table.
- * @param len   Bytes, not 0.
- * @return the host address; NULL: not every byte is in one slot.
- */
-static inline __attribute__((always_inline)) void *
-weir_gmem_whole(const struct weir_gmem *g, struct weir_gmem_near *near,
-		struct weir_gpa gpa, uint64_t len, uint32_t *hint)
+/** A slot, to begin with. */
+static inline struct weir_gmem_near
+weir_gmem_near(const struct weir_gmem_slot *s)
 {
-	if (__builtin_expect(!weir_range_has(near->gpa, gpa.v), 0)) {
-		const struct weir_gmem_slot *s = weir_gmem_find(g, gpa, hint);
-
-		if (s == NULL)
-			return NULL;
-		near->gpa = s->gpa;
-		near->hva = s->hva;
-		near->iova = s->iova;
-	}
-	if (__builtin_expect(len - 1 > near->gpa.last - gpa.v, 0))
-		return NULL;
-	return (void *)(uintptr_t)(near->hva + (gpa.v - near->gpa.start));
+	/* it is memory of this process, so its length does not wrap */
+	return (struct weir_gmem_near){ s->gpa.start, weir_range_len(s->gpa), s->hva,
+					s->iova };
 }
 
-/** The DMA address of what was translated last. Data plane. */
+/** The slot of the last hit: what a loop begins with. Any hint is safe. */
+static inline struct weir_gmem_near
+weir_gmem_near_first(const struct weir_gmem *g, uint32_t hint)
+{
+	if (__builtin_expect(hint >= g->nr_slots, 0))
+		return (struct weir_gmem_near){ 0 };
+	return weir_gmem_near(&g->slot[hint]);
+}
+
+/** The slot that holds an address, or none. Not inlined: it would take a loop's
+ * registers. Data plane. */
+struct weir_gmem_near weir_gmem_near_find(const struct weir_gmem *g, struct weir_gpa gpa,
+					  uint32_t *hint);
+
+/** True if all of a stretch, of @p len bytes, not 0, is in the slot. */
+static inline __attribute__((always_inline)) bool
+weir_gmem_near_has(const struct weir_gmem_near *near, struct weir_gpa gpa, uint64_t len)
+{
+	uint64_t off = gpa.v - near->start;
+
+	return off < near->room && len <= near->room - off;
+}
+
+/** Where a stretch is that is all in the slot. */
+static inline __attribute__((always_inline)) void *
+weir_gmem_near_hva(const struct weir_gmem_near *near, struct weir_gpa gpa)
+{
+	return (void *)(uintptr_t)(near->hva + (gpa.v - near->start));
+}
+
+/** The same for a DMA engine. */
 static inline __attribute__((always_inline)) uint64_t
 weir_gmem_near_iova(const struct weir_gmem_near *near, struct weir_gpa gpa)
 {
-	return near->iova + (gpa.v - near->gpa.start);
+	return near->iova + (gpa.v - near->start);
 }
 
 #endif /* GMEM_NEAR_H */

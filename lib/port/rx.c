@@ -233,7 +233,7 @@ rx_run(struct weir_queue *q, unsigned int mode, const struct weir_vring_run *run
 
 	for (uint16_t i = 0; i < n; i++) {
 		const char *from = run->hva[i];
-		uint32_t len = run->len[i] - hdr_len;
+		uint32_t len = weir_vring_run_len(run, i) - hdr_len;
 		struct rte_mbuf *m = pkts[i];
 
 		mbuf_rearm(q, m);
@@ -397,7 +397,7 @@ rx_window_run(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	if (nr == 0 || rte_mempool_get_bulk(q->pool, (void **)pkts, nr) != 0)
 		return 0;
 	for (uint16_t i = 0; i < nr; i++) {
-		const uint32_t len = run.len[i] - hdr_len;
+		const uint32_t len = weir_vring_run_len(&run, i) - hdr_len;
 		struct rte_mbuf *m = pkts[i];
 		struct queue_pkt *p = rx_window_add(q, head, m);
 		struct weir_copy_piece piece;
@@ -427,7 +427,7 @@ rx_window_run(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 			copy_frame(rte_pktmbuf_mtod(pkts[i], void *),
 				   (const char *)run.hva[i] + hdr_len, pkts[i]->data_len);
 		weir_vring_use(&q->vr, mode & QUEUE_PACKED,
-			       (struct weir_chain){ run.id[i], 1 }, 0);
+			       (struct weir_chain){ weir_vring_run_id(&run, i), 1 }, 0);
 	}
 	t->cpu_copies += (unsigned int)__builtin_popcount(by_cpu);
 	return nr;

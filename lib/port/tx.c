@@ -253,14 +253,15 @@ static __rte_always_inline uint16_t
 tx_count_plain(struct rte_mbuf **pkts, uint16_t n, bool *raw)
 {
 	const uint64_t lent = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-	const struct rte_mempool *pool = pkts[0]->pool;
-	bool same = true;
+	const uintptr_t pool = (uintptr_t)pkts[0]->pool;
+	uint64_t other = 0;
 	uint16_t i;
 
+	/* gathered, not branched on */
 	for (i = 0; i < n && tx_is_plain(pkts[i]); i++)
-		same &= (pkts[i]->ol_flags & lent) == 0 && pkts[i]->pool == pool &&
-			rte_mbuf_refcnt_read(pkts[i]) == 1;
-	*raw = same;
+		other |= (pkts[i]->ol_flags & lent) | ((uintptr_t)pkts[i]->pool ^ pool) |
+			 (rte_mbuf_refcnt_read(pkts[i]) ^ 1u);
+	*raw = other == 0;
 	return i;
 }
 
@@ -277,15 +278,15 @@ tx_run(struct weir_queue *q, unsigned int mode, struct weir_vring_run *run,
 		const uint32_t len = pkts[i]->data_len;
 		char *to = run->hva[i];
 
-		if (__builtin_expect(run->len[i] < len + hdr_len, 0))
+		if (__builtin_expect(weir_vring_run_len(run, i) < len + hdr_len, 0))
 			break;
-		run->len[i] = len + hdr_len;
+		weir_vring_run_wrote(run, i, len + hdr_len);
 		memcpy(to, &h, hdr_len);
 		copy_frame(to + hdr_len, rte_pktmbuf_mtod(pkts[i], void *), len);
 		t->bytes += len;
 		if ((mode & QUEUE_LOG) != 0) {
-			q->iov[0] = (struct weir_iov){ .hva = to, .len = run->len[i] };
-			queue_log_written(q, run->len[i]);
+			q->iov[0] = (struct weir_iov){ .hva = to, .len = len + hdr_len };
+			queue_log_written(q, len + hdr_len);
 		}
 	}
 	t->packets += i;
@@ -443,13 +444,14 @@ tx_window_run(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 			.len = len,
 		};
 
-		if (__builtin_expect(run.len[i] < len + hdr_len, 0) ||
+		if (__builtin_expect(weir_vring_run_len(&run, i) < len + hdr_len, 0) ||
 		    ((mode & QUEUE_LOG) != 0 && !queue_log_room(q)))
 			break;
-		run.len[i] = len + hdr_len;
+		weir_vring_run_wrote(&run, i, len + hdr_len);
 		if ((mode & QUEUE_LOG) != 0) {
-			q->iov[0] = (struct weir_iov){ run.hva[i], iova[i], run.len[i] };
-			queue_log_packet(q, run.len[i], *head);
+			q->iov[0] =
+				(struct weir_iov){ run.hva[i], iova[i], len + hdr_len };
+			queue_log_packet(q, len + hdr_len, *head);
 		}
 		t->bytes += len;
 		by_cpu |= (uint32_t)frame_submit(q, tx_window_add(q, head, m), piece, t)
@@ -464,7 +466,8 @@ tx_window_run(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 			copy_frame((char *)run.hva[i] + hdr_len,
 				   rte_pktmbuf_mtod(pkts[i], void *), pkts[i]->data_len);
 		weir_vring_use(&q->vr, mode & QUEUE_PACKED,
-			       (struct weir_chain){ run.id[i], 1 }, run.len[i]);
+			       (struct weir_chain){ weir_vring_run_id(&run, i), 1 },
+			       weir_vring_run_len(&run, i));
 	}
 	if (nr != 0)
 		weir_vring_next(&q->vr, mode & QUEUE_PACKED, at,

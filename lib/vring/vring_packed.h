@@ -120,10 +120,11 @@ vring_packed_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t
 		 uint32_t min, uint32_t max, struct weir_vring_run *run, uint64_t *iova,
 		 uint16_t n)
 {
-	struct weir_gmem_near near = WEIR_GMEM_NEAR_NONE;
+	const struct weir_gmem *const gmem = vr->gmem;
 	const uint16_t offer = vring_packed_offer(at->pos) | dir;
 	const uint64_t *half = vring_packed_half(vr, at->pos);
 	uint32_t end = vr->size - (at->pos & WEIR_VRING_POS_IDX);
+	struct weir_gmem_near near = weir_gmem_near_first(gmem, vr->hint);
 	uint16_t i;
 
 	if (n > at->left)
@@ -135,20 +136,21 @@ vring_packed_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t
 	for (i = 0; i < n; i++, half += 2) {
 		uint64_t word = __atomic_load_n(half, __ATOMIC_ACQUIRE);
 		uint32_t len = (uint32_t)word;
-		uint64_t gpa;
+		struct weir_gpa gpa;
 
 		if (__builtin_expect(word >> 48 != offer || len - min > max - min, 0))
 			break;
-		gpa = __atomic_load_n(half - 1, __ATOMIC_RELAXED);
-		run->hva[i] = weir_gmem_whole(vr->gmem, &near, (struct weir_gpa){ gpa },
-					      len, &vr->hint);
-		if (__builtin_expect(run->hva[i] == NULL, 0))
-			break;
+		gpa.v = __atomic_load_n(half - 1, __ATOMIC_RELAXED);
+		if (__builtin_expect(!weir_gmem_near_has(&near, gpa, len), 0)) {
+			near = weir_gmem_near_find(gmem, gpa, &vr->hint);
+			if (!weir_gmem_near_has(&near, gpa, len))
+				break;
+		}
+		run->hva[i] = weir_gmem_near_hva(&near, gpa);
 		weir_vring_run_ask(run, i, dir);
 		if (iova != NULL)
-			iova[i] = weir_gmem_near_iova(&near, (struct weir_gpa){ gpa });
-		run->len[i] = len;
-		run->id[i] = (uint16_t)(word >> 32);
+			iova[i] = weir_gmem_near_iova(&near, gpa);
+		run->word[i] = word;
 	}
 	return i;
 }
@@ -161,12 +163,14 @@ vring_packed_again(const struct weir_vring *vr, struct weir_vring_at *at)
 		(uint16_t)(vr->size - vring_packed_distance(vr, vr->used_pos, at->pos));
 }
 
-/* What was written means something only with the WRITE flag (2.8.4). */
+/* From a descriptor's second half as it was offered: what differs in a used one is a
+ * flag, in either round. What was written means something only with the WRITE flag
+ * (2.8.4). */
 WEIR_VRING_OP uint64_t
-vring_packed_run_word(const struct weir_vring_run *run, uint16_t i, uint16_t flags)
+vring_packed_run_word(uint64_t offered, uint16_t dir)
 {
-	return (uint64_t)flags << 48 | (uint64_t)run->id[i] << 32 |
-	       ((flags & VRING_DESC_F_WRITE) != 0 ? run->len[i] : 0);
+	return (dir != 0 ? offered : offered >> 32 << 32) ^ (uint64_t)VRING_PACKED_USED
+								    << 48;
 }
 
 /* Nothing waits in the shadow: the run begins where used_pos is. */
@@ -174,15 +178,14 @@ WEIR_VRING_OP void
 vring_packed_run_publish(struct weir_vring *vr, struct weir_vring_at *at, uint16_t dir,
 			 const struct weir_vring_run *run, uint16_t n)
 {
-	const uint16_t owner = VRING_PACKED_AVAIL | VRING_PACKED_USED;
-	const uint16_t flags = ((at->pos & WEIR_VRING_POS_WRAP) != 0 ? owner : 0) | dir;
 	uint64_t *half = vring_packed_half(vr, at->pos);
 
 	for (uint16_t i = 1; i < n; i++)
-		__atomic_store_n(&half[2 * i], vring_packed_run_word(run, i, flags),
+		__atomic_store_n(&half[2 * i], vring_packed_run_word(run->word[i], dir),
 				 __ATOMIC_RELAXED);
 	/* the guest looks here first, and nowhere else before it has found this */
-	__atomic_store_n(half, vring_packed_run_word(run, 0, flags), __ATOMIC_RELEASE);
+	__atomic_store_n(half, vring_packed_run_word(run->word[0], dir),
+			 __ATOMIC_RELEASE);
 	at->pos = vring_packed_pos(vr, at->pos, n);
 	vr->used_pos = at->pos;
 	vr->used_idx = (uint16_t)(vr->used_idx + n);

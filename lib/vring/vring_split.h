@@ -64,52 +64,64 @@ vring_split_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t 
 		uint32_t min, uint32_t max, struct weir_vring_run *run, uint64_t *iova,
 		uint16_t n)
 {
-	struct weir_gmem_near near = WEIR_GMEM_NEAR_NONE;
+	const struct weir_gmem *const gmem = vr->gmem;
+	const struct vring_avail *const avail = vr->avail;
+	const struct vring_desc *const desc = vr->desc;
+	const uint16_t mask = vr->mask;
+	struct weir_gmem_near near = weir_gmem_near_first(gmem, vr->hint);
 	uint16_t i;
 
 	if (n > at->left)
 		n = at->left;
 	for (i = 0; i < n; i++) {
 		uint16_t head = __atomic_load_n(
-			&vr->avail->ring[(uint16_t)(at->pos + i) & vr->mask],
-			__ATOMIC_RELAXED);
+			&avail->ring[(uint16_t)(at->pos + i) & mask], __ATOMIC_RELAXED);
 		const uint64_t *half;
-		uint64_t gpa, word;
+		struct weir_gpa gpa;
+		uint64_t word;
 		uint32_t len;
 
-		if (__builtin_expect(head > vr->mask, 0))
+		if (__builtin_expect(head > mask, 0))
 			break;
-		half = (const uint64_t *)(const void *)&vr->desc[head];
-		gpa = __atomic_load_n(&half[0], __ATOMIC_RELAXED);
+		half = (const uint64_t *)(const void *)&desc[head];
+		gpa.v = __atomic_load_n(&half[0], __ATOMIC_RELAXED);
 		word = __atomic_load_n(&half[1], __ATOMIC_RELAXED);
 		len = (uint32_t)word;
 		if (__builtin_expect(
 			    (uint16_t)(word >> 32) != dir || len - min > max - min, 0))
 			break;
-		run->hva[i] = weir_gmem_whole(vr->gmem, &near, (struct weir_gpa){ gpa },
-					      len, &vr->hint);
-		if (__builtin_expect(run->hva[i] == NULL, 0))
-			break;
+		if (__builtin_expect(!weir_gmem_near_has(&near, gpa, len), 0)) {
+			near = weir_gmem_near_find(gmem, gpa, &vr->hint);
+			if (!weir_gmem_near_has(&near, gpa, len))
+				break;
+		}
+		run->hva[i] = weir_gmem_near_hva(&near, gpa);
 		weir_vring_run_ask(run, i, dir);
 		if (iova != NULL)
-			iova[i] = weir_gmem_near_iova(&near, (struct weir_gpa){ gpa });
-		run->len[i] = len;
-		run->id[i] = head;
+			iova[i] = weir_gmem_near_iova(&near, gpa);
+		run->word[i] = (uint64_t)head << 32 | len;
 	}
 	return i;
+}
+
+/* A used entry has the id first. */
+WEIR_VRING_OP struct vring_used_elem
+vring_split_run_elem(uint64_t word, uint16_t dir)
+{
+	return (struct vring_used_elem){ .id = (uint32_t)(word >> 32),
+					 .len = dir != 0 ? (uint32_t)word : 0 };
 }
 
 WEIR_VRING_OP void
 vring_split_run_publish(struct weir_vring *vr, struct weir_vring_at *at, uint16_t dir,
 			const struct weir_vring_run *run, uint16_t n)
 {
-	for (uint16_t i = 0; i < n; i++) {
-		struct vring_used_elem *e =
-			&vr->used->ring[(uint16_t)(vr->used_idx + i) & vr->mask];
+	struct vring_used *const used = vr->used;
+	const uint16_t mask = vr->mask, from = vr->used_idx;
 
-		e->id = run->id[i];
-		e->len = dir != 0 ? run->len[i] : 0;
-	}
+	for (uint16_t i = 0; i < n; i++)
+		used->ring[(uint16_t)(from + i) & mask] =
+			vring_split_run_elem(run->word[i], dir);
 	at->pos = (uint16_t)(at->pos + n);
 	at->left = (uint16_t)(at->left - n);
 	vr->used_idx = (uint16_t)(vr->used_idx + n);

@@ -133,9 +133,31 @@ struct weir_vring_at {
 /** Chains that follow each other in the ring, each one direct buffer in one piece. */
 struct weir_vring_run {
 	void *hva[WEIR_VRING_RUN];
-	uint32_t len[WEIR_VRING_RUN]; /**< bytes; of one given back: written */
-	uint16_t id[WEIR_VRING_RUN];
+	/** used entries in the making: bytes, of one given back those written, and in the
+	 * upper half what the ring's format has beside them */
+	uint64_t word[WEIR_VRING_RUN];
 };
+
+/** Bytes of a chain. */
+WEIR_VRING_OP uint32_t
+weir_vring_run_len(const struct weir_vring_run *run, uint16_t i)
+{
+	return (uint32_t)run->word[i];
+}
+
+/** What it is given back by. */
+WEIR_VRING_OP uint16_t
+weir_vring_run_id(const struct weir_vring_run *run, uint16_t i)
+{
+	return (uint16_t)(run->word[i] >> 32);
+}
+
+/** So many bytes of it were written. */
+WEIR_VRING_OP void
+weir_vring_run_wrote(struct weir_vring_run *run, uint16_t i, uint32_t len)
+{
+	run->word[i] = (run->word[i] >> 32 << 32) | len;
+}
 
 /** Ask for the first two cache lines of a chain: a header and a short frame. What is
  * behind them the CPU asks for by itself. */
