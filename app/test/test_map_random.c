@@ -312,9 +312,9 @@ backend_open(struct target *t, const struct weir_iommu_ops **ops, void **ctx)
 static enum test_result
 backend_attach(struct target *t)
 {
-	const struct weir_iommu_ops *ops;
+	const struct weir_iommu_ops *ops = NULL;
 	struct weir_iommu_caps caps;
-	void *ctx;
+	void *ctx = NULL;
 
 	TEST_EQ(backend_open(t, &ops, &ctx), 0);
 	weir_sim_attach(t->sim, &t->dev);
