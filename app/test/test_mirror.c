@@ -184,6 +184,31 @@ attach_replays_at_the_granule(void)
 	return finish(0);
 }
 
+/* Maps that wait for a backend say so, once, and that they are there. */
+static enum test_result
+map_with_no_backend_says_so(void)
+{
+	SETUP(0);
+	TEST_EQ(map(0, 4, 2), 0);
+	TEST_ASSERT(strstr(last_log, "no backend is attached") != NULL);
+	last_log[0] = '\0';
+	TEST_EQ(map(8, 4, 2), 0);
+	TEST_EQ(last_log[0], '\0');
+	TEST_EQ(weir_map_backends(weir_mirror_table(fx.m)), 0);
+	fx.f[0].fail_map_at = 3;
+	fx.f[0].fail_err = -EFAULT;
+	TEST_EQ(weir_mirror_attach(fx.m, &fake_iommu_ops, &fx.f[0]), -EFAULT);
+	TEST_ASSERT(strstr(last_log, "has all") == NULL);
+	TEST_EQ(weir_mirror_attach(fx.m, &fake_iommu_ops, &fx.f[0]), 0);
+	TEST_ASSERT(strstr(last_log, "first: has all that was mapped before") != NULL);
+	TEST_ASSERT(follows(0));
+	last_log[0] = '\0';
+	TEST_EQ(weir_mirror_attach(fx.m, &fake_iommu_ops, &fx.f[1]), 0);
+	TEST_EQ(map(16, 4, 2), 0);
+	TEST_EQ(last_log[0], '\0');
+	return finish(0);
+}
+
 static enum test_result
 attach_that_fails_leaves_nothing(void)
 {
@@ -723,6 +748,7 @@ static const struct test_case mirror_cases[] = {
 	CASE(map_chunks_unmap_chunks),
 	CASE(map_chunk_0_depends_on_who_can_split),
 	CASE(attach_replays_at_the_granule),
+	CASE(map_with_no_backend_says_so),
 	CASE(attach_that_fails_leaves_nothing),
 	CASE(attach_too_small_refused),
 	CASE(detach_gives_back_an_empty_backend),

@@ -6,6 +6,7 @@
 
 #include "mirror_impl.h"
 #include "weir_fail.h"
+#include "weir_log.h"
 
 /* In-flight DMA is done in far less; longer is a device that hangs. */
 #define DRAIN_DEFAULT_US 1000000
@@ -182,6 +183,13 @@ map_locked(struct weir_mirror *m, const struct weir_region *r)
 	}
 	weir_map_publish(m->map, c);
 	weir_map_finish(m->map, c);
+	if (m->nr_backends == 0 && !m->said_alone) {
+		m->said_alone = true;
+		weir_log(WEIR_LOG_NOTICE,
+			 "%s: no backend is attached: what is mapped is kept for the "
+			 "first that is",
+			 m->name);
+	}
 	return 0;
 }
 

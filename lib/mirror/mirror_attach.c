@@ -4,6 +4,7 @@
 
 #include "mirror_impl.h"
 #include "weir_fail.h"
+#include "weir_log.h"
 
 struct fit_walk {
 	struct mirror_backend *b;
@@ -74,9 +75,15 @@ attach_locked(struct weir_mirror *m, const struct weir_iommu_ops *ops, void *ctx
 	ret = backend_caps(b);
 	if (ret == 0)
 		ret = backend_join(m, b);
-	m->nr_backends += ret == 0;
+	if (ret != 0)
+		return ret;
+	m->nr_backends++;
 	mirror_tell_backends(m, NULL);
-	return ret;
+	if (m->said_alone)
+		weir_log(WEIR_LOG_NOTICE, "%s: %s: has all that was mapped before",
+			 m->name, b->caps.name);
+	m->said_alone = false;
+	return 0;
 }
 
 int

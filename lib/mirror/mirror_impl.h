@@ -35,6 +35,7 @@ struct weir_mirror {
 	struct weir_mirror_user *users;
 	uint64_t drain_us;
 	struct weir_mirror_stats stats;
+	bool said_alone; /* that maps wait for a backend, since the last one left */
 
 	_Atomic unsigned int nr_broken;
 };

@@ -21,8 +21,9 @@
  * the backend to where the map is, says so in the log, and counts it
  * (weir_mirror_stats.settled).
  *
- * A map may be filled before any backend is attached; attaching replays it,
- * entry by entry at the original granule, so that chunk unmaps work afterwards.
+ * A map may be filled before any backend is attached, which is logged, once;
+ * attaching replays it, entry by entry at the original granule, so that chunk unmaps
+ * work afterwards. weir_map_backends() tells whether anything follows.
  * A region whose chunk is left open is then mapped as for a backend that cannot
  * split, so what can be unmapped later does not depend on the order of calls.
  *
