@@ -60,6 +60,13 @@ check_model(const struct weir_tree *t, const struct weir_tree_node *nodes,
 	return TEST_OK;
 }
 
+/* A range in the tree reaches across the border before unit @u. */
+static bool
+crosses(const unsigned short *owner, unsigned int u)
+{
+	return u > 0 && u < UNITS && owner[u] != 0 && owner[u - 1] == owner[u];
+}
+
 /* Insert or erase at random; the model says what each must answer. */
 static enum test_result
 tree_random_agrees_with_an_array(void)
@@ -80,6 +87,8 @@ tree_random_agrees_with_an_array(void)
 		for (unsigned int v = u; v < u + nr; v++)
 			empty = empty && owner[v] == 0;
 		TEST_ASSERT((weir_tree_overlap(&t, units(u, nr)) == NULL) == empty);
+		TEST_EQ(weir_tree_bisects(&t, units(u, nr)),
+			crosses(owner, u) || crosses(owner, u + nr));
 		if (owner[u] != 0 && test_rand(&rnd) % 2 == 0) {
 			unsigned short id = owner[u];
 

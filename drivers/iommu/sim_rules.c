@@ -76,17 +76,6 @@ type1v1_unmap(struct weir_sim *s, uint64_t iova, uint64_t len, uint64_t *unmappe
 	return 0;
 }
 
-/* True if an entry reaches across the first or the last byte's border. */
-static bool
-bisects(const struct weir_sim *s, struct weir_range r)
-{
-	struct weir_tree_node *lo = weir_tree_find(&s->entries, r.start);
-	struct weir_tree_node *hi = weir_tree_find(&s->entries, r.last);
-
-	return (lo != NULL && lo->key.start < r.start) ||
-	       (hi != NULL && hi->key.start <= r.last && hi->key.last > r.last);
-}
-
 /* v2 refuses to split an entry, before it has removed any. */
 static int
 type1v2_unmap(struct weir_sim *s, uint64_t iova, uint64_t len, uint64_t *unmapped)
@@ -96,7 +85,7 @@ type1v2_unmap(struct weir_sim *s, uint64_t iova, uint64_t len, uint64_t *unmappe
 
 	if (ret != 0)
 		return ret;
-	if (bisects(s, r))
+	if (weir_tree_bisects(&s->entries, r))
 		return -EINVAL;
 	sim_remove_until(s, weir_tree_overlap(&s->entries, r), r.last, unmapped);
 	return 0;

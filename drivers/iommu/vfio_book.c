@@ -83,16 +83,6 @@ vfio_book_add(struct vfio_book *b, struct weir_range iova, uint64_t hva)
 	entry_insert(b, iova, hva);
 }
 
-bool
-vfio_book_bisects(const struct vfio_book *b, struct weir_range iova)
-{
-	struct weir_tree_node *lo = weir_tree_find(&b->entries, iova.start);
-	struct weir_tree_node *hi = weir_tree_find(&b->entries, iova.last);
-
-	return (lo != NULL && lo->key.start < iova.start) ||
-	       (hi != NULL && hi->key.start <= iova.last && hi->key.last > iova.last);
-}
-
 uint64_t
 vfio_book_covered(const struct vfio_book *b, struct weir_range iova)
 {

@@ -40,9 +40,6 @@ int vfio_book_prepare(struct vfio_book *b);
  */
 void vfio_book_add(struct vfio_book *b, struct weir_range iova, uint64_t hva);
 
-/* True if an entry reaches out of the range. */
-bool vfio_book_bisects(const struct vfio_book *b, struct weir_range iova);
-
 /* Bytes of the range that are in the book. */
 uint64_t vfio_book_covered(const struct vfio_book *b, struct weir_range iova);
 

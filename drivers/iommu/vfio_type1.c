@@ -260,7 +260,8 @@ type1_unmap(void *ctx, uint64_t iova, uint64_t len, uint64_t *unmapped)
 	if (v->lost)
 		return 0;
 	/* it may be iommufd, which would remove what comes before such an entry */
-	if (v->iommu == WEIR_VFIO_TYPE1 && valid && vfio_book_bisects(&v->book, r))
+	if (v->iommu == WEIR_VFIO_TYPE1 && valid &&
+	    weir_tree_bisects(&v->book.entries, r))
 		return -EINVAL;
 	ret = vfio_book_prepare(&v->book);
 	if (ret != 0)

@@ -146,6 +146,16 @@ weir_tree_overlap(const struct weir_tree *t, struct weir_range r)
 	return n != NULL && n->key.start <= r.last ? n : NULL;
 }
 
+bool
+weir_tree_bisects(const struct weir_tree *t, struct weir_range r)
+{
+	const struct weir_tree_node *lo = weir_tree_find(t, r.start);
+	const struct weir_tree_node *hi = weir_tree_find(t, r.last);
+
+	return (lo != NULL && lo->key.start < r.start) ||
+	       (hi != NULL && hi->key.start <= r.last && hi->key.last > r.last);
+}
+
 struct weir_tree_node *
 weir_tree_next(const struct weir_tree_node *n)
 {

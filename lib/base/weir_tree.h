@@ -51,6 +51,9 @@ struct weir_tree_node *weir_tree_find(const struct weir_tree *t, uint64_t addr);
 /** The lowest range that shares a byte with @p r; NULL: none does. */
 struct weir_tree_node *weir_tree_overlap(const struct weir_tree *t, struct weir_range r);
 
+/** True if a range in the tree has bytes in @p r and bytes outside of it. */
+bool weir_tree_bisects(const struct weir_tree *t, struct weir_range r);
+
 /** The next higher range; NULL after the last. */
 struct weir_tree_node *weir_tree_next(const struct weir_tree_node *n);
 
