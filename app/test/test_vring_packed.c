@@ -538,6 +538,33 @@ call_as_the_guest_wishes(void)
 	return TEST_OK;
 }
 
+/* Where calls are held back nobody asks for a long time. */
+static enum test_result
+call_after_any_number_of_rounds(void)
+{
+	struct weir_vring_addr a = good;
+
+	TEST_EQ(ring_make(), 0);
+	a.event_idx = true;
+	TEST_EQ(weir_vring_init(&vr, gmem, &a), 0);
+	give_back(1);
+	TEST_ASSERT(called(VRING_PACKED_EVENT_FLAG_DESC, START | 5));
+	for (uint32_t i = 0; i < UINT16_MAX + 2u; i++)
+		give_back(1);
+	/* what would be asked about if the count began anew */
+	TEST_ASSERT(called(VRING_PACKED_EVENT_FLAG_DESC,
+			   vring_packed_pos(&vr, vr.used_pos, SIZE - 3) ^ START));
+	/* it is called for all this, whatever it asks for */
+	give_back(3);
+	weir_vring_will_call(&vr);
+	give_back(1);
+	TEST_ASSERT(!called(VRING_PACKED_EVENT_FLAG_DESC,
+			    vring_packed_pos(&vr, vr.used_pos, SIZE - 3) ^ START));
+	TEST_EQ(vr.call_idx, 0);
+	ring_free();
+	return TEST_OK;
+}
+
 /* A driver, and what it has offered, by id. */
 struct driver {
 	uint16_t avail, used; /* places */
@@ -651,6 +678,7 @@ static const struct test_case vring_packed_cases[] = {
 	{ "run_read_says_nothing_written", run_read_says_nothing_written },
 	{ "rewind_takes_the_same_again", rewind_takes_the_same_again },
 	{ "call_as_the_guest_wishes", call_as_the_guest_wishes },
+	{ "call_after_any_number_of_rounds", call_after_any_number_of_rounds },
 	{ "random_rounds_lose_nothing", random_rounds_lose_nothing },
 };
 AUTOTEST(vring_packed_autotest, vring_packed_cases);

@@ -45,13 +45,18 @@ queue_coal_call(struct weir_queue *q)
 	struct queue_coal *c = &q->coal;
 	const uint64_t now = rte_rdtsc();
 	const uint16_t used = q->vr.used_idx;
+	bool held;
 
 	/* what was published is visible before a call that is seen held is made */
 	atomic_thread_fence(memory_order_seq_cst);
-	if ((atomic_load(&c->held) || hold(q, now)) &&
-	    ((uint16_t)(used - c->base) >=
-		     atomic_load_explicit(&c->packets, memory_order_relaxed) ||
-	     now >= atomic_load_explicit(&c->due, memory_order_relaxed)))
+	held = atomic_load(&c->held);
+	if (held)
+		weir_vring_will_call(&q->vr);
+	else
+		held = hold(q, now);
+	if (held && ((uint16_t)(used - c->base) >=
+			     atomic_load_explicit(&c->packets, memory_order_relaxed) ||
+		     now >= atomic_load_explicit(&c->due, memory_order_relaxed)))
 		queue_coal_release(q);
 	c->seen = used;
 }

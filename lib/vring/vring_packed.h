@@ -190,7 +190,7 @@ vring_packed_run_publish(struct weir_vring *vr, struct weir_vring_at *at, uint16
 	vr->used_pos = at->pos;
 	vr->used_idx = (uint16_t)(vr->used_idx + n);
 	vr->used_next = vr->used_idx;
-	vr->call_idx = (uint16_t)(vr->call_idx + n);
+	vr->call_idx += n;
 }
 
 WEIR_VRING_OP void
@@ -241,7 +241,7 @@ vring_packed_publish(struct weir_vring *vr, uint16_t n)
 	}
 	vr->used_idx = (uint16_t)(vr->used_idx + n);
 	vr->used_pos = pos;
-	vr->call_idx = (uint16_t)(vr->call_idx + vring_packed_distance(vr, from, pos));
+	vr->call_idx += vring_packed_distance(vr, from, pos);
 	/* the guest looks here first, and nowhere else before it has found this */
 	__atomic_store_n(vring_packed_half(vr, from), first, __ATOMIC_RELEASE);
 }
@@ -250,8 +250,8 @@ vring_packed_publish(struct weir_vring *vr, uint16_t n)
 WEIR_VRING_OP bool
 vring_packed_want_call(struct weir_vring *vr)
 {
-	uint16_t off, flags, now, nr = vr->call_idx;
-	uint32_t wish;
+	uint32_t wish, nr = vr->call_idx;
+	uint16_t off, flags, now;
 
 	/* both fields at once, so that they belong together */
 	wish = __atomic_load_n((const uint32_t *)(const void *)vr->driver,
@@ -264,6 +264,9 @@ vring_packed_want_call(struct weir_vring *vr)
 		vr->call_any = false;
 		return true;
 	}
+	/* wherever it was asked for has been passed */
+	if (__builtin_expect(nr >= vr->size, 0))
+		return true;
 	now = vr->used_pos & WEIR_VRING_POS_IDX;
 	off = (uint16_t)wish & WEIR_VRING_POS_IDX;
 	/* it was asked for in the round before */

@@ -172,7 +172,7 @@ vring_split_publish(struct weir_vring *vr, uint16_t n)
 WEIR_VRING_OP bool
 vring_split_want_call(struct weir_vring *vr)
 {
-	uint16_t event, old = vr->call_idx;
+	uint16_t event, old = (uint16_t)vr->call_idx;
 
 	if (!vr->event_idx)
 		return (__atomic_load_n(&vr->avail->flags, __ATOMIC_RELAXED) &

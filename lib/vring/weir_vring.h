@@ -205,7 +205,7 @@ struct weir_vring {
 	uint16_t used_idx;   /**< used entries published; split: what used.idx says */
 	uint16_t used_next;  /**< used entries noted */
 	uint16_t used_pos;   /**< packed: where the next used entry is published */
-	uint16_t call_idx;   /**< split: used.idx when the guest was last called;
+	uint32_t call_idx;   /**< split: used.idx when the guest was last called;
 				packed: descriptors given back since then */
 	bool packed;	     /**< VIRTIO_F_RING_PACKED was negotiated */
 	bool event_idx;	     /**< VIRTIO_F_RING_EVENT_IDX was negotiated */

@@ -214,6 +214,14 @@ weir_vring_want_call(struct weir_vring *vr, bool packed)
 	return packed ? vring_packed_want_call(vr) : vring_split_want_call(vr);
 }
 
+/** The guest will be called, whether it wants it or not: what was published until now
+ * is not asked about again. */
+WEIR_VRING_OP void
+weir_vring_will_call(struct weir_vring *vr)
+{
+	vr->call_idx = vr->packed ? 0 : vr->used_idx;
+}
+
 /**
  * Ask the guest to kick for what it makes available from now on, or not to. It
  * may kick nevertheless. Contains a full fence: a look at the ring behind this
