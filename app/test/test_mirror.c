@@ -111,7 +111,8 @@ create_bad_name_refused(void)
 	struct weir_mirror *m;
 
 	TEST_EQ(weir_mirror_create("", &m), -EINVAL);
-	TEST_EQ(weir_mirror_create("a name of thirty-two characters.", &m), -EINVAL);
+	TEST_EQ(weir_mirror_create("a name of thirty-two characters.", &m),
+		-ENAMETOOLONG);
 	TEST_EQ(weir_mirror_create("a name of thirty-one characters", &m), 0);
 	weir_mirror_destroy(m);
 	weir_mirror_destroy(NULL);

@@ -18,8 +18,10 @@ weir_mirror_create(const char *name, struct weir_mirror **out)
 	struct weir_mirror *m;
 	int ret;
 
-	if (len == 0 || len == MIRROR_NAME_LEN)
+	if (len == 0)
 		return -EINVAL;
+	if (len == MIRROR_NAME_LEN)
+		return -ENAMETOOLONG;
 	m = weir_zalloc(sizeof(*m));
 	if (m == NULL)
 		return -ENOMEM;

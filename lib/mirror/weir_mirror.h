@@ -52,7 +52,7 @@ struct weir_mirror_stats {
  * Make a mirror with an empty map and no backend.
  *
  * @param name  Copied; shown by telemetry. At most 31 characters.
- * @return 0; -EINVAL: name empty or too long; -ENOMEM.
+ * @return 0; -EINVAL: name empty; -ENAMETOOLONG; -ENOMEM.
  */
 int weir_mirror_create(const char *name, struct weir_mirror **out);
 

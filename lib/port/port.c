@@ -303,8 +303,9 @@ weir_port_rxq_setup(struct weir_port *p, uint16_t pair, struct rte_mempool *pool
 {
 	int ret;
 
-	if (pair >= p->conf.nr_pairs || pool == NULL ||
-	    rte_pktmbuf_data_room_size(pool) <= RTE_PKTMBUF_HEADROOM)
+	if (pair >= p->conf.nr_pairs)
+		return -ERANGE;
+	if (pool == NULL || rte_pktmbuf_data_room_size(pool) <= RTE_PKTMBUF_HEADROOM)
 		return -EINVAL;
 	ret = queue_setup(p, 2u * pair + 1, pool, dma);
 	if (ret == 0)
@@ -315,7 +316,7 @@ weir_port_rxq_setup(struct weir_port *p, uint16_t pair, struct rte_mempool *pool
 int
 weir_port_txq_setup(struct weir_port *p, uint16_t pair, const char *dma)
 {
-	return pair < p->conf.nr_pairs ? queue_setup(p, 2u * pair, NULL, dma) : -EINVAL;
+	return pair < p->conf.nr_pairs ? queue_setup(p, 2u * pair, NULL, dma) : -ERANGE;
 }
 
 static struct weir_queue *

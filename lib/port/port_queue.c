@@ -38,8 +38,10 @@ queue_enable(struct weir_port *p, uint32_t i, bool on)
 {
 	struct hold h = { .p = p, .ring = i, .on = on };
 
-	if (i >= p->nr_rings || !p->ring[i].set_up)
-		return -EINVAL;
+	if (i >= p->nr_rings)
+		return -ERANGE;
+	if (!p->ring[i].set_up)
+		return -ENOENT;
 	ctl_run(do_hold, &h);
 	return h.ret;
 }

@@ -131,7 +131,7 @@ weir_port_rxq_wake_fd(struct weir_port *p, uint16_t pair, int *fd)
 	struct wake w = { .p = p, .q = weir_port_rxq(p, pair) };
 
 	if (w.q == NULL)
-		return -EINVAL;
+		return pair < p->conf.nr_pairs ? -ENOENT : -ERANGE;
 	ctl_run(do_wake_open, &w);
 	if (w.ret == 0)
 		*fd = w.q->wake_fd;

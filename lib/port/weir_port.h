@@ -151,10 +151,10 @@ void weir_port_destroy(struct weir_port *p);
  * @param dma   Name of the dmadev that copies, NULL: the CPU does. Several names
  *              are separated by ',', up to WEIR_PORT_MAX_DMAS; each gives the
  *              queue one more channel, also if it is the same name again.
- * @return 0; -EINVAL: no such pair, no pool, or one without room for data, or an
- *         empty name; -E2BIG: too many names; -EBUSY: the port is started, or copies from
- * before its stop are not over; -ENODEV, -ENOTSUP, -EBUSY, ...: as weir_copy_get()
- * answers.
+ * @return 0; -ERANGE: no such pair; -EINVAL: no pool, or one without room for data,
+ *         or an empty name; -E2BIG: too many names; -EBUSY: the port is started, or
+ * copies from before its stop are not over; -ENODEV, -ENOTSUP, -EBUSY, ...: as
+ * weir_copy_get() answers.
  */
 int weir_port_rxq_setup(struct weir_port *p, uint16_t pair, struct rte_mempool *pool,
 			const char *dma);
@@ -207,9 +207,9 @@ bool weir_queue_running(const struct weir_queue *q);
  * rest, whatever the port and the guest do. The link does not depend on it.
  * Nobody bursts on a queue that is being held.
  *
- * @return 0; -EINVAL: it was not set up; -EBUSY: copies under way do not end:
- *         it is at rest for bursts, and the port goes on waiting for them; or
- *         why its ring does not start.
+ * @return 0; -ERANGE: no such pair; -ENOENT: it was not set up; -EBUSY: copies under way
+ * do not end: it is at rest for bursts, and the port goes on waiting for them; or why its
+ * ring does not start.
  */
 int weir_port_rxq_enable(struct weir_port *p, uint16_t pair, bool on);
 
@@ -242,7 +242,8 @@ bool weir_port_queue_event(struct weir_port *p, struct weir_queue_event *ev);
  *     weir_queue_wake_disarm(rxq);
  *     weir_port_rx_burst(rxq, ...) until it returns 0
  *
- * @return 0; -EINVAL: the queue was not set up; -EMFILE, -ENFILE, -ENOMEM.
+ * @return 0; -ERANGE: no such pair; -ENOENT: the queue was not set up; -EMFILE, -ENFILE,
+ * -ENOMEM.
  */
 int weir_port_rxq_wake_fd(struct weir_port *p, uint16_t pair, int *fd);
 
