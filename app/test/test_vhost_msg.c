@@ -307,6 +307,8 @@ sock_stale_removed_live_kept(void)
 	TEST_ASSERT(folder_make(dir, sizeof(dir), path, sizeof(path)));
 	TEST_EQ(weir_vhost_listen(path, &l), 0);
 	TEST_EQ(weir_vhost_listen(path, &other), -EADDRINUSE);
+	/* and did not notice */
+	TEST_EQ(weir_vhost_accept(l, &other), -EAGAIN);
 	close(l); /* its owner died: the name stays */
 	TEST_EQ(weir_vhost_connect(path, &other), -ECONNREFUSED);
 	TEST_EQ(weir_vhost_listen(path, &l), 0);

@@ -27,11 +27,11 @@ sock_addr(const char *path, struct sockaddr_un *sa)
 
 /* A socket, connected if somebody listens there. */
 static int
-sock_connect(const struct sockaddr_un *sa, int *out)
+sock_connect(const struct sockaddr_un *sa, int type, int *out)
 {
 	int fd, ret;
 
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) != 0) {
@@ -43,7 +43,10 @@ sock_connect(const struct sockaddr_un *sa, int *out)
 	return 0;
 }
 
-/* Remove a socket that nobody listens on. */
+/*
+ * Remove a socket that nobody has bound. By asking for datagrams, which a socket for
+ * streams refuses itself: whoever listens there is told of nobody who came and went.
+ */
 static int
 sock_clear(const struct sockaddr_un *sa)
 {
@@ -54,10 +57,10 @@ sock_clear(const struct sockaddr_un *sa)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	ret = sock_connect(sa, &fd);
+	ret = sock_connect(sa, SOCK_DGRAM, &fd);
 	if (ret == 0)
 		close(fd);
-	if (ret == 0 || ret == -EAGAIN)
+	if (ret == 0 || ret == -EPROTOTYPE)
 		return -EADDRINUSE;
 	if (ret != -ECONNREFUSED)
 		return ret;
@@ -118,5 +121,5 @@ weir_vhost_connect(const char *path, int *out)
 	int ret;
 
 	ret = sock_addr(path, &sa);
-	return ret != 0 ? ret : sock_connect(&sa, out);
+	return ret != 0 ? ret : sock_connect(&sa, SOCK_STREAM, out);
 }

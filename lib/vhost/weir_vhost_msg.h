@@ -91,11 +91,11 @@ int weir_vhost_msg_send(int fd, const struct weir_vhost_msg *msg);
 /**
  * Listen on a path: non-blocking, close-on-exec.
  *
- * A socket that a dead process left behind is removed; one that somebody
- * listens on, or a file that is no socket, is not.
+ * A socket that a dead process left behind is removed; one that somebody has, which
+ * he does not notice, or a file that is no socket, is not.
  *
  * @return 0; -EINVAL: empty path; -ENAMETOOLONG: more than 107 bytes;
- *         -EADDRINUSE: somebody listens there; -EEXIST: there is something
+ *         -EADDRINUSE: somebody has it; -EEXIST: there is something
  *         else; or what socket(2), bind(2), listen(2) answered.
  */
 int weir_vhost_listen(const char *path, int *out);
