@@ -204,6 +204,9 @@ rings_pack(struct fe *f)
 	for (unsigned int i = 0; i < 2 * f->nr_pairs; i++) {
 		struct fe_ring *r = &f->ring[i];
 
+		/* another backend's, and they go on */
+		if (r->packed != NULL)
+			continue;
 		r->packed = (void *)r->desc;
 		r->driver = (void *)r->avail;
 		r->device = (void *)r->used;

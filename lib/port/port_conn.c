@@ -107,8 +107,10 @@ settle(struct weir_port *p, uint64_t timeout_us)
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		p->ring[i].own_base = false;
 		p->ring[i].base = 0;
+		p->ring[i].ran = false;
 	}
 	p->ctrl.base = 0;
+	p->ctrl.ran = false;
 	weir_vhost_session_destroy(p->session);
 	p->session = NULL;
 	weir_vhost_msg_reset(&p->rx);

@@ -28,6 +28,7 @@
 #include "port_steer.h"
 #include "weir_errno.h"
 #include "weir_fail.h"
+#include "weir_inflight.h"
 #include "weir_log.h"
 #include "weir_vring_ops.h"
 
@@ -257,7 +258,10 @@ serve(struct weir_port *p)
 		weir_vring_use(vr, vr->packed, chain, written);
 		weir_vring_next(vr, vr->packed, &at, chain);
 		weir_vring_close(vr, &at);
-		weir_vring_publish(vr, vr->packed, 1);
+		if (vr->kept != NULL)
+			weir_vring_publish_kept(vr, 1);
+		else
+			weir_vring_publish(vr, vr->packed, 1);
 		if (p->ctrl.logs)
 			log_answer(&p->ctrl, out, written);
 	}
@@ -363,6 +367,8 @@ ctrl_start(struct weir_port *p, const struct weir_vhost_ring *want)
 	ret = weir_vring_init(&c->vr, port_iotlb_table(p), &addr);
 	if (ret == 0)
 		ret = weir_vring_parts(&addr, c->part);
+	if (ret == 0 && addr.packed)
+		ret = port_inflight_keep(p, port_ctrl_index(p), &c->vr, c->ran);
 	if (ret == 0)
 		ret = fds_open(c, want);
 	if (ret != 0) {
@@ -374,6 +380,7 @@ ctrl_start(struct weir_port *p, const struct weir_vhost_ring *want)
 	c->logged = addr.packed ? c->vr.used_pos : c->vr.used_idx;
 	c->gen = want->gen;
 	c->running = true;
+	c->ran = true;
 	/* what the guest has asked for before there was anyone to kick */
 	ctl_timer_set(&c->again, 0);
 	return 0;

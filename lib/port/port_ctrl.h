@@ -26,6 +26,7 @@ struct port_ctrl {
 	bool running;
 	bool waits;    /* for a translation */
 	bool own_base; /* base says where to go on, not the session's */
+	bool ran;      /* in this session */
 	uint32_t base;
 	uint64_t gen; /* of the session's ring when it was started */
 	struct queue_log_conf log;

@@ -8,6 +8,8 @@
  * ring of its own: they, and behind them what the guest offers, copied by a timer.
  * An lcore sees a ring like any other. When they have been given back, the ring
  * starts anew with the guest's.
+ *
+ * A packed ring has nothing of the kind: they are put back into the guest's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +21,7 @@
 
 #include "port.h"
 #include "port_conn.h"
+#include "port_log.h"
 #include "weir_errno.h"
 #include "weir_fail.h"
 #include "weir_inflight.h"
@@ -84,15 +87,69 @@ port_inflight_clear(struct weir_port *p)
 }
 
 /* Ring i's part; NULL: it has none. */
-static struct weir_inflight *
+static void *
 part(const struct weir_port *p, uint32_t i)
 {
 	const struct port_inflight *a = &p->inflight;
 
 	if (a->file.addr == NULL || i >= a->nr_rings)
 		return NULL;
-	return (struct weir_inflight *)((char *)a->file.addr +
-					i * weir_inflight_len(a->size, a->packed));
+	return (char *)a->file.addr + i * weir_inflight_len(a->size, a->packed);
+}
+
+/* Whether the parts are of rings such as this one. */
+static int
+part_check(const struct weir_port *p, uint32_t i, const struct weir_vring *vr)
+{
+	if (vr->packed == p->inflight.packed && vr->size <= p->inflight.size)
+		return 0;
+	weir_log(WEIR_LOG_ERR,
+		 "%s: ring %u: the in-flight area is of %s rings of %u entries", p->name,
+		 i, p->inflight.packed ? "packed" : "split", p->inflight.size);
+	return -EINVAL;
+}
+
+/* Chains come that another backend had in its hands. */
+static void
+told_again(const struct weir_port *p, uint32_t i, uint16_t nr)
+{
+	weir_log(WEIR_LOG_NOTICE, "%s: ring %u: %u chains were in flight and come again",
+		 p->name, i, nr);
+}
+
+/* Put back into a packed ring, which may be one whose changes are logged. */
+static void
+log_ring(const struct weir_port *p, uint32_t i, const struct weir_vring *vr)
+{
+	struct queue_log_conf conf;
+
+	if (port_log_conf(p, i, vr, &conf) && conf.used)
+		log_mark(&conf, log_gpa(vr->gmem, vr->packed_desc, &(uint32_t){ 0 }),
+			 sizeof(struct vring_packed_desc) * (uint64_t)vr->size);
+}
+
+int
+port_inflight_keep(struct weir_port *p, uint32_t i, struct weir_vring *vr, bool ran)
+{
+	struct weir_inflight_packed *area = part(p, i);
+	uint16_t nr;
+	int ret;
+
+	if (area == NULL)
+		return 0;
+	ret = part_check(p, i, vr);
+	if (ret != 0)
+		return ret;
+	if (ran) {
+		weir_inflight_packed_begin(area, p->inflight.size, vr);
+		return 0;
+	}
+	ret = weir_inflight_packed_take(area, p->inflight.size, vr, &nr);
+	if (ret != 0 || nr == 0)
+		return ret;
+	told_again(p, i, nr);
+	log_ring(p, i, vr);
+	return 0;
 }
 
 /* Take a part over. @param heads Written, to be freed. 0; -errno. */
@@ -150,16 +207,13 @@ port_inflight_begin(struct weir_port *p, uint32_t i)
 	uint16_t *heads, nr;
 	int ret;
 
+	if (r->q.vr.packed)
+		return port_inflight_keep(p, i, &r->q.vr, r->ran);
 	if (part(p, i) == NULL)
 		return 0;
-	if (p->inflight.packed || r->q.vr.mask >= p->inflight.size) {
-		weir_log(WEIR_LOG_ERR,
-			 "%s: ring %u: the in-flight area is of %s rings of %u entries",
-			 p->name, i, p->inflight.packed ? "packed" : "split",
-			 p->inflight.size);
-		return -EINVAL;
-	}
-	ret = part_take(p, i, &heads, &nr);
+	ret = part_check(p, i, &r->q.vr);
+	if (ret == 0)
+		ret = part_take(p, i, &heads, &nr);
 	if (ret != 0)
 		return ret;
 	if (nr != 0)
@@ -167,8 +221,7 @@ port_inflight_begin(struct weir_port *p, uint32_t i)
 	free(heads);
 	if (ret != 0 || nr == 0)
 		return ret;
-	weir_log(WEIR_LOG_NOTICE, "%s: ring %u: %u chains were in flight and come again",
-		 p->name, i, nr);
+	told_again(p, i, nr);
 	ctl_timer_set(&p->resubmit, RESUBMIT_US);
 	return 0;
 }
@@ -185,8 +238,9 @@ port_inflight_end(struct weir_port *p, uint32_t i)
 		free(r->resubmit);
 		r->resubmit = NULL;
 	}
-	/* strike off what was given back, for whoever comes next; if not, he does */
-	if (part(p, i) != NULL && part_take(p, i, &heads, &nr) == 0)
+	/* strike off what was given back, for whoever comes next; if not, he does. Of a
+	 * packed ring that was done each time */
+	if (part(p, i) != NULL && !r->q.vr.packed && part_take(p, i, &heads, &nr) == 0)
 		free(heads);
 }
 

@@ -12,6 +12,7 @@
 
 struct ctl_timer;
 struct weir_port;
+struct weir_vring;
 
 /* The area of SET_INFLIGHT_FD, see weir_inflight.h. */
 struct port_inflight {
@@ -33,6 +34,11 @@ void port_inflight_clear(struct weir_port *p);
 /* Ring i is about to run: it begins with what the area says. 0; -EINVAL: it has no
  * room for the ring; -EPROTO: it makes no sense; -ENOMEM. */
 int port_inflight_begin(struct weir_port *p, uint32_t i);
+
+/* The same of a packed ring, found as vr, and nothing but that: its place is kept in
+ * the area, and is taken from there if it has not run in this session. Then its
+ * frontend may know of an older one; later it knows better, a reset may have been. */
+int port_inflight_keep(struct weir_port *p, uint32_t i, struct weir_vring *vr, bool ran);
 
 /* Ring i has stopped. */
 void port_inflight_end(struct weir_port *p, uint32_t i);

@@ -304,6 +304,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	atomic_store(&r->q.coal.fresh, true);
 	r->gen = want->gen;
 	r->running = true;
+	r->ran = true;
 	queue_start(&r->q);
 	port_wake_started(r);
 	weir_log(WEIR_LOG_INFO, "%s: ring %u runs: %s, %u entries from %u", p->name, i,

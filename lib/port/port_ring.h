@@ -26,6 +26,7 @@ struct port_ring {
 	bool told;     /* running, as weir_port_queue_event() last said */
 	bool overdue;  /* to be stopped, copies do not end; it was said */
 	bool own_base; /* base says where to go on, not the session's */
+	bool ran;      /* in this session */
 	uint32_t base; /* as on the wire: where it is while it is at rest */
 	uint64_t gen;  /* of the session's ring when it was started */
 	/* where its parts are, as the frontend says, and here */

@@ -105,6 +105,7 @@ queue_mode(const struct weir_queue *q)
 	       (!rx && q->mergeable ? QUEUE_MERGE : 0) |
 	       (!rx && q->log != NULL ? QUEUE_LOG : 0) |
 	       (!rx && q->vr.gmem->memory != NULL ? QUEUE_IOTLB : 0) |
+	       (q->vr.kept != NULL ? QUEUE_KEPT : 0) |
 	       (q->hdr_len == sizeof(struct virtio_net_hdr_mrg_rxbuf) ? QUEUE_HDR12 : 0);
 }
 

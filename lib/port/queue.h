@@ -55,8 +55,8 @@
 /*
  * What a burst function is made for: what was negotiated and how the queue
  * copies, fixed while a ring runs. There is one function for each mode with
- * QUEUE_HDR12 and without QUEUE_LOG and QUEUE_IOTLB, and one for all others, all of one
- * source; see rx.c and tx.c.
+ * QUEUE_HDR12 and without QUEUE_LOG, QUEUE_IOTLB and QUEUE_KEPT, and one for all others,
+ * all of one source; see rx.c and tx.c.
  */
 #define QUEUE_PACKED 1u	  /* VIRTIO_F_RING_PACKED */
 #define QUEUE_CHAN 2u	  /* with a DMA channel */
@@ -65,6 +65,7 @@
 #define QUEUE_HDR12 8u	  /* virtio_net_hdr with num_buffers, all but old guests' */
 #define QUEUE_LOG 16u	  /* tx: what is written is logged, the guest migrates */
 #define QUEUE_IOTLB 32u	  /* tx: behind a vIOMMU; see queue_miss.c */
+#define QUEUE_KEPT 64u	  /* packed: with an in-flight area, see weir_inflight.h */
 #define QUEUE_NR_MODES 8u /* those with a function of their own */
 
 struct weir_port;

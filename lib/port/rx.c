@@ -275,7 +275,7 @@ rx_odd(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **m)
 		return -EAGAIN;
 	weir_vring_next(&q->vr, mode & QUEUE_PACKED, at, chain);
 	weir_vring_use(&q->vr, mode & QUEUE_PACKED, chain, 0);
-	weir_vring_publish(&q->vr, mode & QUEUE_PACKED, 1);
+	publish_frame(q, mode, 1);
 	weir_vring_again(&q->vr, mode & QUEUE_PACKED, at);
 	queue_log_run(q);
 	if (r == RX_DROPPED) {
@@ -321,7 +321,7 @@ rx_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 			break;
 		}
 		rx_run(q, mode, &run, &pkts[got], nr, &t);
-		weir_vring_run_publish(&q->vr, mode & QUEUE_PACKED, at, 0, &run, nr);
+		publish_run(q, mode, at, 0, &run, nr);
 		queue_log_run(q);
 		got = (uint16_t)(got + nr);
 	}
@@ -521,7 +521,7 @@ rx_collect(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint
 	t.packets = got;
 	tally_add(q, mode, &t);
 	if (used != 0) {
-		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, used);
+		publish_each(q, mode, used);
 		queue_call(q);
 	}
 	return got;
@@ -610,7 +610,9 @@ queue_rx_select(unsigned int mode)
 		[QUEUE_OFFLOAD | QUEUE_PACKED | QUEUE_CHAN] = rx_packed_dma_offload,
 	};
 
-	return (mode & QUEUE_HDR12) != 0 ? made[mode % QUEUE_NR_MODES] : queue_rx_any;
+	if ((mode & (QUEUE_HDR12 | QUEUE_KEPT)) != QUEUE_HDR12)
+		return queue_rx_any;
+	return made[mode % QUEUE_NR_MODES];
 }
 
 uint16_t

@@ -311,8 +311,7 @@ tx_runs(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	n = tx_run(q, mode, &run, pkts, n, t);
 	if (__builtin_expect(n == 0, 0))
 		return 0;
-	weir_vring_run_publish(&q->vr, mode & QUEUE_PACKED, at, VRING_DESC_F_WRITE, &run,
-			       n);
+	publish_run(q, mode, at, VRING_DESC_F_WRITE, &run, n);
 	if ((mode & QUEUE_LOG) != 0)
 		queue_log_run(q);
 	if (__builtin_expect(raw, 1))
@@ -335,7 +334,7 @@ tx_odd(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf *m)
 	if (q->log != NULL && room.nr_iov != 0)
 		queue_log_written(q, (uint64_t)m->pkt_len + q->hdr_len);
 	if (room.nr_heads != 0) {
-		weir_vring_publish(&q->vr, q->vr.packed, weir_vring_unpublished(&q->vr));
+		publish_frame(q, q->mode, weir_vring_unpublished(&q->vr));
 		weir_vring_again(&q->vr, q->vr.packed, at);
 		queue_log_run(q);
 	}
@@ -544,6 +543,9 @@ queue_collect_tx(struct weir_queue *q)
 		if (!weir_copy_done(q->chans[p->chan], p->seq))
 			break;
 		used = (uint16_t)(used + p->nr_used);
+		/* frames that take several chains: one after the other */
+		if ((q->mode & QUEUE_KEPT) != 0)
+			weir_vring_publish_kept(&q->vr, p->nr_used);
 		done[nr++] = p->m;
 		tail++;
 		if (nr == RTE_DIM(done)) {
@@ -553,7 +555,8 @@ queue_collect_tx(struct weir_queue *q)
 	}
 	atomic_store_explicit(&q->win_tail, tail, memory_order_relaxed);
 	if (used != 0) {
-		weir_vring_publish(&q->vr, q->vr.packed, used);
+		if ((q->mode & QUEUE_KEPT) == 0)
+			weir_vring_publish(&q->vr, q->vr.packed, used);
 		queue_call(q);
 	}
 	rte_pktmbuf_free_bulk(done, nr);
@@ -635,7 +638,7 @@ queue_tx_select(unsigned int mode)
 		[QUEUE_MERGE | QUEUE_PACKED | QUEUE_CHAN] = tx_packed_dma_merge,
 	};
 
-	if ((mode & (QUEUE_HDR12 | QUEUE_LOG | QUEUE_IOTLB)) != QUEUE_HDR12)
+	if ((mode & (QUEUE_HDR12 | QUEUE_LOG | QUEUE_IOTLB | QUEUE_KEPT)) != QUEUE_HDR12)
 		return queue_tx_any;
 	return made[mode % QUEUE_NR_MODES];
 }

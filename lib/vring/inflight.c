@@ -9,8 +9,6 @@
 
 _Static_assert(sizeof(struct weir_inflight_desc) == 16, "as the specification has it");
 _Static_assert(offsetof(struct weir_inflight, desc) == 16, "as the specification has it");
-_Static_assert(sizeof(struct weir_inflight_packed_desc) == 32, "likewise, packed");
-_Static_assert(offsetof(struct weir_inflight_packed, desc) == 32, "likewise, packed");
 
 /* A chain in flight, on its way into order. */
 struct taken {

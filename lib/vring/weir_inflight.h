@@ -24,12 +24,29 @@
  * with the first of them, and used_idx to stay where it was, so that whoever
  * comes next strikes off as many as used.idx has moved.
  *
+ * **Packed rings have no used.idx.** And a used entry is written over a
+ * descriptor of its own chain, so that the ring does not tell where its next
+ * chain begins. So of a packed ring the area keeps that place. Before each used
+ * entry it says from where the place moves and where to, and the entry itself,
+ * which is one store, says whether it has: whoever comes next looks at it. Where
+ * the guest has to see several chains or none, those of a frame that was merged,
+ * their descriptors are kept in the area as well until it has seen them, as the
+ * specification has it done for every chain. The lcore pays for this with one
+ * store a chain to a cache line of its own; a ring without an area does not.
+ *
+ * What another backend had in its hands of a packed ring is put back into the
+ * ring, in front of what the guest has offered since: those descriptors are the
+ * device's, their number is that of the chains', and the guest looks at none of
+ * them before it is used. From there on it is as if nothing had been taken.
+ *
  * The area is the peer's too. Each field is read once, checked and then used.
  *
  * No threads, no system calls. One thread at a time for one ring.
  */
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "weir_vring.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -59,32 +76,44 @@ struct weir_inflight {
 	struct weir_inflight_desc desc[];
 };
 
-/** Of one descriptor of a packed ring. */
+/** A descriptor of a packed ring; of a chain's first one also what is the chain's. */
 struct weir_inflight_packed_desc {
-	uint8_t inflight;
+	uint8_t inflight; /**< first: not 0: taken, and not given back */
 	uint8_t pad;
-	uint16_t next;
-	uint16_t last;
-	uint16_t num;
-	uint64_t counter;
+	uint16_t next;	  /**< of the chain, or of the list of those that hold none */
+	uint16_t last;	  /**< first: entry of the chain's last */
+	uint16_t num;	  /**< first: descriptors of the chain */
+	uint64_t counter; /**< first: in which order they were taken */
 	uint16_t id;
 	uint16_t flags;
 	uint32_t len;
 	uint64_t addr;
 };
 
-/** Of a packed ring. */
+/** Of a packed ring. What belongs together is stored at once. */
 struct weir_inflight_packed {
-	uint64_t features;
-	uint16_t version;
-	uint16_t nr_desc;
-	uint16_t free_head;
-	uint16_t old_free_head;
-	uint16_t used_idx;
-	uint16_t old_used_idx;
-	uint8_t used_wrap_counter;
-	uint8_t old_used_wrap_counter;
-	uint8_t pad[7];
+	uint64_t features; /**< 0 */
+	uint16_t version;  /**< WEIR_INFLIGHT_VERSION */
+	uint16_t nr_desc;  /**< entries of desc */
+	/** The list of entries that hold no chain; old: before the last batch. */
+	union weir_inflight_heads {
+		struct {
+			uint16_t free_head;
+			uint16_t old_free_head;
+		};
+		uint32_t word;
+	} heads;
+	/** Where the next used entry goes; old: where that of the last batch did. */
+	union weir_inflight_place {
+		struct {
+			uint16_t used_idx;
+			uint16_t old_used_idx;
+			uint8_t used_wrap_counter;
+			uint8_t old_used_wrap_counter;
+		};
+		uint64_t word;
+	} place;
+	uint8_t pad[8];
 	struct weir_inflight_packed_desc desc[];
 };
 
@@ -107,6 +136,40 @@ uint64_t weir_inflight_len(uint16_t size, bool packed);
  */
 int weir_inflight_take(struct weir_inflight *area, uint16_t size, uint16_t used_idx,
 		       uint16_t max, uint16_t *heads, uint16_t *nr);
+
+/**
+ * Take over a packed ring's part, and keep the ring's place there from now on.
+ *
+ * @param area  At a multiple of WEIR_INFLIGHT_ALIGN, to stay while the ring is used.
+ *              A fresh one is initialised with the ring's place. It may be taken over
+ *              any number of times.
+ * @param size  Entries that the area has room for, at least the ring's.
+ * @param vr    Found, and nothing of it taken. Goes on where the area says; used
+ *              entries are to be published by the functions below.
+ * @param nr    Written on success: chains that were put back into the ring, before
+ *              all others. The ring's descriptors were written if it is not 0.
+ * @return 0; -EPROTO: it is of another version, was made for a ring of another
+ *         size, says a place that the ring has not, or has chains that make no
+ *         sense or are longer than the ring. Nothing has changed. -ENOMEM.
+ */
+int weir_inflight_packed_take(struct weir_inflight_packed *area, uint16_t size,
+			      struct weir_vring *vr, uint16_t *nr);
+
+/**
+ * As weir_inflight_packed_take() with a fresh area, whatever it says: the ring's
+ * place is known, and nothing is in flight.
+ */
+void weir_inflight_packed_begin(struct weir_inflight_packed *area, uint16_t size,
+				struct weir_vring *vr);
+
+/** weir_vring_publish() of such a ring: the guest sees all @p n, or none of them,
+ * whenever this process dies. */
+void weir_vring_publish_kept(struct weir_vring *vr, uint16_t n);
+
+/** weir_vring_run_publish() of such a ring, chain by chain. */
+void weir_vring_run_publish_kept(struct weir_vring *vr, struct weir_vring_at *at,
+				 uint16_t dir, const struct weir_vring_run *run,
+				 uint16_t n);
 
 #ifdef __cplusplus
 }

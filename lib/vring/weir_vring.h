@@ -59,6 +59,8 @@
 extern "C" {
 #endif
 
+struct weir_inflight_packed;
+
 /** In every caller on its own, so that what it knows of the ring counts. */
 #define WEIR_VRING_OP static inline __attribute__((always_inline))
 
@@ -214,6 +216,8 @@ struct weir_vring {
 	 */
 	uint32_t nr_misses;
 	struct weir_vring_miss miss[WEIR_VRING_MISSES];
+	/** packed: keeps the ring's place, see weir_inflight.h; NULL: none does */
+	struct weir_inflight_packed *kept;
 };
 
 /** The frontend's description of a ring; where the table is a view, of iovas. */

@@ -23,12 +23,14 @@ IN_HAND = 32 + 2 * vu.RING_SIZE
 class Numbered:
     """A guest that outlives its switch: numbers out, numbers in."""
 
-    def __init__(self, path):
+    def __init__(self, path, packed):
         self.path = path
+        self.features = vu.FEATURES | (vu.F_PACKED if packed else 0)
         self.frontend = None
         self.home = vu.Frontend(path)  # owns the descriptors of memory and area
         self.memory = vu.GuestMemory(self.home)
-        self.rx, self.tx = (vu.Ring(self.memory, i) for i in (vu.RX, vu.TX))
+        kind = vu.PackedRing if packed else vu.Ring
+        self.rx, self.tx = (kind(self.memory, i) for i in (vu.RX, vu.TX))
         self.area = self.area_fd = None
         self.sent = self.given = self.taken = 0
         self.got = []
@@ -39,7 +41,7 @@ class Numbered:
         if self.frontend is not None:
             self.frontend.__exit__()
         self.frontend = vu.Frontend(self.path)
-        self.frontend.negotiate(pf=vu.PF_REPLY_ACK | vu.PF_INFLIGHT)
+        self.frontend.negotiate(self.features, pf=vu.PF_REPLY_ACK | vu.PF_INFLIGHT)
         self.frontend.share(self.memory)
         if self.area is None:
             self.area, self.area_fd = self.frontend.inflight_get(2, vu.RING_SIZE)
@@ -108,13 +110,13 @@ class Numbered:
         wait_for(done, "the last frame")
 
 
-def killed_and_resumed(ws, port, engine):
+def killed_and_resumed(ws, port, engine, packed=False):
     """Kill a switch under a guest with an area, again and again."""
     guest = Numbered.__new__(Numbered)
     for number in range(KILLS + 1):
         switch = Switch(ws, [port], engine=engine, name=f"switch{number}")
         if number == 0:
-            guest.__init__(ws.socket("w0"))
+            guest.__init__(ws.socket("w0"), packed)
             switch.wait_waiting()
         guest.connect()
         # frames that nobody gave back come from the ring; the others are lost
@@ -146,6 +148,16 @@ def killed_switch_resumed_by_dma(ws):
     killed_and_resumed(ws, BOTH_BY_DMA, "mode=thread,delay_us=200")
 
 
+def killed_packed_resumed_by_cpu(ws):
+    """Packed rings, whose place the area keeps."""
+    killed_and_resumed(ws, "", None, packed=True)
+
+
+def killed_packed_resumed_by_dma(ws):
+    """The same with copies under way."""
+    killed_and_resumed(ws, BOTH_BY_DMA, "mode=thread,delay_us=200", packed=True)
+
+
 def killed_under_virtio_user(ws):
     """A stock virtio-user that listens sees nothing twice, changed or out of order."""
     guest = None
@@ -167,5 +179,7 @@ def killed_under_virtio_user(ws):
 main("net_weir_recover_e2e", [
     killed_switch_resumed_by_cpu,
     killed_switch_resumed_by_dma,
+    killed_packed_resumed_by_cpu,
+    killed_packed_resumed_by_dma,
     killed_under_virtio_user,
 ])

@@ -2,7 +2,7 @@
 """A vhost-user frontend that can be as wrong as it likes.
 
 Frontend speaks the protocol byte by byte; Ring lays out a split virtqueue in a
-GuestMemory. Used as they are meant they make a good guest: good_guest() connects,
+GuestMemory, PackedRing a packed one. Used as they are meant they make a good guest: good_guest() connects,
 sends frames to a port whose switch loops them back, and compares. Everything can
 also be sent or written directly, and nothing here checks that it makes sense.
 """
@@ -24,12 +24,14 @@ LAST_REQUEST = 44
 VERSION, REPLY, NEED_REPLY = 1, 4, 8
 
 F_MRG_RXBUF, F_INDIRECT, F_EVENT_IDX = 1 << 15, 1 << 28, 1 << 29
-F_LOG_ALL, F_PROTOCOL, F_VERSION_1 = 1 << 26, 1 << 30, 1 << 32
+F_LOG_ALL, F_PROTOCOL, F_VERSION_1, F_PACKED = 1 << 26, 1 << 30, 1 << 32, 1 << 34
 FEATURES = F_MRG_RXBUF | F_INDIRECT | F_PROTOCOL | F_VERSION_1
 PF_LOG_SHMFD, PF_REPLY_ACK = 1 << 1, 1 << 3
 PF_INFLIGHT, PF_CONFIGURE_MEM_SLOTS = 1 << 12, 1 << 15
 
 NEXT, WRITE, INDIRECT = 1, 2, 4  # flags of a descriptor
+AVAIL, USED = 1 << 7, 1 << 15    # ... of a packed ring
+WRAP = 1 << 15                   # the wrap counter beside an index
 RX, TX = 0, 1                    # rings, as the guest calls them
 HDR_LEN = 12                     # virtio_net_hdr with num_buffers
 
@@ -174,7 +176,7 @@ class Frontend:
         where = {"desc": ring.uva(ring.desc), "used": ring.uva(ring.used),
                  "avail": ring.uva(ring.avail), **wrong}
         self.send(SET_VRING_NUM, state(ring.index, RING_SIZE))
-        self.send(SET_VRING_BASE, state(ring.index, 0))
+        self.send(SET_VRING_BASE, state(ring.index, ring.base))
         self.send(SET_VRING_ADDR, ring_addr(ring.index, **where))
         self.send(SET_VRING_CALL, u64(ring.index), [self.eventfd()])
         self.send(SET_VRING_KICK, u64(ring.index), [self.eventfd()])
@@ -199,6 +201,8 @@ class GuestMemory:
 
 class Ring:
     """A virtqueue of RING_SIZE entries and a buffer each, at a place of its own."""
+
+    base = 0  # where it begins, as the protocol has it
 
     def __init__(self, memory, index):
         self.memory, self.index = memory, index
@@ -239,6 +243,46 @@ class Ring:
         for i in range(RING_SIZE):
             self.describe(i, self.buffer(i), BUF_LEN, WRITE)
         self.offer(*range(RING_SIZE))
+
+
+class PackedRing(Ring):
+    """The same of a packed virtqueue, chains being of one descriptor."""
+
+    base = WRAP
+
+    def __init__(self, memory, index):
+        super().__init__(memory, index)
+        self.chains = {}
+        self.avail_pos = self.used_pos = 0  # running on, over all rounds
+        self.got = []
+
+    @staticmethod
+    def wrap(pos):
+        return pos // RING_SIZE % 2 == 0
+
+    def describe(self, number, offset, length, flags=0, **_):
+        self.chains[number] = (GPA + offset, length, flags)
+
+    def offer(self, *heads):
+        for head in heads:
+            addr, length, flags = self.chains[head]
+            where = self.desc + 16 * (self.avail_pos % RING_SIZE)
+            self.memory.put(where, "QIH", addr, length, head)
+            self.memory.put(where + 14, "H", flags | (AVAIL if self.wrap(self.avail_pos) else USED))
+            self.avail_pos += 1
+            self.next = self.next + 1 & 0xffff
+
+    def nr_used(self):
+        while True:
+            where = self.desc + 16 * (self.used_pos % RING_SIZE)
+            both = AVAIL | USED
+            if self.memory.get(where + 14, "H") & both != (both if self.wrap(self.used_pos) else 0):
+                return len(self.got) & 0xffff
+            self.got.append((self.memory.get(where + 12, "H"), self.memory.get(where + 8, "I")))
+            self.used_pos += 1
+
+    def used_entry(self, number):
+        return self.got[number]
 
 
 class Guest:
