@@ -43,6 +43,7 @@ struct weir_port {
 	bool unplugged;	   /* weir_port_set_link() */
 	bool closing;	   /* weir_port_destroy() waits: no new peer */
 	int connect_error; /* client: what was last logged of connecting */
+	uint64_t connect_us; /* client: how long it waits before the next attempt */
 	struct ctl_fd listen, conn, fault;
 	struct ctl_timer retry; /* CLOSING: look again; WAITING: connect, accept again */
 	struct ctl_timer idle;	/* collect for tx queues that nobody calls */

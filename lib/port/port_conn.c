@@ -29,8 +29,15 @@
 #define PORT_OF(f, member) \
 	((struct weir_port *)((char *)(f)-offsetof(struct weir_port, member)))
 
-/* Try again to connect, or to accept when descriptors ran out. */
-#define RETRY_US UINT64_C(500000)
+/*
+ * Try again to connect: soon, for most who are not there are being restarted, and
+ * then each time after twice as long. Whoever had a ring running is not of those that
+ * come, break and come again: for him it begins anew.
+ */
+#define CONNECT_FIRST_US UINT64_C(10000)
+#define CONNECT_MAX_US UINT64_C(1000000)
+/* Try again to accept when descriptors ran out. */
+#define ACCEPT_US UINT64_C(500000)
 /* Copies into a lost peer's memory: wait for them, then look again and again. */
 #define SETTLE_FIRST_US 200000u
 #define SETTLE_US UINT64_C(10000)
@@ -92,6 +99,13 @@ retry_later(struct weir_port *p, uint64_t delay_us)
 	ctl_timer_set(&p->retry, delay_us);
 }
 
+static void
+connect_later(struct weir_port *p)
+{
+	retry_later(p, p->connect_us);
+	p->connect_us = RTE_MIN(2 * p->connect_us, CONNECT_MAX_US);
+}
+
 /* Copies into the lost peer's memory are over: forget the peer. 0; -EBUSY. */
 static int
 settle(struct weir_port *p, uint64_t timeout_us)
@@ -107,6 +121,8 @@ settle(struct weir_port *p, uint64_t timeout_us)
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		p->ring[i].own_base = false;
 		p->ring[i].base = 0;
+		if (p->ring[i].ran)
+			p->connect_us = CONNECT_FIRST_US;
 		p->ring[i].ran = false;
 	}
 	p->ctrl.base = 0;
@@ -138,7 +154,7 @@ conn_lost(struct weir_port *p)
 		ctl_unwatch(&p->listen);
 		retry_later(p, SETTLE_US);
 	} else if (p->conf.client && !p->closing) {
-		retry_later(p, RETRY_US);
+		connect_later(p);
 	}
 }
 
@@ -370,7 +386,7 @@ conn_begin(struct weir_port *p, int fd)
 		p->session = NULL;
 		ctl_close(&p->conn);
 		if (p->conf.client)
-			retry_later(p, RETRY_US);
+			connect_later(p);
 		return;
 	}
 	port_ctrl_reset(p);
@@ -394,7 +410,7 @@ listen_ready(struct ctl_fd *f)
 		weir_log(WEIR_LOG_ERR, "%s: cannot accept a peer: %s", p->name,
 			 weir_strerror(ret));
 		ctl_unwatch(f);
-		retry_later(p, RETRY_US);
+		retry_later(p, ACCEPT_US);
 		return;
 	}
 	/* a guest that was killed and started again may be here before its end */
@@ -419,12 +435,12 @@ connect_now(struct weir_port *p)
 		conn_begin(p, fd);
 		return;
 	}
-	/* once, not twice a second */
+	/* once, not each time */
 	if (ret != p->connect_error)
 		weir_log(WEIR_LOG_NOTICE, "%s: waiting for a peer on %s: %s", p->name,
 			 p->path, weir_strerror(ret));
 	p->connect_error = ret;
-	retry_later(p, RETRY_US);
+	connect_later(p);
 }
 
 static void
@@ -440,7 +456,7 @@ retry_expired(struct ctl_timer *t)
 	if (p->closing)
 		return;
 	if (!p->conf.client && !p->listen.watched && ctl_watch(&p->listen) != 0)
-		retry_later(p, RETRY_US);
+		retry_later(p, ACCEPT_US);
 	if (p->conf.client && p->state == PORT_WAITING)
 		connect_now(p);
 }
@@ -465,6 +481,7 @@ port_conn_open(struct weir_port *p)
 		}
 	}
 	p->state = PORT_WAITING;
+	p->connect_us = CONNECT_FIRST_US;
 	weir_log(WEIR_LOG_INFO, "%s: %s %s", p->name,
 		 p->conf.client ? "connecting to" : "listening on", p->path);
 	if (p->conf.client)
