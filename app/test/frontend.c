@@ -35,11 +35,19 @@ fe_gpa(const struct fe *f, const void *p)
 	       (uint64_t)((const uint8_t *)p - f->mem);
 }
 
+/* A backend that never answers is a failed test, not one that hangs. */
+static void
+sock_limit(int s)
+{
+	const struct timeval limit = { .tv_sec = 10 };
+
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
 static int
 sock_connect(const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	const struct timeval limit = { .tv_sec = 10 };
 	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (s < 0)
@@ -51,8 +59,6 @@ sock_connect(const char *path)
 		close(s);
 		return ret;
 	}
-	/* a backend that never answers is a failed test, not one that hangs */
-	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	return s;
 }
 
@@ -77,10 +83,16 @@ rings_lay_out(struct fe *f)
 int
 fe_connect(struct fe *f, const char *path, unsigned int nr_pairs)
 {
-	*f = (struct fe){ .nr_pairs = nr_pairs, .mem_fd = -1 };
-	f->sock = sock_connect(path);
-	if (f->sock < 0)
-		return f->sock;
+	return fe_adopt(f, sock_connect(path), nr_pairs);
+}
+
+int
+fe_adopt(struct fe *f, int sock, unsigned int nr_pairs)
+{
+	*f = (struct fe){ .nr_pairs = nr_pairs, .mem_fd = -1, .sock = sock };
+	if (sock < 0)
+		return sock;
+	sock_limit(sock);
 	f->mem_len = (2 * nr_pairs * RING_LEN + 0xfffff) & ~(size_t)0xfffff;
 	f->mem_fd = memfd_create(FE_MEM_NAME, MFD_CLOEXEC);
 	if (f->mem_fd < 0 || ftruncate(f->mem_fd, (off_t)f->mem_len) != 0)
@@ -97,7 +109,10 @@ fe_connect_again(struct fe *f, const char *path)
 {
 	close(f->sock);
 	f->sock = sock_connect(path);
-	return f->sock < 0 ? f->sock : 0;
+	if (f->sock < 0)
+		return f->sock;
+	sock_limit(f->sock);
+	return 0;
 }
 
 void

@@ -91,6 +91,8 @@ int64_t fe_msg_ack(struct fe *f, uint32_t request, const void *payload, uint32_t
 
 /* Only connect and map; fe_open() in its parts. */
 int fe_connect(struct fe *f, const char *path, unsigned int nr_pairs);
+/* The same with a connection that the backend made. */
+int fe_adopt(struct fe *f, int sock, unsigned int nr_pairs);
 int fe_features(struct fe *f, uint64_t want);
 int fe_share(struct fe *f);
 
