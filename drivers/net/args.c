@@ -141,6 +141,12 @@ set_legacy_flags(const char *value, void *ctx)
 }
 
 static int
+set_inband(const char *value, void *ctx)
+{
+	return set_bool(value, &((struct net_weir_args *)ctx)->inband);
+}
+
+static int
 set_iommu(const char *value, void *ctx)
 {
 	return set_bool(value, &((struct net_weir_args *)ctx)->iommu);
@@ -260,6 +266,7 @@ static const struct weir_arg arg_table[] = {
 	{ "ext-buffer", "0 or 1", set_ext_buf },
 	{ "legacy-ol-flags", "0 or 1", set_legacy_flags },
 	{ "iommu-support", "0 or 1", set_iommu },
+	{ "inband-notifications", "0 or 1", set_inband },
 	{ "postcopy-support", "0 or 1", set_postcopy },
 	{ "dmas", "a list such as [txq0@dma0;rxq0@dma1], up to 8 dmadevs a queue",
 	  set_dmas },

@@ -211,6 +211,7 @@ port_create(struct net_weir *w, struct weir_port **out)
 		.rss = w->args.rss,
 		.tso = w->args.tso,
 		.iommu = w->args.iommu,
+		.inband = w->args.inband,
 		.linear = w->args.linear,
 		.ext_buf = w->args.ext_buf,
 		.legacy_flags = w->args.legacy_flags,

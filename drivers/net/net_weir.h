@@ -32,6 +32,7 @@ struct net_weir_args {
 	bool rss;
 	bool tso;
 	bool iommu;
+	bool inband;
 	bool linear;
 	bool ext_buf;
 	bool legacy_flags;

@@ -132,6 +132,7 @@ port_alloc(const struct weir_port_conf *conf)
 	p->reap.expired = port_reap_expired;
 	p->config_again.expired = port_config_expired;
 	p->coal.expired = port_coal_expired;
+	p->inband_again.expired = port_inband_expired;
 	p->coal_dozes = true;
 	p->iotlb.retry.expired = port_iotlb_expired;
 	weir_epoch_init(&p->epoch);
@@ -206,6 +207,7 @@ do_close(void *arg)
 	ctl_timer_clear(&p->idle);
 	ctl_timer_clear(&p->reap);
 	ctl_timer_clear(&p->resubmit);
+	ctl_timer_clear(&p->inband_again);
 	ctl_timer_clear(&p->coal);
 	ctl_timer_clear(&p->iotlb.retry);
 	ctl_timer_clear(&p->told);

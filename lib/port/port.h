@@ -40,17 +40,18 @@ struct weir_port {
 	uint32_t id; /* owner of its regions in the mirror */
 	enum port_state state;
 	bool started;
-	bool unplugged;	   /* weir_port_set_link() */
-	bool closing;	   /* weir_port_destroy() waits: no new peer */
-	int connect_error; /* client: what was last logged of connecting */
+	bool unplugged;	     /* weir_port_set_link() */
+	bool closing;	     /* weir_port_destroy() waits: no new peer */
+	int connect_error;   /* client: what was last logged of connecting */
 	uint64_t connect_us; /* client: how long it waits before the next attempt */
 	struct ctl_fd listen, conn, fault;
 	struct ctl_timer retry; /* CLOSING: look again; WAITING: connect, accept again */
 	struct ctl_timer idle;	/* collect for tx queues that nobody calls */
 	struct ctl_timer reap;	/* look again at `out` */
-	struct ctl_timer resubmit; /* chains of another backend's are under way */
-	struct ctl_timer coal;	   /* calls that are held back */
-	struct ctl_timer told;	   /* call conf.notify, with nothing half done */
+	struct ctl_timer inband_again; /* calls that could not be sent */
+	struct ctl_timer resubmit;     /* chains of another backend's are under way */
+	struct ctl_timer coal;	       /* calls that are held back */
+	struct ctl_timer told;	       /* call conf.notify, with nothing half done */
 	bool link_changed, queue_changed, filter_changed, mtu_changed; /* what of */
 	struct ctl_timer config_again; /* say that the configuration has changed */
 	uint8_t guest_mac[6];	       /* in the configuration space */

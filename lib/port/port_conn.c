@@ -84,6 +84,7 @@ session_open(struct weir_port *p)
 			BIT(WEIR_VHOST_PF_RESET_DEVICE) |
 			BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS) |
 			(p->conf.ctrl_vq ? BIT(WEIR_VHOST_PF_CONFIG) : 0) |
+			(p->conf.inband ? BIT(WEIR_VHOST_PF_INBAND_NOTIFICATIONS) : 0) |
 			(p->conf.postcopy ? BIT(WEIR_VHOST_PF_PAGEFAULT) : 0),
 		.nr_queue_pairs = p->conf.nr_pairs,
 		.ctrl_queue = p->conf.ctrl_vq,
@@ -131,6 +132,7 @@ settle(struct weir_port *p, uint64_t timeout_us)
 	p->session = NULL;
 	weir_vhost_msg_reset(&p->rx);
 	port_inflight_clear(p);
+	port_inband_clear(p);
 	port_log_clear(p);
 	port_iotlb_clear(p);
 	port_mem_clear(p);
@@ -249,6 +251,10 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		break;
 	case WEIR_VHOST_EV_GET_INFLIGHT:
 		ret = port_inflight_make(ev);
+		break;
+	case WEIR_VHOST_EV_RING_KICK:
+		port_inband_kick(p, ev->ring);
+		ret = 0;
 		break;
 	case WEIR_VHOST_EV_INFLIGHT:
 		ret = port_inflight_set(p);

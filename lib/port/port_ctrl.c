@@ -90,6 +90,15 @@ port_ctrl_reset(struct weir_port *p)
 	(void)port_coal_set(p);
 }
 
+static void
+fds_close(struct port_ctrl *c)
+{
+	ctl_close(&c->kick);
+	close(c->kick_fd);
+	if (c->call_fd >= 0)
+		close(c->call_fd);
+}
+
 void
 port_ctrl_stop(struct weir_port *p)
 {
@@ -98,10 +107,8 @@ port_ctrl_stop(struct weir_port *p)
 	if (!c->running)
 		return;
 	ctl_timer_clear(&c->again);
-	ctl_close(&c->kick);
-	close(c->kick_fd);
-	if (c->call_fd >= 0)
-		close(c->call_fd);
+	fds_close(c);
+	port_inband_stop(&c->inband);
 	free(c->shadow);
 	c->shadow = NULL;
 	c->running = false;
@@ -371,11 +378,11 @@ ctrl_start(struct weir_port *p, const struct weir_vhost_ring *want)
 		ret = port_inflight_keep(p, port_ctrl_index(p), &c->vr, c->ran);
 	if (ret == 0)
 		ret = fds_open(c, want);
-	if (ret != 0) {
-		free(c->shadow);
-		c->shadow = NULL;
-		return ret;
-	}
+	if (ret != 0)
+		goto err_shadow;
+	ret = port_inband_start(p, &c->inband, port_ctrl_index(p), want);
+	if (ret != 0)
+		goto err_fds;
 	c->logs = port_log_conf(p, port_ctrl_index(p), &c->vr, &c->log);
 	c->logged = addr.packed ? c->vr.used_pos : c->vr.used_idx;
 	c->gen = want->gen;
@@ -384,6 +391,13 @@ ctrl_start(struct weir_port *p, const struct weir_vhost_ring *want)
 	/* what the guest has asked for before there was anyone to kick */
 	ctl_timer_set(&c->again, 0);
 	return 0;
+
+err_fds:
+	fds_close(c);
+err_shadow:
+	free(c->shadow);
+	c->shadow = NULL;
+	return ret;
 }
 
 int

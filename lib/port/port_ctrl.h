@@ -9,6 +9,7 @@
 
 #include "ctl.h"
 #include "ctrlq.h"
+#include "port_inband.h"
 #include "queue_log.h"
 #include "weir_vring.h"
 
@@ -22,6 +23,7 @@ struct port_ctrl {
 	struct ctl_fd kick;		/* epoll(7) of the guest's */
 	struct ctl_timer again;		/* there is more */
 	int kick_fd, call_fd;
+	struct port_inband inband;
 	struct weir_vring_part part[WEIR_VRING_PARTS];
 	bool running;
 	bool waits;    /* for a translation */

@@ -75,6 +75,7 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 	p->announce |= queue_announces(&r->q);
 	queue_coal_release(&r->q);
 	call_fd_close(r);
+	port_inband_stop(&r->inband);
 	port_wake_stop(r);
 	r->running = false;
 	queue_log_stop(&r->q);
@@ -240,9 +241,12 @@ ring_find(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want,
 	r->at[0] = r->q.vr.desc;
 	r->at[1] = r->q.vr.avail;
 	r->at[2] = r->q.vr.used;
-	ret = port_wake_start(r, want->kick_fd);
+	ret = port_inband_start(p, &r->inband, i, want);
 	if (ret != 0)
 		goto err_call;
+	ret = port_wake_start(r, want->kick_fd);
+	if (ret != 0)
+		goto err_inband;
 	ret = port_inflight_begin(p, i);
 	if (ret != 0)
 		goto err_wake;
@@ -255,6 +259,8 @@ err_inflight:
 	port_inflight_end(p, i);
 err_wake:
 	port_wake_stop(r);
+err_inband:
+	port_inband_stop(&r->inband);
 err_call:
 	call_fd_close(r);
 	return ret;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "port_inband.h"
 #include "queue.h"
 #include "weir_mirror.h"
 #include "weir_vhost.h"
@@ -32,6 +33,7 @@ struct port_ring {
 	/* where its parts are, as the frontend says, and here */
 	struct weir_vring_part part[WEIR_VRING_PARTS];
 	const void *at[WEIR_VRING_PARTS];
+	struct port_inband inband;
 	struct port_resubmit *resubmit; /* chains of another backend's; NULL: none */
 };
 

@@ -111,6 +111,8 @@ struct weir_port_conf {
 	bool postcopy;	    /**< offer postcopy migration */
 	bool rss;	    /**< offer RSS and hash reports; with ctrl_vq. See
 			       weir_port_tx_steer() */
+	bool inband;  /**< offer kicks and calls as messages, for frontends that have no
+			 eventfds: of use in simulations, slow elsewhere */
 	bool iommu;   /**< offer VIRTIO_F_ACCESS_PLATFORM: guests may have a vIOMMU */
 	bool tso;     /**< offer segmentation of TCP and UDP, both ways */
 	bool linear;  /**< receive only frames that fit one mbuf */

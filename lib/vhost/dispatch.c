@@ -114,6 +114,8 @@ static const struct {
 	enum weir_vhost_pf pf, needs;
 } pf_needs[] = {
 	{ WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT, WEIR_VHOST_PF_INFLIGHT_SHMFD },
+	{ WEIR_VHOST_PF_INBAND_NOTIFICATIONS, WEIR_VHOST_PF_BACKEND_REQ },
+	{ WEIR_VHOST_PF_INBAND_NOTIFICATIONS, WEIR_VHOST_PF_REPLY_ACK },
 };
 
 static int
@@ -400,7 +402,9 @@ static const struct vhost_desc descs[WEIR_VHOST_REQUEST_COUNT] = {
 	[WEIR_VHOST_GPU_SET_SOCKET] = { "GPU_SET_SOCKET" },
 	[WEIR_VHOST_RESET_DEVICE] = { "RESET_DEVICE", IF_OFFERED(RESET_DEVICE),
 				      .handle = reset_device },
-	[WEIR_VHOST_VRING_KICK] = { "VRING_KICK", IF_OFFERED(INBAND_NOTIFICATIONS) },
+	[WEIR_VHOST_VRING_KICK] = { "VRING_KICK", STATE,
+				    IF_NEGOTIATED(INBAND_NOTIFICATIONS),
+				    .handle = vhost_vring_kick },
 	[WEIR_VHOST_GET_MAX_MEM_SLOTS] = { "GET_MAX_MEM_SLOTS",
 					   IF_NEGOTIATED(CONFIGURE_MEM_SLOTS), GIVES(U64),
 					   .handle = get_max_mem_slots },

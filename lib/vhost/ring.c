@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <linux/virtio_config.h>
@@ -42,6 +43,7 @@ vhost_ring_reset(struct weir_vhost_session *s, struct weir_vhost_ring *r, bool k
 	vhost_retire(s, old.kick_fd);
 	if (keep_call) {
 		r->call_fd = old.call_fd;
+		r->call_inband = old.call_inband;
 		r->err_fd = old.err_fd;
 	} else {
 		vhost_retire(s, old.call_fd);
@@ -216,25 +218,50 @@ vhost_get_vring_base(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 	ev->base = r->base;
 	vhost_retire(s, r->kick_fd);
 	r->kick_fd = -1;
+	r->kick_inband = false;
 	r->started = false;
 	r->gen++;
 	return 0;
 }
 
-/* Put the message's descriptor in place of another. */
+/* Where there is none it is one of our own, for what comes and goes as messages.
+ * 0; -EMFILE, -ENFILE, -ENOMEM. */
+static int
+ring_own_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg, bool *inband)
+{
+	const uint64_t pf = WEIR_VHOST_BIT(WEIR_VHOST_PF_INBAND_NOTIFICATIONS);
+	int fd;
+
+	*inband = msg->nr_fds == 0 && (s->protocol_features & pf) != 0;
+	if (!*inband)
+		return 0;
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return vhost_why(&s->why, -errno, "no eventfd");
+	msg->fds[msg->nr_fds++] = fd;
+	return 0;
+}
+
+/* Put the message's descriptor in place of another. @param inband  NULL: without one
+ * nobody is notified. */
 static int
 ring_replace_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
-		struct weir_vhost_event *ev, int *slot)
+		struct weir_vhost_event *ev, int *slot, bool *inband)
 {
+	bool own = false;
 	int ret;
 
 	ret = vhost_check_ring_fd(msg, &s->why);
 	if (ret == 0)
 		ret = vhost_check_event(msg, &s->why);
+	if (ret == 0 && inband != NULL)
+		ret = ring_own_fd(s, msg, &own);
 	if (ret != 0)
 		return ret;
 	vhost_retire(s, *slot);
 	*slot = vhost_take_fd(msg);
+	if (inband != NULL)
+		*inband = own;
 	ring_changed(s, ev);
 	return 0;
 }
@@ -257,24 +284,42 @@ vhost_set_vring_kick(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 					 ", in no region",
 					 ev->ring, what, where.start, where.last);
 	}
-	ret = ring_replace_fd(s, msg, ev, &r->kick_fd);
+	ret = ring_replace_fd(s, msg, ev, &r->kick_fd, &r->kick_inband);
 	if (ret == 0)
 		r->started = true;
 	return ret;
 }
 
 int
+vhost_vring_kick(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		 struct weir_vhost_event *ev)
+{
+	const struct weir_vhost_ring *r = &s->ring[ev->ring];
+
+	if (msg->payload.state.num != 0)
+		return vhost_why(&s->why, -EINVAL,
+				 "ring %" PRIu32 ": %" PRIu32 " is not 0", ev->ring,
+				 msg->payload.state.num);
+	/* a ring without, or with a descriptor of the frontend's, is not sent for */
+	if (r->kick_inband)
+		ev->type = WEIR_VHOST_EV_RING_KICK;
+	return 0;
+}
+
+int
 vhost_set_vring_call(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		     struct weir_vhost_event *ev)
 {
-	return ring_replace_fd(s, msg, ev, &s->ring[ev->ring].call_fd);
+	struct weir_vhost_ring *r = &s->ring[ev->ring];
+
+	return ring_replace_fd(s, msg, ev, &r->call_fd, &r->call_inband);
 }
 
 int
 vhost_set_vring_err(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		    struct weir_vhost_event *ev)
 {
-	return ring_replace_fd(s, msg, ev, &s->ring[ev->ring].err_fd);
+	return ring_replace_fd(s, msg, ev, &s->ring[ev->ring].err_fd, NULL);
 }
 
 int

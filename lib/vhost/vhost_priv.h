@@ -196,6 +196,8 @@ int vhost_get_vring_base(struct weir_vhost_session *s, struct weir_vhost_msg *ms
 			 struct weir_vhost_event *ev);
 int vhost_set_vring_kick(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 			 struct weir_vhost_event *ev);
+int vhost_vring_kick(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+		     struct weir_vhost_event *ev);
 int vhost_set_vring_call(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 			 struct weir_vhost_event *ev);
 int vhost_set_vring_err(struct weir_vhost_session *s, struct weir_vhost_msg *msg,

@@ -48,6 +48,11 @@
  * SET_INFLIGHT_FD. Its parts are of packed rings if VIRTIO_F_RING_PACKED is set
  * when either comes, so features come first.
  *
+ * **Notifications as messages.** With INBAND_NOTIFICATIONS a kick or call descriptor
+ * that the frontend does not give is an eventfd of the session's, so that whoever uses
+ * it need not know: VRING_KICK is an event to write to the one, and what is written to
+ * the other the port sends as BACKEND_VRING_CALL.
+ *
  * **Postcopy.** Between POSTCOPY_LISTEN and _END memory that comes is answered with
  * where the port has mapped it, and is not to be touched before
  * WEIR_VHOST_EV_POSTCOPY_READY.
@@ -58,7 +63,8 @@
  * SET_OWNER. Refused is a message of a feature that was not offered, or not
  * negotiated where the specification asks for that; features other than
  * VHOST_F_LOG_ALL changing while a ring runs; a ring above the offered ones;
- * GET_VRING_BASE_INFLIGHT set without INFLIGHT_SHMFD.
+ * GET_VRING_BASE_INFLIGHT set without INFLIGHT_SHMFD, INBAND_NOTIFICATIONS without
+ * BACKEND_REQ and REPLY_ACK.
  * QEMU up to 7.2 adds, and later removes, each region once a queue pair: adding
  * the very same region again is counted, and the last removal removes it.
  *
@@ -79,7 +85,7 @@
  * there, or a region beyond its file. -EOVERFLOW: a range wraps. -EEXIST:
  * regions overlap. -ENOENT: no such region. -ENOSPC: no slot left. -EFAULT: a
  * started ring lies outside memory. -EBUSY: the ring runs. -EBADF: a descriptor
- * that cannot serve. -ENOMEM.
+ * that cannot serve. -ENOMEM, -EMFILE, -ENFILE.
  *
  * **Threads.** One at a time; a session has no lock. What it returns is valid
  * until the next call that is not a getter.
@@ -112,6 +118,7 @@ struct weir_vhost_session;
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_RESET_DEVICE) |                                   \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_CONFIGURE_MEM_SLOTS) |                            \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_STATUS) |                                         \
+	 WEIR_VHOST_BIT(WEIR_VHOST_PF_INBAND_NOTIFICATIONS) |                           \
 	 WEIR_VHOST_BIT(WEIR_VHOST_PF_GET_VRING_BASE_INFLIGHT))
 
 /** What a session offers to its frontend. */
@@ -172,6 +179,9 @@ struct weir_vhost_ring {
 	uint32_t base;	  /**< as on the wire, see weir_vhost_base_split() */
 	int kick_fd;	  /**< -1: poll */
 	int call_fd;	  /**< -1: do not notify */
+	bool kick_inband; /**< kick_fd is the session's own: see EV_RING_KICK */
+	bool call_inband; /**< likewise: what is written to it is to be sent as a message
+			   */
 	int err_fd;	  /**< -1: do not notify */
 	bool has_addr;	  /**< SET_VRING_ADDR was seen */
 	bool has_base;	  /**< SET_VRING_BASE was since the last reset, or a stop */
@@ -213,6 +223,7 @@ enum weir_vhost_event_type {
 	WEIR_VHOST_EV_POSTCOPY_READY,	/**< it may be touched: faults are served */
 	WEIR_VHOST_EV_POSTCOPY_END,	/**< all pages are there */
 	WEIR_VHOST_EV_INFLIGHT,		/**< weir_vhost_inflight() was replaced */
+	WEIR_VHOST_EV_RING_KICK,	/**< write to ring ev.ring's kick_fd */
 };
 
 /** How a message is answered when it succeeds; the session's, for reply(). */

@@ -114,6 +114,7 @@ BAD_ARGS = [
     ("iface={path},ext-buffer=on", "argument 'ext-buffer=on'"),
     ("iface={path},legacy-ol-flags=9", "argument 'legacy-ol-flags=9'"),
     ("iface={path},iommu-support=2", "argument 'iommu-support=2'"),
+    ("iface={path},inband-notifications=2", "argument 'inband-notifications=2'"),
     ("iface={path},postcopy-support=2", "argument 'postcopy-support=2'"),
     ("iface={path},dma-threshold=-5", "argument 'dma-threshold=-5'"),
     ("iface={path},dma-threshold=4294967296", "argument 'dma-threshold=4294967296'"),
