@@ -421,6 +421,78 @@ no_channel_no_iotlb(void)
 	return TEST_OK;
 }
 
+#define TABLES 8u
+#define PIECES 3u
+
+/* A chain to receive in, of pages of its own, in an indirect table of its own. */
+static void
+table_offer(struct iotlb_bench *b, unsigned int nr)
+{
+	struct fe_ring *r = &b->f.ring[0];
+	uint8_t *table = b->f.ring[1].buf + nr * IOTLB_PAGE;
+	struct vring_desc *d = (void *)table;
+
+	for (unsigned int i = 0; i < PIECES; i++) {
+		uint8_t *buf = r->buf + (nr * PIECES + i) * IOTLB_PAGE;
+		uint16_t more = i + 1 < PIECES ? VRING_DESC_F_NEXT : 0;
+
+		iotlb_map(b, iotlb_page_of(b, buf), 1, WO);
+		/* a packed descriptor's flags are where a split one's next is */
+		d[i] = (struct vring_desc){ fe_gpa(&b->f, buf), IOTLB_PAGE, 0,
+					    VRING_DESC_F_WRITE };
+		if (r->packed == NULL) {
+			d[i].flags = VRING_DESC_F_WRITE | more;
+			d[i].next = (uint16_t)(i + 1);
+		}
+	}
+	iotlb_map(b, iotlb_page_of(b, table), 1, RO);
+	r->desc[nr] = (struct vring_desc){ fe_gpa(&b->f, table), PIECES * sizeof(*d),
+					   VRING_DESC_F_INDIRECT, 0 };
+	fe_offer(r, (uint16_t)nr);
+}
+
+/* Nothing is missing of the buffers that a guest offers by the time there is a frame
+ * for it, though only their tables say where they are. */
+static enum test_result
+tables_are_looked_behind(uint64_t features)
+{
+	static struct iotlb_bench b;
+	const unsigned int all = TABLES * (1 + PIECES);
+	unsigned int before;
+
+	TEST_EQ(iotlb_open(&b, features, NULL), 0);
+	TEST_ASSERT(iotlb_rings_run(&b));
+	before = b.misses;
+	for (unsigned int i = 0; i < TABLES; i++)
+		table_offer(&b, i);
+	for (int i = 0; i < 10000 && b.misses != before + all; i++) {
+		TEST_ASSERT(iotlb_serve(&b));
+		usleep(1000);
+	}
+	/* each once */
+	TEST_EQ(b.misses, before + all);
+	TEST_EQ(b.refused, 0);
+	atomic_store(&b.lcore.to_give, TABLES);
+	for (unsigned int i = 0; i < TABLES; i++) {
+		lcore_transmit(&b.lcore);
+		TEST_EQ(atomic_load(&b.lcore.given), i + 1);
+	}
+	TEST_EQ(iotlb_close(&b, false), 0);
+	return TEST_OK;
+}
+
+static enum test_result
+tables_are_looked_behind_split(void)
+{
+	return tables_are_looked_behind(SPLIT);
+}
+
+static enum test_result
+tables_are_looked_behind_packed(void)
+{
+	return tables_are_looked_behind(PACKED);
+}
+
 static const struct test_case cases[] = {
 	{ "pages_come_and_go_split", pages_come_and_go_split },
 	{ "pages_come_and_go_packed", pages_come_and_go_packed },
@@ -436,6 +508,8 @@ static const struct test_case cases[] = {
 	{ "memory_goes_with_its_translations", memory_goes_with_its_translations },
 	{ "log_is_of_guest_addresses_split", log_is_of_guest_addresses_split },
 	{ "log_is_of_guest_addresses_packed", log_is_of_guest_addresses_packed },
+	{ "tables_are_looked_behind_split", tables_are_looked_behind_split },
+	{ "tables_are_looked_behind_packed", tables_are_looked_behind_packed },
 	{ "no_channel_no_iotlb", no_channel_no_iotlb },
 };
 

@@ -178,7 +178,7 @@ miss_note(struct weir_port *p, uint32_t ring, uint64_t iova, uint8_t perm)
 	if (translated(t->view, iova, perm))
 		return;
 	for (uint32_t i = 0; i < t->nr_misses; i++)
-		if (t->miss[i].page == page && t->miss[i].perm == perm)
+		if (t->miss[i].page == page && (perm & ~t->miss[i].perm) == 0)
 			return;
 	if (t->nr_misses == PORT_IOTLB_MISSES) {
 		if (!t->retry.armed)
@@ -231,6 +231,25 @@ port_iotlb_ctrl_misses(struct weir_port *p)
 	p->ctrl.waits = true;
 }
 
+/* True if a part of a ring is translated; else what is not is asked for. */
+static bool
+part_ready(struct weir_port *p, uint32_t ring, const struct weir_vring_part *part)
+{
+	struct weir_range rest = part->at;
+	bool ready = true;
+	uint64_t at;
+
+	while (weir_iotlb_gap(p->iotlb.view, rest, part->write, &at)) {
+		ready = false;
+		miss_note(p, ring, at, part->write ? VHOST_ACCESS_RW : VHOST_ACCESS_RO);
+		at |= WEIR_IOTLB_PAGE - 1;
+		if (at >= rest.last)
+			break;
+		rest.start = at + 1;
+	}
+	return ready;
+}
+
 bool
 port_iotlb_ring_ready(struct weir_port *p, uint32_t i, const struct weir_vring_addr *addr)
 {
@@ -240,20 +259,10 @@ port_iotlb_ring_ready(struct weir_port *p, uint32_t i, const struct weir_vring_a
 	/* what is wrong is said by whoever starts it */
 	if (p->iotlb.cache == NULL || weir_vring_parts(addr, part) != 0)
 		return true;
-	for (unsigned int k = 0; k < WEIR_VRING_PARTS; k++) {
-		struct weir_range rest = part[k].at;
-		uint64_t at;
-
-		while (weir_iotlb_gap(p->iotlb.view, rest, part[k].write, &at)) {
-			ready = false;
-			miss_note(p, i, at,
-				  part[k].write ? VHOST_ACCESS_RW : VHOST_ACCESS_RO);
-			at |= WEIR_IOTLB_PAGE - 1;
-			if (at >= rest.last)
-				break;
-			rest.start = at + 1;
-		}
-	}
+	/* parts that are written first: another may share a page with them */
+	for (unsigned int k = 0; k < 2 * WEIR_VRING_PARTS; k++)
+		if (part[k % WEIR_VRING_PARTS].write == (k < WEIR_VRING_PARTS))
+			ready &= part_ready(p, i, &part[k % WEIR_VRING_PARTS]);
 	return ready;
 }
 

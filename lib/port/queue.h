@@ -172,7 +172,7 @@ struct weir_queue {
 	struct queue_coal coal;
 	/* behind a vIOMMU: what is missing, the lcore's while asked is false, the
 	 * control thread's while it is true */
-	uint16_t scout; /* tx: chains before this place were looked at */
+	uint16_t scout; /* tx: chains before this place lacked nothing */
 	_Atomic bool asked;
 	uint32_t nr_missing;
 	struct weir_vring_miss missing[WEIR_VRING_MISSES];

@@ -7,8 +7,10 @@
  * receiving side frames wait in the ring meanwhile, and what is missing is told for
  * some chains at once. On the transmitting side the application may have to throw
  * away what the guest does not take. So there the chains that the guest offers are
- * looked at ahead of time, each once: behind each burst, and by the control thread,
- * as a guest with nothing to receive offers its buffers all the same.
+ * looked at ahead of time: behind each burst, and by the control thread, as a guest
+ * with nothing to receive offers its buffers all the same. A chain is looked at until
+ * it lacks nothing: what an indirect table leads to is not known before the table is
+ * translated, and a long chain lacks more than is noted at a time.
  */
 #include <string.h>
 #include <sys/eventfd.h>
@@ -22,27 +24,31 @@
 /* Notes that are enough to be told; the rest is for a chain of many pages. */
 #define ENOUGH (WEIR_VRING_MISSES / 2)
 
-/* Look at up to @p max chains from a place on; leave it behind the last. */
+/* Look at up to @p max chains from a place on. It becomes that of the first which lacks
+ * something. */
 static void
 look(struct weir_queue *q, struct weir_vring_at *at, uint16_t max)
 {
 	const bool packed = q->vr.packed;
 	const uint16_t dir = q->pool != NULL ? 0 : VRING_DESC_F_WRITE;
 	struct weir_vring *vr = &q->vr;
+	struct weir_vring_at next = *at;
 
 	vr->nr_misses = 0;
-	for (unsigned int i = 0; i < max && vr->nr_misses < ENOUGH && at->left != 0 &&
-				 weir_vring_has(vr, packed, at);
+	for (unsigned int i = 0; i < max && vr->nr_misses < ENOUGH && next.left != 0 &&
+				 weir_vring_has(vr, packed, &next);
 	     i++) {
 		struct weir_chain chain;
 		uint64_t len;
-		int nr = weir_vring_take(vr, packed, at, dir, q->iov, q->max_iov, &chain,
-					 &len);
+		int nr = weir_vring_take(vr, packed, &next, dir, q->iov, q->max_iov,
+					 &chain, &len);
 
 		/* a fault is for the burst that comes there */
 		if (nr < 0 && nr != -WEIR_VRING_MISS)
 			break;
-		weir_vring_next(vr, packed, at, chain);
+		weir_vring_next(vr, packed, &next, chain);
+		if (vr->nr_misses == 0)
+			*at = next;
 	}
 }
 
