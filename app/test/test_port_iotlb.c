@@ -129,6 +129,28 @@ invalidation_waits_for_a_copy(void)
 	return TEST_OK;
 }
 
+/* A ring's own memory is waited for as long as a buffer's. */
+static enum test_result
+ring_unmapped_waits_for_a_copy(void)
+{
+	static struct iotlb_bench b;
+	uint32_t page;
+
+	TEST_EQ(iotlb_open(&b, SPLIT, "mode=thread,delay_us=500000"), 0);
+	TEST_ASSERT(iotlb_rings_run(&b));
+	TEST_ASSERT(iotlb_guest_send(&b, RO));
+	TEST_ASSERT(copy_begins(&b));
+	page = iotlb_page_of(&b, b.f.ring[1].desc);
+	TEST_EQ(iotlb_unmap(&b, page, 1), 0);
+	TEST_ASSERT(!weir_queue_running(b.rxq));
+	TEST_ASSERT(weir_copy_done(b.rxq->chan, 1));
+	iotlb_map(&b, page, 1, RW);
+	TEST_ASSERT(iotlb_rings_run(&b));
+	TEST_ASSERT(got_becomes(&b, 1));
+	TEST_EQ(iotlb_close(&b, true), 0);
+	return TEST_OK;
+}
+
 /* A copy that does not end: the answer says no, and says so again until it does. */
 static enum test_result
 invalidation_gives_up(void)
@@ -499,6 +521,7 @@ static const struct test_case cases[] = {
 	{ "pages_come_and_go_split_dma", pages_come_and_go_split_dma },
 	{ "pages_come_and_go_packed_dma", pages_come_and_go_packed_dma },
 	{ "invalidation_waits_for_a_copy", invalidation_waits_for_a_copy },
+	{ "ring_unmapped_waits_for_a_copy", ring_unmapped_waits_for_a_copy },
 	{ "invalidation_gives_up", invalidation_gives_up },
 	{ "unmapped_buffer_waits", unmapped_buffer_waits },
 	{ "wrong_direction_is_a_fault", wrong_direction_is_a_fault },
