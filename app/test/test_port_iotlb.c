@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -148,6 +149,40 @@ ring_unmapped_waits_for_a_copy(void)
 	TEST_ASSERT(iotlb_rings_run(&b));
 	TEST_ASSERT(got_becomes(&b, 1));
 	TEST_EQ(iotlb_close(&b, true), 0);
+	return TEST_OK;
+}
+
+/* An lcore that is not scheduled for a time, in the middle of a burst. */
+static void *
+burst_ends(void *arg)
+{
+	usleep(1500000);
+	rte_spinlock_unlock(arg);
+	return NULL;
+}
+
+static enum test_result
+invalidation_waits_for_a_burst(void)
+{
+	static struct iotlb_bench b;
+	pthread_t thread;
+	uint32_t page;
+
+	TEST_EQ(iotlb_open(&b, SPLIT, NULL), 0);
+	TEST_ASSERT(iotlb_rings_run(&b));
+	TEST_ASSERT(iotlb_guest_send(&b, RO));
+	TEST_ASSERT(got_becomes(&b, 1));
+	/* in a buffer, in the ring */
+	for (int i = 0; i < 2; i++) {
+		page = iotlb_page_of(&b, i == 0 ? (void *)iotlb_buffer(&b, 1, 0)
+						: (void *)b.f.ring[1].desc);
+		rte_spinlock_lock(&b.rxq->lock);
+		TEST_EQ(pthread_create(&thread, NULL, burst_ends, &b.rxq->lock), 0);
+		TEST_EQ(iotlb_unmap(&b, page, 1), 0);
+		pthread_join(thread, NULL);
+	}
+	TEST_ASSERT(!weir_queue_running(b.rxq));
+	TEST_EQ(iotlb_close(&b, false), 0);
 	return TEST_OK;
 }
 
@@ -522,6 +557,7 @@ static const struct test_case cases[] = {
 	{ "pages_come_and_go_packed_dma", pages_come_and_go_packed_dma },
 	{ "invalidation_waits_for_a_copy", invalidation_waits_for_a_copy },
 	{ "ring_unmapped_waits_for_a_copy", ring_unmapped_waits_for_a_copy },
+	{ "invalidation_waits_for_a_burst", invalidation_waits_for_a_burst },
 	{ "invalidation_gives_up", invalidation_gives_up },
 	{ "unmapped_buffer_waits", unmapped_buffer_waits },
 	{ "wrong_direction_is_a_fault", wrong_direction_is_a_fault },

@@ -27,6 +27,13 @@
 #include "weir_fail.h"
 #include "weir_log.h"
 
+/*
+ * How long an invalidation waits for bursts. They end as soon as their lcore runs, which
+ * on a crowded machine may take a second; a refusal is worse than a wait, since guests'
+ * kernels do not look at it.
+ */
+#define OUT_US 10000000u
+
 /* What the frontend could not take, or could not give, is asked for again. */
 #define FULL_US UINT64_C(10000)
 #define FAILED_US UINT64_C(100000)
@@ -403,7 +410,7 @@ take_back(struct weir_port *p)
 		free(old);
 		return ret;
 	}
-	ret = port_wait_out(p, port_drain_us());
+	ret = port_wait_out(p, OUT_US);
 	if (ret != 0) {
 		port_table_out(p, old);
 		weir_log(WEIR_LOG_WARN, "%s: a translation stays: a burst does not end",
@@ -447,7 +454,7 @@ port_iotlb_update(struct weir_port *p, const struct weir_vhost_iotlb *m)
 	if (ret == 0)
 		ret = publish_more(p);
 	if (ret == 0)
-		ret = port_rings_moved(p, e.iova);
+		ret = port_rings_moved(p, e.iova, OUT_US);
 	if (ret == 0)
 		misses_answered(p, &e);
 	return ret;
@@ -456,7 +463,7 @@ port_iotlb_update(struct weir_port *p, const struct weir_vhost_iotlb *m)
 int
 port_iotlb_invalidate(struct weir_port *p, struct weir_range iova)
 {
-	int ret = port_rings_unmap(p, iova);
+	int ret = port_rings_unmap(p, iova, OUT_US);
 
 	p->iotlb.invalidations++;
 	if (ret != 0 || !weir_iotlb_revoke(p->iotlb.cache, iova))

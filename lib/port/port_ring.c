@@ -125,12 +125,15 @@ parts_overlap(const struct weir_vring_part *part, struct weir_range iova)
 	return false;
 }
 
-/* Stop a ring, or let it run on. */
+/* Stop a ring, or let it run on; out_us: how long to wait for a burst that is under
+ * way. */
 static int
-ring_leave(struct weir_port *p, uint32_t i)
+ring_leave(struct weir_port *p, uint32_t i, uint64_t out_us)
 {
-	int ret = port_ring_stop(p, i, port_drain_us());
+	int ret = queue_quiet(&p->ring[i].q, out_us);
 
+	if (ret == 0)
+		ret = port_ring_stop(p, i, port_drain_us());
 	if (ret != 0) {
 		p->ring[i].overdue = false;
 		queue_resume(&p->ring[i].q);
@@ -147,12 +150,12 @@ port_rings_leave(struct weir_port *p, const struct weir_gmem *table)
 	port_ctrl_stop(p);
 	for (uint32_t i = 0; i < p->nr_rings && ret == 0; i++)
 		if (p->ring[i].running && !ring_stays(&p->ring[i], table))
-			ret = ring_leave(p, i);
+			ret = ring_leave(p, i, port_drain_us());
 	return ret;
 }
 
 int
-port_rings_unmap(struct weir_port *p, struct weir_range iova)
+port_rings_unmap(struct weir_port *p, struct weir_range iova, uint64_t out_us)
 {
 	int ret = 0;
 
@@ -160,12 +163,12 @@ port_rings_unmap(struct weir_port *p, struct weir_range iova)
 		port_ctrl_stop(p);
 	for (uint32_t i = 0; i < p->nr_rings && ret == 0; i++)
 		if (p->ring[i].running && parts_overlap(p->ring[i].part, iova))
-			ret = ring_leave(p, i);
+			ret = ring_leave(p, i, out_us);
 	return ret;
 }
 
 int
-port_rings_moved(struct weir_port *p, struct weir_range iova)
+port_rings_moved(struct weir_port *p, struct weir_range iova, uint64_t out_us)
 {
 	int ret = 0;
 
@@ -174,7 +177,7 @@ port_rings_moved(struct weir_port *p, struct weir_range iova)
 	for (uint32_t i = 0; i < p->nr_rings && ret == 0; i++)
 		if (p->ring[i].running && parts_overlap(p->ring[i].part, iova) &&
 		    !ring_stays(&p->ring[i], port_iotlb_table(p)))
-			ret = ring_leave(p, i);
+			ret = ring_leave(p, i, out_us);
 	return ret;
 }
 

@@ -56,12 +56,14 @@ int port_rings_stop(struct weir_port *p, uint64_t timeout_us);
  * a view; those of which one is among addresses that are invalidated; those of
  * which one is and is elsewhere now.
  *
+ * out_us: how long to wait for a burst that is under way.
+ *
  * 0; -EBUSY: not within the time. Those that did not stop run on; those that did
  * wait for port_rings_sync().
  */
 int port_rings_leave(struct weir_port *p, const struct weir_gmem *table);
-int port_rings_unmap(struct weir_port *p, struct weir_range iova);
-int port_rings_moved(struct weir_port *p, struct weir_range iova);
+int port_rings_unmap(struct weir_port *p, struct weir_range iova, uint64_t out_us);
+int port_rings_moved(struct weir_port *p, struct weir_range iova, uint64_t out_us);
 
 /* How a ring of the session's is to be found. @p base: as on the wire. */
 struct weir_vring_addr port_ring_addr(const struct weir_port *p,
