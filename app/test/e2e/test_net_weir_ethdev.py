@@ -81,19 +81,23 @@ def settings_taken(ws):
     switch.stop()
 
 
+def all_queues(pmd):
+    """What /weir/ports says of each queue of net_weir0, of which it tells 16 pairs at a time."""
+    queues, after = {}, []
+    while True:
+        answer = pmd.telemetry("/weir/ports", "net_weir0", *after)
+        queues.update((name, q) for name, q in answer.items() if isinstance(q, dict))
+        if "next" not in answer:
+            return queues
+        after = [answer["next"]]
+
+
 def many_queues_told_in_parts(ws):
     """128 pairs: telemetry tells of 16 at a time, and where to go on."""
     need_built("librte_net_weir.so")
     pmd = TestPmd(ws, "many", vdevs=[f"net_weir0,iface={ws.socket('w0')},queues=128"],
                   plugins=WEIR_PLUGINS, app=["--rxq=128", "--txq=128"])
-    names, after = [], []
-    while True:
-        answer = pmd.telemetry("/weir/ports", "net_weir0", *after)
-        names += [name for name, q in answer.items() if isinstance(q, dict)]
-        if "next" not in answer:
-            break
-        after = [answer["next"]]
-    check_equal(sorted(names), sorted(f"{way}q{i}" for i in range(128) for way in ("rx", "tx")),
+    check_equal(sorted(all_queues(pmd)), sorted(f"{way}q{i}" for i in range(128) for way in ("rx", "tx")),
                 "the queues")
     check_equal(pmd.telemetry("/weir/ports", "net_weir0", "x"), None, "a pair x")
     pmd.stop()
@@ -162,8 +166,10 @@ def many_queues_and_few_used(ws):
     guest = Guest(ws, "guest", [(ws.socket("w0"), "queues=8,queue_size=256")],
                   app=["--rxq=8", "--txq=8"], gen="size=60-1514,window=400").begin()
     exchange([guest])
-    carried = [n for n in range(64) if switch.xstats()[f"rx_q{n}_packets"] != 0]
-    check_equal(carried, list(range(8)), "queues that have carried packets")
+    queues = all_queues(switch)
+    for way in ("rx", "tx"):
+        carried = [n for n in range(64) if queues[f"{way}q{n}"]["packets"] != 0]
+        check_equal(carried, list(range(8)), f"{way} queues that have carried packets")
     settle([guest], switch)
     switch.check_no_errors()
     guest.stop()
