@@ -215,6 +215,16 @@ mtu_set(struct weir_port *p)
 		port_notify(p, WEIR_PORT_EV_MTU);
 }
 
+/* A guest has come from elsewhere. */
+static void
+announce(struct weir_port *p, const uint8_t *mac)
+{
+	memcpy(p->announce_mac, mac, sizeof(p->announce_mac));
+	/* its driver has more to announce: VLANs, IP addresses */
+	if (!port_config_announce(p))
+		port_announce(p);
+}
+
 /* The port acts on what a message changed. 0; -errno, for the answer. */
 static int
 act(struct weir_port *p, struct weir_vhost_event *ev)
@@ -293,10 +303,7 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		ret = port_config_set(p, &ev->config);
 		break;
 	case WEIR_VHOST_EV_RARP:
-		memcpy(p->announce_mac, ev->mac, sizeof(p->announce_mac));
-		/* a driver has more to announce: its VLANs, its IP addresses */
-		if (!port_config_announce(p))
-			port_announce(p);
+		announce(p, ev->mac);
 		ret = 0;
 		break;
 	default:
