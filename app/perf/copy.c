@@ -207,7 +207,7 @@ usage(FILE *out)
 	      "  --no-huge       no huge pages\n"
 	      "  --threshold V   the hybrid's dma-threshold (default: 768)\n"
 	      "  --latency NS    of the engine (1000)\n"
-	      "  --bandwidth G   in Gbyte/s (15)\n"
+	      "  --bandwidth G   in Gbyte/s (30)\n"
 	      "  --copy NS       what it takes for each copy besides (20)\n"
 	      "  --doorbell NS   what it takes the CPU to tell it (50)\n",
 	      out);
@@ -275,7 +275,7 @@ options_read(struct options *o, const struct perf_args *args)
 		.latency_ns = 1000,
 		.copy_ns = 20,
 		.doorbell_ns = 50,
-		.gbyte_s = 15,
+		.gbyte_s = 30,
 	};
 	optind = 0;
 	while (ret == 0 &&

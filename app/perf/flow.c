@@ -33,7 +33,7 @@ flow_open(struct flow *f, struct bench *b, enum bench_side side, const struct fl
 		.at = p->guest.ring[j->op == BENCH_ENQUEUE ? 0 : 1].taken,
 	};
 	if (f->has_dma)
-		perf_dma_clock(p->dma, false);
+		perf_dma_clock(p->dma, false, perf_cycles());
 }
 
 void
@@ -42,7 +42,7 @@ flow_close(struct flow *f)
 	rte_pktmbuf_free_bulk(f->port->pkts, f->nr_pkts);
 	f->nr_pkts = 0;
 	if (f->has_dma)
-		perf_dma_clock(f->port->dma, true);
+		perf_dma_clock(f->port->dma, true, perf_cycles());
 }
 
 /* The application has frames, the guest room for them. */
@@ -87,19 +87,20 @@ static uint16_t
 burst(struct flow *f, uint64_t *cycles)
 {
 	struct bench_port *p = f->port;
-	uint64_t began;
+	uint64_t began, ended;
 	uint16_t n;
 
-	if (f->has_dma)
-		perf_dma_clock(p->dma, true);
-	/* with and without a clock alike: what came before is over, flushes too */
+	/* what came before is over, flushes too, before the engine goes on */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	began = perf_cycles();
+	if (f->has_dma)
+		perf_dma_clock(p->dma, true, began);
 	n = f->job->op == BENCH_ENQUEUE ? bench_tx(p, p->pkts, (uint16_t)f->nr_pkts)
 					: bench_rx(f->b, p, p->pkts, BENCH_MAX_BURST);
-	*cycles = perf_cycles() - began;
+	ended = perf_cycles();
 	if (f->has_dma)
-		perf_dma_clock(p->dma, false);
+		perf_dma_clock(p->dma, false, ended);
+	*cycles = ended - began;
 	return n;
 }
 

@@ -106,16 +106,18 @@ clock_now(struct perf_dma *d)
 }
 
 void
-perf_dma_clock(int16_t id, bool run)
+perf_dma_clock(int16_t id, bool run, uint64_t now)
 {
 	struct perf_dma *d = rte_dma_fp_objs[id].dev_private;
-	uint64_t stands = atomic_load(&d->stands);
+	uint64_t stands = atomic_load_explicit(&d->stands, memory_order_relaxed);
+	uint64_t behind = atomic_load_explicit(&d->behind, memory_order_relaxed);
 
+	/* by plain stores: it is measured */
 	if (run && stands != 0) {
-		atomic_store(&d->behind, rte_rdtsc() - stands);
-		atomic_store(&d->stands, 0);
+		atomic_store_explicit(&d->behind, now - stands, memory_order_relaxed);
+		atomic_store_explicit(&d->stands, 0, memory_order_release);
 	} else if (!run && stands == 0) {
-		atomic_store(&d->stands, clock_now(d));
+		atomic_store_explicit(&d->stands, now - behind, memory_order_release);
 	}
 }
 
