@@ -63,11 +63,19 @@ weir_copy_lock(struct weir_copy_chan *c)
 	rte_spinlock_lock(&c->lock);
 }
 
+/** Let a lock go. rte_spinlock_unlock() exchanges, on x86, which waits until all that
+ * was stored is seen by all; that it is seen in this order is enough. Data plane. */
+static inline void
+weir_copy_release(rte_spinlock_t *lock)
+{
+	__atomic_store_n(&lock->locked, 0, __ATOMIC_RELEASE);
+}
+
 /** Unlock it. Data plane. */
 static inline void
 weir_copy_unlock(struct weir_copy_chan *c)
 {
-	rte_spinlock_unlock(&c->lock);
+	weir_copy_release(&c->lock);
 }
 
 /** Copies that can be submitted now. Data plane, locked. */

@@ -239,7 +239,7 @@ queue_unlock(struct weir_queue *q)
 	uint32_t turns = atomic_load_explicit(&q->turns, memory_order_relaxed);
 
 	atomic_store_explicit(&q->turns, turns + 1, memory_order_release);
-	rte_spinlock_unlock(&q->lock);
+	weir_copy_release(&q->lock);
 }
 
 /* Come in as the owner. False: not live, and nothing is held. */

@@ -247,10 +247,10 @@ tx_is_plain(const struct rte_mbuf *m)
 				1);
 }
 
-/* Plain frames at the beginning of pkts. *raw: each is its pool's to take back as
- * it is, all the same pool. */
+/* Plain frames up to a length at the beginning of pkts. *raw: each is its pool's to
+ * take back as it is, all the same pool. */
 static __rte_always_inline uint16_t
-tx_count_plain(struct rte_mbuf **pkts, uint16_t n, bool *raw)
+tx_count_plain(struct rte_mbuf **pkts, uint16_t n, uint32_t longest, bool *raw)
 {
 	const uint64_t lent = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 	const uintptr_t pool = (uintptr_t)pkts[0]->pool;
@@ -258,7 +258,7 @@ tx_count_plain(struct rte_mbuf **pkts, uint16_t n, bool *raw)
 	uint16_t i;
 
 	/* gathered, not branched on */
-	for (i = 0; i < n && tx_is_plain(pkts[i]); i++)
+	for (i = 0; i < n && tx_is_plain(pkts[i]) && pkts[i]->data_len <= longest; i++)
 		other |= (pkts[i]->ol_flags & lent) | ((uintptr_t)pkts[i]->pool ^ pool) |
 			 (rte_mbuf_refcnt_read(pkts[i]) ^ 1u);
 	*raw = other == 0;
@@ -294,10 +294,10 @@ tx_run(struct weir_queue *q, unsigned int mode, struct weir_vring_run *run,
 	return i;
 }
 
-/* Plain frames into plain chains. @return frames sent, which are freed. */
+/* Plain frames up to a length into plain chains. @return frames sent, which are freed. */
 static __rte_always_inline uint16_t
 tx_runs(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
-	struct rte_mbuf **pkts, uint16_t n, struct tally *t)
+	struct rte_mbuf **pkts, uint16_t n, uint32_t longest, struct tally *t)
 {
 	struct weir_vring_run run;
 	bool raw;
@@ -305,7 +305,7 @@ tx_runs(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	/* as in tx_plain() */
 	if (queue_hdr_len(q, mode) > sizeof(struct virtio_net_hdr_mrg_rxbuf))
 		return 0;
-	n = tx_count_plain(pkts, n, &raw);
+	n = tx_count_plain(pkts, n, longest, &raw);
 	n = weir_vring_run(&q->vr, mode & QUEUE_PACKED, at, VRING_DESC_F_WRITE, 1,
 			   UINT32_MAX, &run, n);
 	n = tx_run(q, mode, &run, pkts, n, t);
@@ -342,19 +342,20 @@ tx_odd(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf *m)
 	return 1;
 }
 
-/* All bytes by CPU: what was taken is over, and given back, when this returns. The
- * guest is not interrupted yet. A frame that is not plain ends it, or with @p odd is
- * seen to. */
+/* All bytes by CPU, of plain frames up to a length: what was taken is over, and given
+ * back, when this returns. The guest is not interrupted yet. Any other frame ends it,
+ * or with @p odd is seen to. */
 static __rte_always_inline uint16_t
 tx_cpu(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
-       struct weir_vring_at *at, bool odd)
+       struct weir_vring_at *at, uint32_t longest, bool odd)
 {
 	struct tally t = { 0 };
 	uint16_t i, nr;
 
 	for (i = 0; i < n; i = (uint16_t)(i + nr)) {
 		nr = tx_runs(q, mode, at, &pkts[i],
-			     RTE_MIN((uint16_t)(n - i), (uint16_t)WEIR_VRING_RUN), &t);
+			     RTE_MIN((uint16_t)(n - i), (uint16_t)WEIR_VRING_RUN),
+			     longest, &t);
 		if (nr == 0 && odd)
 			nr = tx_odd(q, at, pkts[i]);
 		if (nr == 0)
@@ -369,7 +370,7 @@ tx_burst_cpu(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, ui
 	     struct weir_vring_at *at)
 {
 	const uint16_t began = q->vr.used_idx;
-	uint16_t sent = tx_cpu(q, mode, pkts, n, at, true);
+	uint16_t sent = tx_cpu(q, mode, pkts, n, at, UINT32_MAX, true);
 
 	weir_vring_close(&q->vr, at);
 	if (q->vr.used_idx != began)
@@ -385,13 +386,11 @@ static __rte_always_inline uint16_t
 tx_short(struct weir_queue *q, unsigned int mode, struct rte_mbuf **pkts, uint16_t n,
 	 struct weir_vring_at *at)
 {
-	uint16_t nr = 0, sent;
+	uint16_t sent;
 
-	while (nr < n && pkts[nr]->pkt_len < q->threshold)
-		nr++;
-	if (nr == 0)
+	if (q->threshold == 0)
 		return 0;
-	sent = tx_cpu(q, mode & ~QUEUE_CHAN, pkts, nr, at, false);
+	sent = tx_cpu(q, mode & ~QUEUE_CHAN, pkts, n, at, q->threshold - 1, false);
 	if (sent != 0)
 		queue_call(q);
 	return sent;
