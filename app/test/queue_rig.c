@@ -12,6 +12,7 @@
 #include "queue_rig.h"
 
 #define GUARD 0x1000u
+#define SCATTER_IOVA UINT64_C(0x200000000000) /* of the first page */
 
 /* Guest memory outlives each rig: mapping it anew would be most of a fuzzer's time. */
 static uint8_t *slots[2];
@@ -20,6 +21,7 @@ static union {
 	char room[sizeof(struct weir_gmem) + 2 * sizeof(struct weir_gmem_slot)];
 } table;
 static const uint16_t order[] = { 0, 1 };
+static uint8_t *scattered;
 static struct rte_dma_fp_object engine_ops;
 
 static uint8_t *
@@ -114,12 +116,50 @@ rig_offer(struct rig *r, uint16_t head)
 	a->idx++;
 }
 
-/* As the IOMMU: the guest's memory, and ours as it is. */
+/* A page's place for an engine: no two of them meet. */
+static rte_iova_t
+scatter_iova(unsigned int page)
+{
+	return SCATTER_IOVA - 2 * page * RIG_SCATTER_PAGE;
+}
+
+uint8_t *
+rig_scatter(void)
+{
+	const size_t len = RIG_SCATTER_PAGES * RIG_SCATTER_PAGE;
+	rte_iova_t iova[RIG_SCATTER_PAGES];
+	void *p;
+
+	if (scattered != NULL)
+		return scattered;
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	for (unsigned int i = 0; i < RIG_SCATTER_PAGES; i++)
+		iova[i] = scatter_iova(i);
+	if (rte_extmem_register(p, len, iova, RIG_SCATTER_PAGES, RIG_SCATTER_PAGE) != 0) {
+		munmap(p, len);
+		return NULL;
+	}
+	scattered = p;
+	return p;
+}
+
+/* As the IOMMU: the guest's memory, what is scattered, and ours as it is. */
 static void *
 engine_translate(uint64_t iova, uint32_t len)
 {
 	uint64_t off = iova - RIG_IOVA;
 
+	for (unsigned int i = 0; i < RIG_SCATTER_PAGES && off >= RIG_MEM; i++) {
+		uint64_t at = iova - scatter_iova(i);
+
+		if (at >= RIG_SCATTER_PAGE)
+			continue;
+		if (at + len > RIG_SCATTER_PAGE || scattered == NULL)
+			abort();
+		return scattered + i * RIG_SCATTER_PAGE + at;
+	}
 	if (off >= RIG_MEM)
 		return (void *)(uintptr_t)iova;
 	if (off % RIG_SLOT + len > RIG_SLOT)

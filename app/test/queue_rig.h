@@ -20,6 +20,8 @@
  * leads nowhere. It does as many copies as it has credit for, when it is asked
  * what it has completed. There may be a second one, of its own credit: vchan 1.
  *
+ * For it host memory is where it is for us, but for what rig_scatter() made.
+ *
  * Needs EAL. One rig at a time.
  */
 #include <rte_dmadev.h>
@@ -70,6 +72,14 @@ struct rig {
 	bool packed;
 	uint16_t offer_pos; /* packed: the next descriptor to be offered */
 };
+
+/*
+ * Pages of memory, registered with EAL, that follow each other here and nowhere else: a
+ * copy that crosses the end of one aborts. For all rigs; made once. NULL: it cannot be.
+ */
+uint8_t *rig_scatter(void);
+#define RIG_SCATTER_PAGES 4u
+#define RIG_SCATTER_PAGE 0x1000u
 
 /* Make the queue and start it. The caller sets the rest of r->q before. 0; -errno. */
 int rig_start(struct rig *r, const struct rig_conf *conf);

@@ -335,6 +335,13 @@ void queue_tune_begin(struct weir_queue *q);
 uint64_t queue_tune_copy(struct weir_queue *q, struct weir_copy_piece p);
 void queue_tune_end(struct weir_queue *q);
 
+/*
+ * queue_ext.c. Copy a piece of which the host's side lies in an mbuf's external buffer,
+ * with its channel's lock. @return the number of its last copy; 0: it is done.
+ */
+uint64_t queue_copy_ext(struct weir_queue *q, const struct rte_mbuf *m,
+			struct weir_copy_piece p, bool to_guest);
+
 /* queue_chans_poll(), measured. */
 void queue_tune_poll(struct weir_queue *q);
 

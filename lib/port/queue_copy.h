@@ -181,6 +181,13 @@ chan_copy(struct weir_queue *q, struct weir_copy_piece p)
 	return 0;
 }
 
+static __rte_always_inline void
+copy_piece_cpu(struct weir_queue *q, struct weir_copy_piece p)
+{
+	rte_memcpy(p.dst, p.src, p.len);
+	stat_add(&q->stats.cpu_copies, 1);
+}
+
 /* Copy it: by DMA if there is a channel that takes it. @return the copy's number; 0:
  * it is done. */
 static __rte_always_inline uint64_t
@@ -197,8 +204,7 @@ copy_piece(struct weir_queue *q, unsigned int mode, struct weir_copy_piece p)
 			return seq;
 		}
 	}
-	rte_memcpy(p.dst, p.src, p.len);
-	stat_add(&q->stats.cpu_copies, 1);
+	copy_piece_cpu(q, p);
 	return 0;
 }
 
@@ -259,10 +265,15 @@ tally_add(struct weir_queue *q, unsigned int mode, const struct tally *t)
  */
 static __rte_always_inline bool
 frame_submit(struct weir_queue *q, struct queue_pkt *p, struct weir_copy_piece piece,
-	     struct tally *t)
+	     bool to_guest, struct tally *t)
 {
 	p->chan = q->cur;
 	p->seq = 0;
+	if (__builtin_expect((p->m->ol_flags & RTE_MBUF_F_EXTERNAL) != 0, 0)) {
+		p->chan = chan_packet(q);
+		p->seq = queue_copy_ext(q, p->m, piece, to_guest);
+		return false;
+	}
 	if (__builtin_expect(q->measured, 0)) {
 		p->chan = chan_packet(q);
 		p->seq = queue_tune_copy(q, piece);
@@ -299,7 +310,10 @@ copy_packet(struct weir_queue *q, unsigned int mode, struct cursor *c,
 						       c->v->len - c->off);
 			struct weir_copy_piece p = piece_at(c, m, off, n, to_guest);
 
-			if (max > 1 && n >= q->threshold)
+			if ((mode & QUEUE_CHAN) != 0 &&
+			    (m->ol_flags & RTE_MBUF_F_EXTERNAL) != 0)
+				last = RTE_MAX(last, queue_copy_ext(q, m, p, to_guest));
+			else if (max > 1 && n >= q->threshold)
 				g.piece[g.nr++] = p;
 			else
 				last = RTE_MAX(last, copy_piece(q, mode, p));

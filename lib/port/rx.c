@@ -412,7 +412,7 @@ rx_window_run(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 			.src_iova = iova[i] + hdr_len,
 			.len = len,
 		};
-		by_cpu |= (uint32_t)frame_submit(q, p, piece, t) << i;
+		by_cpu |= (uint32_t)frame_submit(q, p, piece, false, t) << i;
 		if (p->seq != 0)
 			q->win_dma = *head;
 	}

@@ -452,7 +452,8 @@ tx_window_run(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 			queue_log_packet(q, len + hdr_len, *head);
 		}
 		t->bytes += len;
-		by_cpu |= (uint32_t)frame_submit(q, tx_window_add(q, head, m), piece, t)
+		by_cpu |= (uint32_t)frame_submit(q, tx_window_add(q, head, m), piece,
+						 true, t)
 			  << i;
 	}
 	nr = i;
