@@ -174,21 +174,39 @@ engine_of(struct rig *r, uint16_t vchan)
 }
 
 static int
-engine_copy(void *dev, uint16_t vchan, rte_iova_t src, rte_iova_t dst, uint32_t len,
-	    uint64_t flags)
+engine_copy_sg(void *dev, uint16_t vchan, const struct rte_dma_sge *src,
+	       const struct rte_dma_sge *dst, uint16_t nr, uint16_t nr_dst,
+	       uint64_t flags)
 {
 	struct rig_engine *e = engine_of(dev, vchan);
+	struct rig_op *op = &e->op[e->submitted % RTE_DIM(e->op)];
 
 	RTE_SET_USED(flags);
-	if (len == 0 || e->submitted - e->done == RTE_DIM(e->op))
+	if (nr == 0 || nr != nr_dst || nr > RIG_SGES ||
+	    e->submitted - e->done == RTE_DIM(e->op))
 		abort();
 	for (uint64_t end = rte_rdtsc() + e->cost; e->cost != 0 && rte_rdtsc() < end;)
 		;
-	/* looked up now and again when it is done, as a device might */
-	engine_translate(src, len);
-	engine_translate(dst, len);
-	e->op[e->submitted % RTE_DIM(e->op)] = (struct rig_op){ src, dst, len };
+	op->nr = nr;
+	for (uint16_t i = 0; i < nr; i++) {
+		if (src[i].length == 0 || src[i].length != dst[i].length)
+			abort();
+		/* looked up now and again when it is done, as a device might */
+		engine_translate(src[i].addr, src[i].length);
+		engine_translate(dst[i].addr, dst[i].length);
+		op->src[i] = src[i];
+		op->dst[i] = dst[i];
+	}
 	return (uint16_t)e->submitted++;
+}
+
+static int
+engine_copy(void *dev, uint16_t vchan, rte_iova_t src, rte_iova_t dst, uint32_t len,
+	    uint64_t flags)
+{
+	const struct rte_dma_sge s = { src, len }, d = { dst, len };
+
+	return engine_copy_sg(dev, vchan, &s, &d, 1, 1, flags);
 }
 
 static int
@@ -201,7 +219,7 @@ engine_submit(void *dev, uint16_t vchan)
 	return 0;
 }
 
-/* Do the next copy. @return false: it fails, nothing was copied. */
+/* Do the next job. @return false: it fails, nothing was copied. */
 static bool
 engine_step(struct rig_engine *e)
 {
@@ -212,8 +230,10 @@ engine_step(struct rig_engine *e)
 	e->nr_done++;
 	if (e->fail_nth != 0 && e->nr_done % e->fail_nth == 0)
 		return false;
-	memcpy(engine_translate(op->dst, op->len), engine_translate(op->src, op->len),
-	       op->len);
+	for (uint16_t i = 0; i < op->nr; i++)
+		memcpy(engine_translate(op->dst[i].addr, op->dst[i].length),
+		       engine_translate(op->src[i].addr, op->src[i].length),
+		       op->src[i].length);
 	return true;
 }
 
@@ -254,11 +274,12 @@ engine_completed_status(void *dev, uint16_t vchan, const uint16_t max, uint16_t 
 }
 
 static void
-engine_open(struct rig *r, bool two)
+engine_open(struct rig *r, bool two, bool sg)
 {
 	engine_ops = (struct rte_dma_fp_object){
 		.dev_private = r,
 		.copy = engine_copy,
+		.copy_sg = engine_copy_sg,
 		.submit = engine_submit,
 		.completed = engine_completed,
 		.completed_status = engine_completed_status,
@@ -271,6 +292,7 @@ engine_open(struct rig *r, bool two)
 		.mask = RTE_DIM(r->chan_ring) - 1,
 		.ring = r->chan_ring,
 		.node = SOCKET_ID_ANY,
+		.max_sg = sg ? RIG_SGES : 1,
 	};
 	r->chan2 = r->chan;
 	r->chan2.vchan = 1;
@@ -322,7 +344,7 @@ rig_start(struct rig *r, const struct rig_conf *conf)
 	r->q.fault_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	rte_spinlock_init(&r->q.lock);
 	if (conf->dma)
-		engine_open(r, conf->two);
+		engine_open(r, conf->two, conf->sg);
 	ret = queue_alloc(&r->q, conf->size, conf->packed);
 	if (ret == 0)
 		ret = rig_ring(r, conf->packed ? WEIR_VRING_POS_WRAP : 0, false);

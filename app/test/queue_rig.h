@@ -36,16 +36,18 @@
 #define RIG_IOVA UINT64_C(0x100000000000) /* of gpa 0 */
 #define RIG_DMA_ALL UINT64_MAX
 
+#define RIG_SGES 4u
+
 struct rig_op {
-	uint64_t src, dst;
-	uint32_t len;
+	uint16_t nr; /* of src and dst */
+	struct rte_dma_sge src[RIG_SGES], dst[RIG_SGES];
 };
 
 struct rig_engine {
 	struct rig_op op[256];
 	uint32_t submitted, kicked, done; /* of op, running on */
-	uint64_t credit;		  /* copies it may still complete */
-	uint64_t cost;			  /* cycles that submitting a copy takes */
+	uint64_t credit;		  /* jobs it may still complete */
+	uint64_t cost;			  /* cycles that submitting a job takes */
 	uint32_t fail_nth;		  /* each nth fails; 0: none */
 	uint64_t nr_done;
 	uint32_t bells; /* that were rung */
@@ -57,6 +59,7 @@ struct rig_conf {
 	bool packed;
 	bool dma;
 	bool two; /* engines */
+	bool sg;  /* they take lists */
 	uint32_t threshold;
 	struct rte_mempool *pool; /* NULL: a tx queue */
 };

@@ -707,7 +707,63 @@ rx_external_buffers_are_cut_at_pages(void)
 	return TEST_OK;
 }
 
+/* A frame of four pieces, which is what engines with lists take as one. */
+static void
+send_frame_in_pieces(uint16_t nr)
+{
+	const uint8_t hdr[HDR] = { 0 };
+	uint8_t bytes[100];
+
+	memset(bytes, nr + 1, sizeof(bytes));
+	rig_poke(&rig, RIG_DATA, hdr, sizeof(hdr));
+	rig_desc(&rig, 0, RIG_DATA, HDR, VRING_DESC_F_NEXT, 1);
+	for (uint16_t i = 1; i <= 4; i++) {
+		rig_poke(&rig, RIG_DATA + i * 0x100u, bytes, sizeof(bytes));
+		rig_desc(&rig, i, RIG_DATA + i * 0x100u, sizeof(bytes),
+			 i < 4 ? VRING_DESC_F_NEXT : 0, (uint16_t)(i + 1));
+	}
+	rig_offer(&rig, 0);
+}
+
+/* What giving a piece is found to cost where it costs so much to give a job; it
+ * has to become less than @p want. */
+static enum test_result
+cost_of_a_piece_becomes(bool sg, uint64_t job, uint64_t want)
+{
+	const uint64_t end = rte_get_timer_cycles() + 20 * rte_get_timer_hz();
+	const struct rig_conf conf = { .size = 16, .dma = true, .sg = sg };
+	uint64_t found;
+
+	TEST_EQ(rig_open_as(false, conf), 0);
+	rig.q.tuned = true;
+	rig.q.threshold = TUNE_FIRST;
+	rig.engine.cost = job;
+	for (uint16_t i = 0;; i++) {
+		send_frame_in_pieces(i % 200);
+		TEST_EQ(frames_come(i % 200, 1), TEST_OK);
+		found = rig.q.tune.submit / 16;
+		if (found != 0 && i >= 8 && found < want)
+			break;
+		TEST_ASSERT(rte_get_timer_cycles() < end);
+	}
+	TEST_ASSERT(found >= job / (sg ? 5 : 2));
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
+/* The pieces of a frame that are one job share its cost. */
+static enum test_result
+list_is_measured_as_what_it_is(void)
+{
+	const uint64_t ms = rte_get_tsc_hz() / 1000;
+
+	TEST_EQ(cost_of_a_piece_becomes(true, ms, ms / 2), TEST_OK);
+	TEST_EQ(cost_of_a_piece_becomes(false, ms, 2 * ms), TEST_OK);
+	return TEST_OK;
+}
+
 static const struct test_case queue_cases[] = {
+	{ "list_is_measured_as_what_it_is", list_is_measured_as_what_it_is },
 	{ "tx_external_buffer_is_cut_at_pages", tx_external_buffer_is_cut_at_pages },
 	{ "tx_external_buffer_without_address_by_cpu",
 	  tx_external_buffer_without_address_by_cpu },

@@ -330,9 +330,11 @@ void queue_scout(struct weir_queue *q);
 void queue_scout_idle(struct weir_queue *q);
 
 /* queue_tune.c. A burst of copies begins, of which it may be that each is measured;
- * one of those; they are submitted, and the channel is told. Under its lock. */
+ * one of those, or several that are one job; they are submitted, and the channel is
+ * told. Under its lock. */
 void queue_tune_begin(struct weir_queue *q);
-uint64_t queue_tune_copy(struct weir_queue *q, struct weir_copy_piece p);
+uint64_t queue_tune_copy(struct weir_queue *q, const struct weir_copy_piece *p,
+			 unsigned int nr);
 void queue_tune_end(struct weir_queue *q);
 
 /*

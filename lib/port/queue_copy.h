@@ -196,7 +196,7 @@ copy_piece(struct weir_queue *q, unsigned int mode, struct weir_copy_piece p)
 	uint64_t seq;
 
 	if ((mode & QUEUE_CHAN) != 0 && __builtin_expect(q->measured, 0))
-		return queue_tune_copy(q, p);
+		return queue_tune_copy(q, &p, 1);
 	if ((mode & QUEUE_CHAN) != 0 && p.len >= q->threshold) {
 		seq = chan_copy(q, p);
 		if (seq != 0) {
@@ -229,6 +229,10 @@ gather_flush(struct weir_queue *q, struct gather *g)
 {
 	uint64_t last = 0;
 
+	if (__builtin_expect(q->measured, 0) && g->nr > 1) {
+		last = queue_tune_copy(q, g->piece, g->nr);
+		g->nr = 0;
+	}
 	if (g->nr > 1 && weir_copy_room(q->chan) >= g->nr &&
 	    weir_copy_submit_sg(q->chan, g->piece, g->nr)) {
 		stat_add(&q->stats.dma_copies, g->nr);
@@ -276,7 +280,7 @@ frame_submit(struct weir_queue *q, struct queue_pkt *p, struct weir_copy_piece p
 	}
 	if (__builtin_expect(q->measured, 0)) {
 		p->chan = chan_packet(q);
-		p->seq = queue_tune_copy(q, piece);
+		p->seq = queue_tune_copy(q, &piece, 1);
 		return false;
 	}
 	if (piece.len < q->threshold)
@@ -313,7 +317,7 @@ copy_packet(struct weir_queue *q, unsigned int mode, struct cursor *c,
 			if ((mode & QUEUE_CHAN) != 0 &&
 			    (m->ol_flags & RTE_MBUF_F_EXTERNAL) != 0)
 				last = RTE_MAX(last, queue_copy_ext(q, m, p, to_guest));
-			else if (max > 1 && n >= q->threshold)
+			else if (max > 1 && (n >= q->threshold || q->measured))
 				g.piece[g.nr++] = p;
 			else
 				last = RTE_MAX(last, copy_piece(q, mode, p));

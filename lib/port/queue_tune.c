@@ -76,27 +76,51 @@ class_of(uint32_t len)
 	return RTE_MIN(k, TUNE_CLASSES - 1);
 }
 
-uint64_t
-queue_tune_copy(struct weir_queue *q, struct weir_copy_piece p)
+/* Give pieces to the channel, as one job. @return the last one's number; 0: it was
+ * not taken. */
+static uint64_t
+measure_dma(struct weir_queue *q, const struct weir_copy_piece *p, unsigned int nr)
 {
 	struct queue_tune *t = &q->tune;
-	uint64_t start;
+	uint64_t start = rte_rdtsc();
+	bool taken;
 
-	t->pieces++;
-	t->by_dma = !t->by_dma;
-	start = rte_rdtsc();
-	if (t->by_dma && weir_copy_room(q->chan) != 0 &&
-	    weir_copy_submit(q->chan, p.dst, p.dst_iova, p.src, p.src_iova, p.len)) {
-		tune_sample(&t->submit, rte_rdtsc() - start);
-		t->poll = true;
-		stat_add(&q->stats.dma_copies, 1);
-		return q->chan->submitted;
-	}
-	start = rte_rdtsc();
-	rte_memcpy(p.dst, p.src, p.len);
-	tune_sample(&t->cpu[class_of(p.len)], rte_rdtsc() - start);
+	if (weir_copy_room(q->chan) < nr)
+		return 0;
+	taken = nr > 1 ? weir_copy_submit_sg(q->chan, p, nr)
+		       : weir_copy_submit(q->chan, p->dst, p->dst_iova, p->src,
+					  p->src_iova, p->len);
+	if (!taken)
+		return 0;
+	tune_sample(&t->submit, (rte_rdtsc() - start) / nr);
+	t->poll = true;
+	stat_add(&q->stats.dma_copies, nr);
+	return q->chan->submitted;
+}
+
+static void
+measure_cpu(struct weir_queue *q, const struct weir_copy_piece *p)
+{
+	uint64_t start = rte_rdtsc();
+
+	rte_memcpy(p->dst, p->src, p->len);
+	tune_sample(&q->tune.cpu[class_of(p->len)], rte_rdtsc() - start);
 	stat_add(&q->stats.cpu_copies, 1);
-	return 0;
+}
+
+uint64_t
+queue_tune_copy(struct weir_queue *q, const struct weir_copy_piece *p, unsigned int nr)
+{
+	struct queue_tune *t = &q->tune;
+	uint64_t last = 0;
+
+	t->pieces += nr;
+	t->by_dma = !t->by_dma;
+	if (t->by_dma)
+		last = measure_dma(q, p, nr);
+	for (unsigned int i = 0; i < nr && last == 0; i++)
+		measure_cpu(q, &p[i]);
+	return last;
 }
 
 void

@@ -7,9 +7,10 @@
  * Of every so many bursts one is measured: its pieces go by CPU and by DMA in turn,
  * whatever the threshold says, and are timed. By CPU a copy costs what its size
  * class costs; by DMA what submitting it costs, its share of the doorbell, and its
- * share of taking completions, whatever its size. What the device needs for it is
- * no cost of the lcore's. The threshold is where the former becomes more than the
- * latter.
+ * share of taking completions, whatever its size. The pieces of a packet that are one
+ * job of the device share what it takes to submit it, and go one way together. What the
+ * device needs for it is no cost of the lcore's. The threshold is where the former
+ * becomes more than the latter.
  *
  * It has hysteresis: a class that goes by DMA leaves when that costs 8/7 of the
  * CPU's copy, one that does not goes when the CPU's copy costs 9/8.
