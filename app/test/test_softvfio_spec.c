@@ -42,7 +42,7 @@ spec_arguments_set(void)
 	const struct sv_spec *s = &specs[0];
 
 	TEST_EQ(parse("ioat@0000:00:04.0,group=7,numa=1,cpu=3,regs=poll,arm=2,cost=5,"
-		      "fail=3:0x2+9:256,delay=4:10,stall=0x5"),
+		      "fail=3:0x2+9:256,delay=4:10,stall=0x5+@0"),
 		1);
 	TEST_EQ(s->group, 7);
 	TEST_EQ(s->numa_node, 1);
@@ -50,7 +50,7 @@ spec_arguments_set(void)
 	TEST_EQ(s->regs, SV_REGS_POLL);
 	TEST_EQ(s->arm_ns, 2000);
 	TEST_EQ(s->cost_ns, 5000);
-	TEST_EQ(s->nr_faults, 4);
+	TEST_EQ(s->nr_faults, 5);
 	TEST_EQ(s->fault[0].at, 3);
 	TEST_EQ(s->fault[0].value, 2);
 	TEST_EQ(s->fault[1].at, 9);
@@ -59,6 +59,9 @@ spec_arguments_set(void)
 	TEST_EQ(s->fault[2].value, 10000);
 	TEST_EQ(s->fault[3].kind, SV_FAULT_STALL);
 	TEST_EQ(s->fault[3].at, 5);
+	TEST_ASSERT(!s->fault[3].placed);
+	TEST_EQ(s->fault[4].at, 0);
+	TEST_ASSERT(s->fault[4].placed);
 	return TEST_OK;
 }
 
@@ -89,6 +92,8 @@ spec_malformed_refused(void)
 		{ "ioat@0000:00:04.0,fail=1:1+", "fail" },
 		{ "ioat@0000:00:04.0,fail=1:0x100000000", "fail" },
 		{ "ioat@0000:00:04.0,stall=1:1", "stall" },
+		{ "ioat@0000:00:04.0,stall=@64", "stall" },
+		{ "ioat@0000:00:04.0,fail=@:1", "fail" },
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -116,6 +121,31 @@ spec_too_many_refused(void)
 	return TEST_OK;
 }
 
+/* Two bursts of three, then what is planned for a fourth place. */
+static enum test_result
+faults_at_a_place_wait_for_a_burst(void)
+{
+	const enum sv_verdict want[] = { SV_GO, SV_FAIL, SV_GO, SV_GO, SV_GO, SV_GO };
+	uint32_t code = 0;
+	struct sv_faults f;
+	uint64_t wait;
+
+	sv_faults_init(&f);
+	TEST_EQ(sv_faults_add(&f, &(struct sv_fault){ SV_FAULT_FAIL, 1, 4, true }), 0);
+	TEST_EQ(sv_faults_add(&f, &(struct sv_fault){ SV_FAULT_FAIL, 3, 8, true }), 0);
+	TEST_EQ(sv_faults_add(
+			&f, &(struct sv_fault){ SV_FAULT_FAIL, SV_MAX_PLACES, 8, true }),
+		-EINVAL);
+	for (uint32_t i = 0; i < 6; i++)
+		TEST_EQ(sv_faults_next(&f, i % 3, &code, &wait), want[i]);
+	TEST_EQ(code, 4);
+	TEST_EQ(sv_faults_next(&f, SV_MAX_PLACES, &code, &wait), SV_GO);
+	TEST_EQ(sv_faults_next(&f, 3, &code, &wait), SV_FAIL);
+	TEST_EQ(code, 8);
+	TEST_EQ(atomic_load(&f.places), 0);
+	return TEST_OK;
+}
+
 static enum test_result
 faults_planned_happen_once(void)
 {
@@ -128,15 +158,15 @@ faults_planned_happen_once(void)
 	TEST_EQ(sv_faults_add(&f, &(struct sv_fault){ SV_FAULT_FAIL, 1, 0 }), -EINVAL);
 	TEST_EQ(sv_faults_add(&f, &(struct sv_fault){ SV_FAULT_FAIL, 3, 4 }), 0);
 	TEST_EQ(sv_faults_add(&f, &(struct sv_fault){ SV_FAULT_FAIL, 2, 8 }), 0);
-	TEST_EQ(sv_faults_next(&f, &code, &wait), SV_GO);
+	TEST_EQ(sv_faults_next(&f, 0, &code, &wait), SV_GO);
 	/* from here on counted anew */
 	TEST_EQ(sv_faults_add(&f, &(struct sv_fault){ SV_FAULT_FAIL, 2, 16 }), 0);
-	TEST_EQ(sv_faults_next(&f, &code, &wait), SV_FAIL);
+	TEST_EQ(sv_faults_next(&f, 0, &code, &wait), SV_FAIL);
 	TEST_EQ(code, 8);
-	TEST_EQ(sv_faults_next(&f, &code, &wait), SV_FAIL);
+	TEST_EQ(sv_faults_next(&f, 0, &code, &wait), SV_FAIL);
 	TEST_EQ(code, 4 | 16);
 	for (int i = 0; i < 10; i++)
-		TEST_EQ(sv_faults_next(&f, &code, &wait), SV_GO);
+		TEST_EQ(sv_faults_next(&f, 0, &code, &wait), SV_GO);
 	TEST_EQ(f.nr, 0);
 	return TEST_OK;
 }
@@ -153,15 +183,15 @@ faults_stall_holds_until_resumed(void)
 	TEST_EQ(sv_faults_add(&f, &(struct sv_fault){ SV_FAULT_FAIL, 1, 2 }), 0);
 	TEST_EQ(sv_faults_add(&f, &(struct sv_fault){ SV_FAULT_STALL, 2, 0 }), 0);
 	for (int i = 0; i < 3; i++) {
-		TEST_EQ(sv_faults_next(&f, &code, &wait), SV_HOLD);
+		TEST_EQ(sv_faults_next(&f, 0, &code, &wait), SV_HOLD);
 		TEST_ASSERT(wait == SV_IDLE);
 	}
 	sv_faults_resume(&f);
-	TEST_EQ(sv_faults_next(&f, &code, &wait), SV_FAIL);
+	TEST_EQ(sv_faults_next(&f, 0, &code, &wait), SV_FAIL);
 	TEST_EQ(code, 2);
-	TEST_EQ(sv_faults_next(&f, &code, &wait), SV_HOLD);
+	TEST_EQ(sv_faults_next(&f, 0, &code, &wait), SV_HOLD);
 	sv_faults_forget(&f); /* a reset: the next one is another descriptor */
-	TEST_EQ(sv_faults_next(&f, &code, &wait), SV_GO);
+	TEST_EQ(sv_faults_next(&f, 0, &code, &wait), SV_GO);
 	TEST_EQ(f.count, 3);
 	return TEST_OK;
 }
@@ -177,16 +207,16 @@ faults_delay_and_cost_wait(void)
 	TEST_EQ(sv_faults_add(&f, &(struct sv_fault){ SV_FAULT_DELAY, 1,
 						      UINT64_C(3600000000000) }),
 		0);
-	TEST_EQ(sv_faults_next(&f, &code, &wait), SV_HOLD);
+	TEST_EQ(sv_faults_next(&f, 0, &code, &wait), SV_HOLD);
 	TEST_ASSERT(wait > UINT64_C(3500000000000) && wait <= UINT64_C(3600000000000));
 	sv_faults_forget(&f);
 	atomic_store(&f.each_ns, UINT64_C(1000000));
 	do
 		TEST_ASSERT(wait != 0);
-	while (sv_faults_next(&f, &code, &wait) == SV_HOLD);
+	while (sv_faults_next(&f, 0, &code, &wait) == SV_HOLD);
 	TEST_EQ(f.count, 2);
 	sv_faults_clear(&f);
-	TEST_EQ(sv_faults_next(&f, &code, &wait), SV_GO);
+	TEST_EQ(sv_faults_next(&f, 0, &code, &wait), SV_GO);
 	return TEST_OK;
 }
 
@@ -261,6 +291,7 @@ static const struct test_case cases[] = {
 	{ "spec_arguments_set", spec_arguments_set },
 	{ "spec_malformed_refused", spec_malformed_refused },
 	{ "spec_too_many_refused", spec_too_many_refused },
+	{ "faults_at_a_place_wait_for_a_burst", faults_at_a_place_wait_for_a_burst },
 	{ "faults_planned_happen_once", faults_planned_happen_once },
 	{ "faults_stall_holds_until_resumed", faults_stall_holds_until_resumed },
 	{ "faults_delay_and_cost_wait", faults_delay_and_cost_wait },

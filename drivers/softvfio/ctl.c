@@ -8,6 +8,8 @@
  *     BDF fail N:CODE[+N:CODE]    plan faults, counted from the next descriptor
  *     BDF delay N:US[+N:US]
  *     BDF stall N[+N]
+ *     BDF fail @N:CODE ...        the next one at place N, from 0, of what the device
+ *                                 is given at once; delay and stall likewise
  *     BDF cost US                 what every descriptor takes
  *     BDF clear                   drop what is planned
  *     BDF resume                  end a stall

@@ -321,6 +321,15 @@ run(struct dsa *s, struct job *j, uint8_t planned)
 		batch_end(s, j, b->failed ? DSA_COMP_BATCH_FAIL : DSA_COMP_SUCCESS, 0);
 }
 
+/* A batch is a burst, but for its own descriptor; so is a copy alone. */
+static uint32_t
+place(const struct dsa_wq *q, const struct job *j)
+{
+	if (j->in_batch)
+		return q->batch.done;
+	return j->desc.opcode == DSA_OPCODE_BATCH ? SV_MAX_PLACES : 0;
+}
+
 uint64_t
 dsa_work(struct dsa *s, struct dsa_wq *q)
 {
@@ -333,7 +342,7 @@ dsa_work(struct dsa *s, struct dsa_wq *q)
 		j.desc = q->ring[atomic_load(&q->head) % DSA_WQ_ENTRIES];
 	else if (!batch_fetch(s, &j))
 		goto out;
-	switch (sv_faults_next(&s->dev->faults, &planned, &wait)) {
+	switch (sv_faults_next(&s->dev->faults, place(q, &j), &planned, &wait)) {
 	case SV_HOLD:
 		break;
 	case SV_GO:

@@ -62,6 +62,8 @@ struct ioat {
 	uint64_t next;	    /* descriptor to carry out */
 	uint64_t completed; /* the last one, 0: none since armed */
 	uint16_t done;	    /* of dmacount */
+	uint16_t first;	    /* of the burst under way, and */
+	uint16_t end;	    /* ... behind it: what was there when it began */
 	uint64_t idle_since;
 
 	_Atomic bool ringing; /* `bell` is valid: the first doorbell has come */
@@ -163,6 +165,8 @@ counts_clear(struct ioat *s)
 {
 	s->completed = 0;
 	s->done = 0;
+	s->first = 0;
+	s->end = 0;
 	reg_store(s->regs->dmacount, 0);
 	atomic_store(&s->ringing, false);
 	sv_faults_forget(&s->dev->faults);
@@ -422,6 +426,17 @@ complete(struct ioat *s, const struct ioat_desc *d)
 	return 0;
 }
 
+/* The next descriptor's place in its burst. */
+static uint32_t
+place(struct ioat *s)
+{
+	if (s->done == s->end) {
+		s->first = s->done;
+		s->end = reg_load(s->regs->dmacount);
+	}
+	return (uint16_t)(s->done - s->first);
+}
+
 /* Descriptors while there are any, and nobody wants to be let in. With the lock. */
 static uint64_t
 walk(struct ioat *s)
@@ -433,7 +448,7 @@ walk(struct ioat *s)
 
 		if (reg_load(s->regs->dmacount) == s->done)
 			return 0;
-		switch (sv_faults_next(&s->dev->faults, &err, &wait)) {
+		switch (sv_faults_next(&s->dev->faults, place(s), &err, &wait)) {
 		case SV_HOLD:
 			return wait;
 		case SV_FAIL:

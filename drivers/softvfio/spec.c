@@ -92,7 +92,7 @@ set_cost(const char *value, void *ctx)
 	return set_number(value, MAX_US, NS_PER_US, &((struct sv_spec *)ctx)->cost_ns);
 }
 
-/* "N" or "N:VALUE", one of a list that a plus separates. */
+/* "N" or "N:VALUE", one of a list that a plus separates; N may be a place, "@N". */
 static int
 fault_parse(char *item, struct sv_fault *out)
 {
@@ -108,7 +108,11 @@ fault_parse(char *item, struct sv_fault *out)
 	}
 	if (out->kind == SV_FAULT_DELAY)
 		out->value *= NS_PER_US;
-	return ret != 0 ? ret : weir_arg_number(item, 1, UINT32_MAX, &out->at);
+	if (ret != 0)
+		return ret;
+	out->placed = item[0] == '@';
+	return out->placed ? weir_arg_number(item + 1, 0, SV_MAX_PLACES - 1, &out->at)
+			   : weir_arg_number(item, 1, UINT32_MAX, &out->at);
 }
 
 int

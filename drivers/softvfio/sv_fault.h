@@ -5,8 +5,9 @@
  * @file
  * Faults on purpose: which descriptor of a device fails, waits or hangs.
  *
- * A device counts the descriptors it begins. A plan names some of them by their
- * number and says what happens: it fails with an error code of the device's, it
+ * A device counts the descriptors it begins, and from 0 those of each burst: what it
+ * was given at once. A plan names some by their number, or the next one at a place in
+ * its burst, and says what happens: it fails with an error code of the device's, it
  * is held back for a time, or the device stalls in front of it until it is
  * resumed or reset. Several may name the same one: it waits first and fails
  * then. Besides, every descriptor can be given a cost in time.
@@ -32,7 +33,10 @@ struct sv_fault {
 	enum sv_fault_kind kind;
 	uint64_t at; /**< number of the descriptor; in a plan 1 is the next */
 	uint64_t value;
+	bool placed; /**< `at` is a place in a burst, below SV_MAX_PLACES */
 };
+
+#define SV_MAX_PLACES 64
 
 /** What happens to a descriptor. */
 enum sv_verdict { SV_GO, SV_HOLD, SV_FAIL };
@@ -40,6 +44,7 @@ enum sv_verdict { SV_GO, SV_HOLD, SV_FAIL };
 /** A device's faults. */
 struct sv_faults {
 	_Atomic uint64_t next;	  /**< least number in the list; UINT64_MAX: none */
+	_Atomic uint64_t places;  /**< a bit for each place in the list */
 	_Atomic uint64_t count;	  /**< descriptors begun */
 	_Atomic uint64_t each_ns; /**< what every one costs */
 	_Atomic bool stalled;
@@ -72,7 +77,8 @@ void sv_faults_init(struct sv_faults *f);
 /**
  * Plan one, counted from the next descriptor.
  *
- * @return 0; -EINVAL: `at` is 0, or it fails with code 0; -ENOSPC: too many.
+ * @return 0; -EINVAL: `at` is 0, or no place, or it fails with code 0; -ENOSPC: too
+ *         many.
  */
 int sv_faults_add(struct sv_faults *f, const struct sv_fault *fault);
 
@@ -86,10 +92,12 @@ void sv_faults_resume(struct sv_faults *f);
  * What becomes of the descriptor that is to be carried out now. Asked again
  * after SV_HOLD it means the same descriptor.
  *
+ * @param place    Its place in its burst.
  * @param code     SV_FAIL: the error code.
  * @param wait_ns  SV_HOLD: how long to wait, as sv_model.run() returns it.
  */
-enum sv_verdict sv_faults_next(struct sv_faults *f, uint32_t *code, uint64_t *wait_ns);
+enum sv_verdict sv_faults_next(struct sv_faults *f, uint32_t place, uint32_t *code,
+			       uint64_t *wait_ns);
 
 /** The descriptor that was held will not be carried out: the device was reset. */
 void sv_faults_forget(struct sv_faults *f);

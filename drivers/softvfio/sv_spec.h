@@ -26,6 +26,8 @@
  *                  fail=3:0x1+9:0x2
  *     delay=N:US   the N-th is held back
  *     stall=N      the device stops in front of the N-th
+ *                  @N in place of N: the first that is the N-th from 0 of what the
+ *                  device was given at once
  *
  * regs= and arm= say something of ioat only: dsa has no register that is polled,
  * and nothing to arm.
