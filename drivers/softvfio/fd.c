@@ -287,8 +287,7 @@ sv_fd_plug(struct sv_dev *d, bool there)
 		sv_dev_unplug(d);
 		sv_dev_request(d);
 	}
-	if (d->nr_open == 0)
-		sv_sysfs_plug(&d->spec, there);
+	sv_sysfs_plug(&d->spec, there, d->nr_open != 0);
 	pthread_mutex_unlock(&vfio_lock);
 	return ret;
 }

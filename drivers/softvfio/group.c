@@ -91,5 +91,5 @@ sv_group_close_dev(struct sv_group *g, struct sv_dev *d)
 	g->nr_users--;
 	/* the kernel takes a device out of sysfs when its driver has let go of it */
 	if (atomic_load(&d->gone) && d->nr_open == 0)
-		sv_sysfs_plug(&d->spec, false);
+		sv_sysfs_plug(&d->spec, false, false);
 }

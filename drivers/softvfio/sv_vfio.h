@@ -181,8 +181,9 @@ struct sv_container *sv_fd_container(int fd);
  */
 int sv_sysfs_write(const char *root, const struct sv_spec *spec, unsigned int nr);
 
-/** Show a device in the tree, or do not. Without a tree nothing happens. */
-void sv_sysfs_plug(const struct sv_spec *spec, bool there);
+/** Show a device in the tree, or do not; of one that is open, that it is gone. Without a
+ * tree nothing happens. */
+void sv_sysfs_plug(const struct sv_spec *spec, bool there, bool is_open);
 
 /**
  * Listen for commands at a path (ctl.c has them).

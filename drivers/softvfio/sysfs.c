@@ -213,16 +213,40 @@ sv_sysfs_write(const char *root, const struct sv_spec *spec, unsigned int nr)
 	return ret;
 }
 
+/* What is there of a device that is open, and cannot be taken out of the tree. */
+static void
+config_show(const struct sv_spec *spec, bool there)
+{
+	uint8_t config[SV_CONFIG_LEN], mask[SV_CONFIG_LEN];
+	char path[sizeof(shown) + 48];
+	int fd;
+
+	sv_pci_layout(spec, config, mask);
+	if (!there)
+		memset(config, 0xff, sizeof(config));
+	snprintf(path, sizeof(path), "%s/devices/%s/config", shown, spec->bdf);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* what cannot be shown is as if nobody looked */
+	(void)!write(fd, config, sizeof(config));
+	close(fd);
+}
+
 void
-sv_sysfs_plug(const struct sv_spec *spec, bool there)
+sv_sysfs_plug(const struct sv_spec *spec, bool there, bool is_open)
 {
 	char in[sizeof(shown) + 32], out[sizeof(shown) + 32];
 
 	if (*shown == '\0')
+		return;
+	config_show(spec, there);
+	if (is_open)
 		return;
 	snprintf(in, sizeof(in), "%s/devices/%s", shown, spec->bdf);
 	snprintf(out, sizeof(out), "%s/unplugged-%s", shown, spec->bdf);
 	/* it fails where it is so already */
 	if (rename(there ? out : in, there ? in : out) != 0)
 		return;
+	config_show(spec, there);
 }

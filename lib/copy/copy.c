@@ -165,13 +165,16 @@ copy_dev_up(struct copy_dev *d)
 int
 copy_dev_halt(struct copy_dev *d)
 {
+	const bool gone = copy_pci_gone(d->name);
 	int ret = 0;
 
 	if (!copy_dev_there(d))
 		return 0;
-	if (!d->halted)
+	if (!d->halted && (!gone || d->idxd))
 		ret = rte_dma_stop(d->dev_id);
 	d->halted = ret == 0;
+	if (gone)
+		return 0;
 	return ret == 0 && d->idxd && copy_idxd_writes(d) ? -EBUSY : ret;
 }
 

@@ -12,10 +12,10 @@
  *      |                                      ^
  *      '---- they do not ---------------------'
  *
- * A device that was unplugged cannot write any more, and counts as stopped; one of
- * its name that is plugged in later takes its place. One that is about to be
- * (weir_copy_unplug()) is stopped and GONE, and not called again: it is DOWN when
- * its place is seen empty, or has another in it.
+ * A device that was unplugged, or pulled out (copy_pci.c), cannot write any more, and
+ * counts as stopped; one of its name that is plugged in later takes its place. One
+ * that is about to be (weir_copy_unplug()) is stopped and GONE, and not called again:
+ * it is DOWN when its place is seen empty, or has another in it.
  *
  * While a device is not UP its channels are `down`: no lcore calls the device or
  * moves `done`, both are the tending thread's. A device that does not let itself
@@ -88,6 +88,10 @@ bool copy_name_is_idxd(const char *name);
 
 /* copy_idxd.c: has one that took the stop still something to write? */
 bool copy_idxd_writes(const struct copy_dev *d);
+
+/* copy_pci.c: is a dmadev of this name a PCI device that has been pulled out? False if
+ * that is not known. */
+bool copy_pci_gone(const char *name);
 
 /* copy_tel.c: register the command, once. */
 void copy_telemetry_init(void);

@@ -260,7 +260,7 @@ dev_find(struct copy_dev *d)
 	int id = rte_dma_get_dev_id_by_name(d->name);
 	struct rte_dma_info info;
 
-	if (id < 0 || rte_dma_info_get((int16_t)id, &info) != 0)
+	if (id < 0 || copy_pci_gone(d->name) || rte_dma_info_get((int16_t)id, &info) != 0)
 		return -ENODEV;
 	d->dev_id = (int16_t)id;
 	for (uint16_t v = 0; v < d->nr_vchans; v++) {

@@ -108,8 +108,60 @@ def stalls_lose_nothing(ws):
     switch.stop()
 
 
+def check_used(switch, guest):
+    work = switch.device()["work"]
+    exchange([guest], 1000)
+    check(switch.device()["work"] > work + 1000, "the device is not used")
+
+
+def device_goes_and_comes_back(ws):
+    """The function is asked for in mid traffic, twice: packets go on by CPU, and by its work
+    queues when it is back. The port, its guest and the guest's memory stay."""
+    switch = DsaSwitch(ws)
+    guest = guest_of(ws).begin()
+    exchange([guest], 1000)
+    for _ in range(2):
+        mark = switch.log_mark()
+        switch.plan("request")
+        for engine in ENGINES:
+            switch.wait_log(f"{engine}: it is going to be removed", mark)
+        switch.command(f"device detach {DSA}")
+        check_equal(switch.telemetry("/dmadev/list"), [], "dmadevs")
+        exchange([guest], 1000)
+        # it finds no ethdev, and does not mind
+        switch.command(f"port attach {DSA},max_queues=2")
+        for engine in ENGINES:
+            switch.wait_log(f"{engine}: test copies arrive, in use again", mark)
+        check_used(switch, guest)
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    check_equal(switch.device()["faults"], 0, "faults")
+    guest.stop()
+    switch.stop()
+
+
+def device_vanishes(ws):
+    """It is gone at once, without being asked for. Packets go on by CPU, and none is lost."""
+    switch = DsaSwitch(ws)
+    guest = guest_of(ws).begin()
+    exchange([guest], 1000)
+    mark = switch.log_mark()
+    switch.plan("unplug")
+    for engine in ENGINES:
+        switch.wait_log(f"{engine}: it is going to be removed", mark)
+    exchange([guest], 1000)
+    # DPDK's driver then keeps one of the two, so that it cannot be attached again
+    switch.command(f"device detach {DSA}")
+    exchange([guest], 1000)
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    guest.stop()
+    switch.wait_waiting()
+    switch.kill9()
+
+
 main("net_weir_dsa_e2e", [
     all_by_device,
     errors_of_the_device_lose_nothing,
     stalls_lose_nothing,
+    device_goes_and_comes_back,
+    device_vanishes,
 ])

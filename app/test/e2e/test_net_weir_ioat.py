@@ -170,6 +170,22 @@ def device_goes_and_comes_back(ws):
     switch.stop()
 
 
+def device_vanishes(ws):
+    """It is gone at once, without being asked for. Packets go on by CPU, and none is lost; DPDK's
+    driver, which would crash, is not called any more."""
+    switch = IoatSwitch(ws, [BY_IOAT])
+    guest = guest_of(ws).begin()
+    exchange([guest], 1000)
+    mark = switch.log_mark()
+    check_equal(switch.ask(f"{DEVICES[0]} unplug"), "ok\n", "the answer")
+    switch.wait_log(f"{DEVICES[0]}: it is going to be removed", mark)
+    exchange([guest], 1000)
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    guest.stop()
+    switch.wait_waiting()
+    switch.kill9()
+
+
 def full_container_refuses_the_guest(ws):
     """EAL has taken all entries but a few: a guest is refused, and the log says why."""
     switch = IoatSwitch(ws, [BY_IOAT], soft=["--limit", "1"])
@@ -190,5 +206,6 @@ main("net_weir_ioat_e2e", [
     device_beside_software_engine,
     device_comes_late_and_goes,
     device_goes_and_comes_back,
+    device_vanishes,
     full_container_refuses_the_guest,
 ])
