@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include <rte_cycles.h>
-#include <rte_dmadev_pmd.h>
 #include <rte_malloc.h>
 
 #include "perf_dma.h"
-#include "weir_copy.h"
+#include "stub_dma.h"
 
 /* As hardware's: a line each, which the driver writes. */
 struct desc {
@@ -28,7 +27,7 @@ struct vchan {
  * that looks for completions meanwhile sees the one or the other.
  */
 struct perf_dma {
-	bool running;
+	struct stub_dma stub;
 	const struct perf_dma_cost *cost;
 	uint64_t free_at; /* when the engine has made all it was told of */
 	_Atomic uint64_t behind;
@@ -196,69 +195,29 @@ timed_completed_status(void *priv, uint16_t v, uint16_t max, uint16_t *last,
 	return n;
 }
 
-static int
-dma_info(const struct rte_dma_dev *dev, struct rte_dma_info *info, uint32_t size)
+static void
+dma_configured(void *priv)
 {
-	(void)dev;
-	(void)size;
-	info->dev_capa = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_OPS_COPY;
-	info->max_vchans = PERF_DMA_VCHANS;
-	info->min_desc = PERF_DMA_RING;
-	info->max_desc = PERF_DMA_RING;
-	return 0;
-}
+	struct perf_dma *d = priv;
 
-static int
-dma_configure(struct rte_dma_dev *dev, const struct rte_dma_conf *conf, uint32_t size)
-{
-	struct perf_dma *d = dev->data->dev_private;
-
-	(void)conf;
-	(void)size;
 	for (unsigned int v = 0; v < PERF_DMA_VCHANS; v++)
 		d->vchan[v].head = d->vchan[v].bell = d->vchan[v].tail = 0;
-	return 0;
 }
 
-static int
-dma_vchan_setup(struct rte_dma_dev *dev, uint16_t vchan,
-		const struct rte_dma_vchan_conf *conf, uint32_t size)
-{
-	(void)dev;
-	(void)vchan;
-	(void)conf;
-	(void)size;
-	return 0;
-}
+static const struct rte_dma_fp_object at_once = {
+	.copy = dma_copy,
+	.submit = dma_submit,
+	.completed = dma_completed,
+	.completed_status = dma_completed_status,
+	.burst_capacity = dma_burst_capacity,
+};
 
-static int
-dma_start(struct rte_dma_dev *dev)
-{
-	((struct perf_dma *)dev->data->dev_private)->running = true;
-	return 0;
-}
-
-static int
-dma_stop(struct rte_dma_dev *dev)
-{
-	((struct perf_dma *)dev->data->dev_private)->running = false;
-	return 0;
-}
-
-static int
-dma_close(struct rte_dma_dev *dev)
-{
-	(void)dev;
-	return 0;
-}
-
-static const struct rte_dma_dev_ops dma_ops = {
-	.dev_info_get = dma_info,
-	.dev_configure = dma_configure,
-	.dev_start = dma_start,
-	.dev_stop = dma_stop,
-	.dev_close = dma_close,
-	.vchan_setup = dma_vchan_setup,
+static const struct rte_dma_fp_object timed = {
+	.copy = timed_copy,
+	.submit = timed_submit,
+	.completed = timed_completed,
+	.completed_status = timed_completed_status,
+	.burst_capacity = dma_burst_capacity,
 };
 
 static void
@@ -282,52 +241,50 @@ rings_make(struct perf_dma *d)
 	return 0;
 }
 
-static void
-functions_set(struct rte_dma_fp_object *fp, bool timed)
-{
-	fp->copy = timed ? timed_copy : dma_copy;
-	fp->submit = timed ? timed_submit : dma_submit;
-	fp->completed = timed ? timed_completed : dma_completed;
-	fp->completed_status = timed ? timed_completed_status : dma_completed_status;
-	fp->burst_capacity = dma_burst_capacity;
-}
-
 int
 perf_dma_plug(const char *name, const struct perf_dma_cost *cost, int16_t *id)
 {
-	static struct rte_device device = { .name = "perf_dma" };
-	struct rte_dma_dev *dev = rte_dma_pmd_allocate(name, 0, sizeof(struct perf_dma));
-	struct perf_dma *d;
+	struct perf_dma *d = rte_zmalloc(NULL, sizeof(*d), RTE_CACHE_LINE_SIZE);
+	int ret = -ENOMEM;
 
-	if (dev == NULL)
+	if (d == NULL)
 		return -ENOMEM;
-	d = dev->data->dev_private;
 	d->cost = cost;
-	if (cost != NULL && rings_make(d) != 0) {
-		rte_dma_pmd_release(name);
-		return -ENOMEM;
-	}
-	dev->device = &device;
-	dev->dev_ops = &dma_ops;
-	dev->fp_obj->dev_private = d;
-	functions_set(dev->fp_obj, cost != NULL);
-	dev->state = RTE_DMA_DEV_READY;
-	*id = dev->data->dev_id;
-	weir_copy_set_reach(*id, true);
+	d->stub = (struct stub_dma){
+		.name = name,
+		.info = {
+			.dev_capa = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_OPS_COPY,
+			.max_vchans = PERF_DMA_VCHANS,
+			.min_desc = PERF_DMA_RING,
+			.max_desc = PERF_DMA_RING,
+		},
+		.fp = cost != NULL ? &timed : &at_once,
+		.priv = d,
+		.configured = dma_configured,
+	};
+	if (cost != NULL && rings_make(d) != 0)
+		goto err_free;
+	ret = stub_dma_plug(&d->stub, id);
+	if (ret != 0)
+		goto err_rings;
 	return 0;
+
+err_rings:
+	rings_free(d);
+err_free:
+	rte_free(d);
+	return ret;
 }
 
 void
 perf_dma_unplug(const char *name)
 {
-	const int16_t id = (int16_t)rte_dma_get_dev_id_by_name(name);
-	struct perf_dma *d = rte_dma_fp_objs[id].dev_private;
+	struct perf_dma *d =
+		rte_dma_fp_objs[rte_dma_get_dev_id_by_name(name)].dev_private;
 
-	weir_copy_set_reach(id, false);
-	if (d->running)
-		rte_dma_stop(id);
+	stub_dma_unplug(&d->stub);
 	rings_free(d);
-	rte_dma_pmd_release(name);
+	rte_free(d);
 }
 
 void

@@ -2,10 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <rte_dmadev_pmd.h>
-
 #include "fake_dma.h"
-#include "weir_copy.h"
 
 struct job {
 	struct rte_dma_sge src[FAKE_DMA_SGES], dst[FAKE_DMA_SGES];
@@ -29,7 +26,7 @@ fake_copy_sg(void *priv, uint16_t v, const struct rte_dma_sge *src,
 
 	(void)priv;
 	(void)nr_dst;
-	fake.calls += !fake.running;
+	fake.calls += !fake.stub.running;
 	if ((uint16_t)(vc->head - vc->tail) == FAKE_DMA_RING)
 		return -ENOSPC;
 	memcpy(j->src, src, nr * sizeof(*src));
@@ -55,7 +52,7 @@ static int
 fake_submit(void *priv, uint16_t v)
 {
 	(void)priv;
-	fake.calls += !fake.running;
+	fake.calls += !fake.stub.running;
 	vchans[v].bell = vchans[v].head;
 	return 0;
 }
@@ -83,7 +80,7 @@ fake_completed(void *priv, uint16_t v, uint16_t max, uint16_t *last, bool *error
 	uint16_t n = 0;
 
 	(void)priv;
-	fake.calls += !fake.running;
+	fake.calls += !fake.stub.running;
 	*error = fake.fails && vc->tail != vc->bell && fake.credit != 0;
 	while (!*error && n < max && fake_step(vc))
 		n++;
@@ -99,7 +96,7 @@ fake_completed_status(void *priv, uint16_t v, uint16_t max, uint16_t *last,
 	uint16_t n = 0;
 
 	(void)priv;
-	fake.calls += !fake.running;
+	fake.calls += !fake.stub.running;
 	while (n < max && fake_step(vc))
 		status[n++] =
 			fake.fails ? RTE_DMA_STATUS_BUS_ERROR : RTE_DMA_STATUS_SUCCESSFUL;
@@ -107,106 +104,47 @@ fake_completed_status(void *priv, uint16_t v, uint16_t max, uint16_t *last,
 	return n;
 }
 
-static int
-fake_info(const struct rte_dma_dev *dev, struct rte_dma_info *info, uint32_t size)
+static void
+fake_configured(void *priv)
 {
-	(void)dev;
-	(void)size;
-	info->dev_capa = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_OPS_COPY;
-	if (fake.sg)
-		info->dev_capa |= RTE_DMA_CAPA_OPS_COPY_SG;
-	info->max_sges = FAKE_DMA_SGES;
-	info->max_vchans = FAKE_DMA_VCHANS;
-	info->max_desc = FAKE_DMA_RING;
-	info->min_desc = FAKE_DMA_RING;
-	return 0;
-}
-
-static int
-fake_configure(struct rte_dma_dev *dev, const struct rte_dma_conf *conf, uint32_t size)
-{
-	(void)dev;
-	(void)conf;
-	(void)size;
+	(void)priv;
 	memset(vchans, 0, sizeof(vchans));
-	return 0;
 }
 
-static int
-fake_vchan_setup(struct rte_dma_dev *dev, uint16_t vchan,
-		 const struct rte_dma_vchan_conf *conf, uint32_t size)
-{
-	(void)dev;
-	(void)vchan;
-	(void)conf;
-	(void)size;
-	return 0;
-}
-
-static int
-fake_start(struct rte_dma_dev *dev)
-{
-	(void)dev;
-	fake.running = true;
-	fake.starts++;
-	return 0;
-}
-
-static int
-fake_stop(struct rte_dma_dev *dev)
-{
-	(void)dev;
-	if (fake.stop_ret == 0)
-		fake.running = false;
-	return fake.stop_ret;
-}
-
-static int
-fake_close(struct rte_dma_dev *dev)
-{
-	(void)dev;
-	return 0;
-}
-
-static const struct rte_dma_dev_ops fake_ops = {
-	.dev_info_get = fake_info,
-	.dev_configure = fake_configure,
-	.dev_start = fake_start,
-	.dev_stop = fake_stop,
-	.dev_close = fake_close,
-	.vchan_setup = fake_vchan_setup,
+static const struct rte_dma_fp_object fake_fp = {
+	.copy = fake_copy,
+	.copy_sg = fake_copy_sg,
+	.submit = fake_submit,
+	.completed = fake_completed,
+	.completed_status = fake_completed_status,
 };
 
 struct fake_dma *
 fake_dma_plug(void)
 {
-	static struct rte_device device = { .name = FAKE_DMA_NAME };
-	struct rte_dma_dev *dev = rte_dma_pmd_allocate(FAKE_DMA_NAME, 0, 8);
+	int16_t id;
 
-	if (dev == NULL)
-		return NULL;
-	fake = (struct fake_dma){ .credit = UINT64_MAX };
-	dev->device = &device;
-	dev->dev_ops = &fake_ops;
-	dev->fp_obj->dev_private = dev->data->dev_private;
-	dev->fp_obj->copy = fake_copy;
-	dev->fp_obj->copy_sg = fake_copy_sg;
-	dev->fp_obj->submit = fake_submit;
-	dev->fp_obj->completed = fake_completed;
-	dev->fp_obj->completed_status = fake_completed_status;
-	dev->state = RTE_DMA_DEV_READY;
-	weir_copy_set_reach(dev->data->dev_id, true);
-	return &fake;
+	fake = (struct fake_dma){
+		.credit = UINT64_MAX,
+		.stub = {
+			.name = FAKE_DMA_NAME,
+			.info = {
+				.dev_capa = RTE_DMA_CAPA_MEM_TO_MEM |
+					    RTE_DMA_CAPA_OPS_COPY,
+				.max_sges = FAKE_DMA_SGES,
+				.max_vchans = FAKE_DMA_VCHANS,
+				.max_desc = FAKE_DMA_RING,
+				.min_desc = FAKE_DMA_RING,
+			},
+			.fp = &fake_fp,
+			.configured = fake_configured,
+		},
+	};
+	return stub_dma_plug(&fake.stub, &id) == 0 ? &fake : NULL;
 }
 
 void
 fake_dma_unplug(void)
 {
-	int id = rte_dma_get_dev_id_by_name(FAKE_DMA_NAME);
-
-	weir_copy_set_reach((int16_t)id, false);
-	fake.stop_ret = 0;
-	if (fake.running)
-		rte_dma_stop((int16_t)id);
-	rte_dma_pmd_release(FAKE_DMA_NAME);
+	stub_dma_unplug(&fake.stub);
 }

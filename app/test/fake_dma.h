@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "stub_dma.h"
+
 #define FAKE_DMA_NAME "fake_dma"
 #define FAKE_DMA_RING 64u
 #define FAKE_DMA_VCHANS 2u
@@ -17,14 +19,11 @@ struct fake_dma {
 	/* the test's to set */
 	uint64_t credit; /* copies it may still make; they fail if `fails` */
 	bool fails;	 /* every copy, with an error */
-	int stop_ret;	 /* what stopping answers */
-	bool sg;	 /* it takes lists, when it is configured */
 	bool wrong;	 /* copies are reported and not made */
 	/* the test's to read */
-	unsigned int starts; /* times it was started */
-	unsigned int jobs;   /* that it was given */
-	unsigned int calls;  /* data plane calls while it was stopped */
-	bool running;
+	unsigned int jobs;  /* that it was given */
+	unsigned int calls; /* data plane calls while it was stopped */
+	struct stub_dma stub;
 };
 
 /* Plug it in, stopped. @return NULL: no dmadev to be had. */

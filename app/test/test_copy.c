@@ -125,7 +125,7 @@ engine_that_hangs_is_reset_and_comes_back(void)
 	TEST_EQ(submit(16, 1), 0);
 	dev->credit = UINT64_MAX;
 	TEST_ASSERT(tend_until(false));
-	TEST_EQ(dev->starts, 2);
+	TEST_EQ(dev->stub.starts, 2);
 	TEST_EQ(submit(16, 16), 16);
 	TEST_ASSERT(weir_copy_done(chan, 32));
 	TEST_ASSERT(arrived(16, 16));
@@ -141,16 +141,16 @@ engine_that_hangs_again_is_tried_again(void)
 	TEST_EQ(submit(0, 4), 4);
 	TEST_ASSERT(tend_until(true));
 	/* its test copies do not arrive either: several starts, and still down */
-	for (int i = 0; i < 20000 && dev->starts < 4; i++) {
+	for (int i = 0; i < 20000 && dev->stub.starts < 4; i++) {
 		weir_copy_tend();
 		rte_delay_us_sleep(500);
 	}
-	TEST_ASSERT(dev->starts >= 4 && is_down());
+	TEST_ASSERT(dev->stub.starts >= 4 && is_down());
 	dev->credit = UINT64_MAX;
 	dev->wrong = true;
 	TEST_ASSERT(!arrived(4, 4));
-	for (unsigned int was = dev->starts, i = 0; i < 20000 && dev->starts < was + 2;
-	     i++) {
+	for (unsigned int was = dev->stub.starts, i = 0;
+	     i < 20000 && dev->stub.starts < was + 2; i++) {
 		weir_copy_tend();
 		rte_delay_us_sleep(500);
 	}
@@ -167,7 +167,7 @@ engine_that_does_not_stop_keeps_its_copies(void)
 {
 	TEST_EQ(open_chan(), 0);
 	dev->credit = 0;
-	dev->stop_ret = -EBUSY;
+	dev->stub.stop_ret = -EBUSY;
 	TEST_EQ(submit(0, 4), 4);
 	TEST_ASSERT(tend_until(true));
 	TEST_ASSERT(!weir_copy_done(chan, 1));
@@ -175,7 +175,7 @@ engine_that_does_not_stop_keeps_its_copies(void)
 	TEST_EQ(weir_copy_touching(chan, (struct weir_range){ (uintptr_t)dst[3],
 							      (uintptr_t)dst[3] }),
 		4);
-	dev->stop_ret = 0;
+	dev->stub.stop_ret = 0;
 	TEST_EQ(weir_copy_drain(chan, 4, 10000000), 0);
 	TEST_ASSERT(arrived(0, 4));
 	dev->credit = UINT64_MAX;
@@ -278,7 +278,7 @@ engine_put_while_down_is_left_stopped(void)
 	dev->credit = 0;
 	TEST_EQ(submit(0, 1), 1);
 	TEST_ASSERT(tend_until(true));
-	TEST_ASSERT(!dev->running);
+	TEST_ASSERT(!dev->stub.running);
 	weir_copy_put(chan);
 	TEST_EQ(weir_copy_get(FAKE_DMA_NAME, &chan), 0);
 	TEST_ASSERT(!is_down());
@@ -291,7 +291,7 @@ job_of_several_is_as_many_copies(void)
 {
 	dev = fake_dma_plug();
 	TEST_ASSERT(dev != NULL);
-	dev->sg = true;
+	dev->stub.info.dev_capa |= RTE_DMA_CAPA_OPS_COPY_SG;
 	weir_copy_set_watchdog(20000);
 	for (unsigned int i = 0; i < NR; i++)
 		memset(src[i], (int)(i + 1), LEN);
@@ -346,7 +346,7 @@ engine_about_to_be_removed_is_let_go(void)
 	dev->credit = 2;
 	TEST_EQ(submit(0, 8), 8);
 	TEST_EQ(weir_copy_unplug(FAKE_DMA_NAME), 0);
-	TEST_ASSERT(is_down() && !dev->running);
+	TEST_ASSERT(is_down() && !dev->stub.running);
 	TEST_ASSERT(weir_copy_done(chan, 8));
 	TEST_ASSERT(arrived(0, 8));
 	for (int i = 0; i < 100; i++) {
@@ -354,7 +354,7 @@ engine_about_to_be_removed_is_let_go(void)
 		rte_delay_us_sleep(1000);
 	}
 	TEST_ASSERT(is_down());
-	TEST_EQ(dev->starts, 1);
+	TEST_EQ(dev->stub.starts, 1);
 	TEST_EQ(submit(8, 1), 0);
 	TEST_EQ(weir_copy_unplug(FAKE_DMA_NAME), 0);
 	fake_dma_unplug();
@@ -379,7 +379,7 @@ engine_of_whose_removal_eal_tells_is_let_go(void)
 	dev->credit = 0;
 	TEST_EQ(submit(0, 4), 4);
 	rte_dev_event_callback_process(FAKE_DMA_NAME, RTE_DEV_EVENT_REMOVE);
-	TEST_ASSERT(is_down() && !dev->running);
+	TEST_ASSERT(is_down() && !dev->stub.running);
 	TEST_ASSERT(arrived(0, 4));
 	/* another in its place before anybody has looked */
 	fake_dma_unplug();
@@ -395,11 +395,11 @@ engine_that_does_not_stop_is_not_let_go(void)
 	TEST_EQ(weir_copy_unplug("no such"), 0);
 	TEST_EQ(open_chan(), 0);
 	dev->credit = 0;
-	dev->stop_ret = -EBUSY;
+	dev->stub.stop_ret = -EBUSY;
 	TEST_EQ(submit(0, 4), 4);
 	TEST_EQ(weir_copy_unplug(FAKE_DMA_NAME), -EBUSY);
 	TEST_ASSERT(is_down() && !weir_copy_done(chan, 1));
-	dev->stop_ret = 0;
+	dev->stub.stop_ret = 0;
 	TEST_EQ(weir_copy_unplug(FAKE_DMA_NAME), 0);
 	TEST_ASSERT(arrived(0, 4));
 	return close_chan();
