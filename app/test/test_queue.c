@@ -328,6 +328,42 @@ frames_come(uint16_t nr, uint16_t n)
 	return TEST_OK;
 }
 
+/* Fewer mbufs than frames: as many as there are come, and the rest when there are. */
+static enum test_result
+frames_come_as_mbufs_do(void)
+{
+	static const struct rig_conf ways[] = {
+		{ .size = 16 },
+		{ .size = 16, .packed = true },
+		{ .size = 16, .dma = true },
+		{ .size = 16, .dma = true, .threshold = 1000 },
+	};
+	struct rte_mbuf *m[16];
+
+	for (size_t i = 0; i < RTE_DIM(ways); i++) {
+		struct rig_conf conf = ways[i];
+		uint64_t no_mbuf;
+
+		conf.pool = rte_pktmbuf_pool_create("test_queue_few", 5, 0, 0,
+						    RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+		TEST_ASSERT(conf.pool != NULL);
+		memset(&rig, 0, sizeof(rig));
+		rig.q.hdr_len = HDR;
+		TEST_EQ(rig_start(&rig, &conf), 0);
+		send_frames(0, 8);
+		TEST_EQ(queue_rx_burst(&rig.q, m, 16), 5);
+		no_mbuf = rig.q.stats.no_mbuf;
+		TEST_ASSERT(no_mbuf != 0);
+		rte_pktmbuf_free_bulk(m, 5);
+		TEST_EQ(frames_come(5, 3), TEST_OK);
+		TEST_EQ(rig.q.stats.no_mbuf, no_mbuf);
+		rig_stop(&rig);
+		TEST_EQ(rte_mempool_in_use_count(conf.pool), 0);
+		rte_mempool_free(conf.pool);
+	}
+	return TEST_OK;
+}
+
 /* The second engine is done first: nothing is handed on before its turn. */
 static enum test_result
 two_engines_frames_in_the_rings_order(void)
@@ -773,6 +809,7 @@ static const struct test_case queue_cases[] = {
 	{ "cost_is_averaged_and_outliers_are_not_believed",
 	  cost_is_averaged_and_outliers_are_not_believed },
 	{ "engine_that_is_dear_is_seldom_used", engine_that_is_dear_is_seldom_used },
+	{ "frames_come_as_mbufs_do", frames_come_as_mbufs_do },
 	{ "two_engines_frames_in_the_rings_order",
 	  two_engines_frames_in_the_rings_order },
 	{ "mixed_burst_rings_once", mixed_burst_rings_once },

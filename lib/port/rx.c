@@ -306,7 +306,10 @@ rx_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 		nr = weir_vring_run(&q->vr, mode & QUEUE_PACKED, at, 0,
 				    hdr_len + RTE_ETHER_HDR_LEN, hdr_len + longest, &run,
 				    RTE_MIN(left, WEIR_VRING_RUN));
-		if (nr == 0) {
+		/* mbufs in a pool have no next and no user but their taker; where there
+		 * are fewer than that they are taken one by one */
+		if (nr == 0 ||
+		    rte_mempool_get_bulk(q->pool, (void **)&pkts[got], nr) != 0) {
 			int ret = odd ? rx_odd(q, at, &pkts[got]) : -EAGAIN;
 
 			if (ret < 0)
@@ -314,11 +317,6 @@ rx_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 			got = (uint16_t)(got + ret);
 			nr = 1;
 			continue;
-		}
-		/* mbufs in a pool have no next and no user but their taker */
-		if (rte_mempool_get_bulk(q->pool, (void **)&pkts[got], nr) != 0) {
-			stat_add(&q->stats.no_mbuf, 1);
-			break;
 		}
 		rx_run(q, mode, &run, &pkts[got], nr, &t);
 		publish_run(q, mode, at, 0, &run, nr);
