@@ -64,10 +64,7 @@ take_dir(uint16_t head, uint16_t dir, unsigned int max, uint64_t *len)
 	vr.avail->idx = 1;
 	if (weir_vring_open(&vr, false, &at) != 0 || !weir_vring_has(&vr, false, &at))
 		return -WEIR_VRING_NR_FAULTS;
-	if (!weir_vring_plain(&vr, false, &at, dir, iov, &chain))
-		return weir_vring_take(&vr, false, &at, dir, iov, max, &chain, len);
-	*len = iov[0].len;
-	return 1;
+	return weir_vring_take(&vr, false, &at, dir, iov, max, &chain, len);
 }
 
 static int
@@ -307,10 +304,9 @@ take_moves_only_when_told(void)
 	TEST_EQ(weir_vring_count(&vr, false, &at, 9), 2);
 	for (int i = 0; i < 2; i++) {
 		TEST_ASSERT(weir_vring_has(&vr, false, &at));
-		TEST_ASSERT(weir_vring_plain(&vr, false, &at, 0, iov, &chain));
-		TEST_EQ(iov[0].len, 1500);
 		TEST_EQ(weir_vring_take(&vr, false, &at, 0, iov, MAX_IOV, &chain, &len),
 			1);
+		TEST_EQ(iov[0].len, 1500);
 		TEST_EQ(chain.id, 3);
 		TEST_EQ(chain.nr, 1);
 		weir_vring_use(&vr, false, chain, 0);

@@ -130,8 +130,6 @@ take(uint16_t dir)
 	chain.nr = 0;
 	if (weir_vring_open(&vr, packed, &at) != 0 || !weir_vring_has(&vr, packed, &at))
 		return -WEIR_VRING_NR_FAULTS;
-	if (weir_vring_plain(&vr, packed, &at, dir, iov, &chain))
-		return 1;
 	return weir_vring_take(&vr, packed, &at, dir, iov, 16, &chain, &len);
 }
 

@@ -77,14 +77,10 @@ table_set(unsigned int i, uint64_t addr, uint32_t n, uint16_t flags)
 	t[i] = (struct vring_packed_desc){ addr, n, 0xdead, flags };
 }
 
-/* As a queue does: the usual case first. */
 static int
 take_at(struct weir_vring_at *at, uint16_t dir, unsigned int max)
 {
-	if (!weir_vring_plain(&vr, true, at, dir, iov, &chain))
-		return weir_vring_take(&vr, true, at, dir, iov, max, &chain, &len);
-	len = iov[0].len;
-	return 1;
+	return weir_vring_take(&vr, true, at, dir, iov, max, &chain, &len);
 }
 
 /* Take the chain at the ring's place, to be read or written. */

@@ -94,26 +94,6 @@ int vring_packed_gather(struct weir_vring *vr, const struct weir_vring_at *at,
 			uint16_t dir, struct weir_iov *iov, unsigned int max,
 			struct weir_chain *chain, uint64_t *len);
 
-/* Length, id and flags were read by vring_packed_has(). */
-WEIR_VRING_OP bool
-vring_packed_plain(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
-		   struct weir_iov *iov, struct weir_chain *chain)
-{
-	const uint16_t owner = VRING_PACKED_AVAIL | VRING_PACKED_USED;
-	uint64_t gpa, len = (uint32_t)at->word;
-
-	if (__builtin_expect(((uint16_t)(at->word >> 48) & ~owner) != dir || len == 0 ||
-				     at->left == 0,
-			     0))
-		return false;
-	gpa = __atomic_load_n(vring_packed_half(vr, at->pos) - 1, __ATOMIC_RELAXED);
-	*chain = (struct weir_chain){ (uint16_t)(at->word >> 32), 1 };
-	iov->len = len;
-	iov->hva = weir_gmem_translate(vr->gmem, (struct weir_gpa){ gpa }, &iov->len,
-				       &iov->iova, &vr->hint);
-	return __builtin_expect(iov->hva != NULL && iov->len == len, 1);
-}
-
 /* Up to the ring's end: there the flags change. */
 WEIR_VRING_OP uint16_t
 vring_packed_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,

@@ -34,31 +34,6 @@ vring_split_count(const struct weir_vring_at *at, uint16_t max)
 int vring_split_gather(struct weir_vring *vr, uint16_t head, uint16_t dir,
 		       struct weir_iov *iov, unsigned int max, uint64_t *len);
 
-/* Read a descriptor once, by halves; flags and next are in the second one. */
-WEIR_VRING_OP bool
-vring_split_plain(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
-		  struct weir_iov *iov, struct weir_chain *chain)
-{
-	uint16_t head =
-		__atomic_load_n(&vr->avail->ring[at->pos & vr->mask], __ATOMIC_RELAXED);
-	const uint64_t *half;
-	uint64_t gpa, word, len;
-
-	if (__builtin_expect(head > vr->mask, 0))
-		return false;
-	half = (const uint64_t *)(const void *)&vr->desc[head];
-	gpa = __atomic_load_n(&half[0], __ATOMIC_RELAXED);
-	word = __atomic_load_n(&half[1], __ATOMIC_RELAXED);
-	len = (uint32_t)word;
-	if (__builtin_expect((uint16_t)(word >> 32) != dir || len == 0, 0))
-		return false;
-	*chain = (struct weir_chain){ head, 1 };
-	iov->len = len;
-	iov->hva = weir_gmem_translate(vr->gmem, (struct weir_gpa){ gpa }, &iov->len,
-				       &iov->iova, &vr->hint);
-	return __builtin_expect(iov->hva != NULL && iov->len == len, 1);
-}
-
 WEIR_VRING_OP uint16_t
 vring_split_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
 		uint32_t min, uint32_t max, struct weir_vring_run *run, uint64_t *iova,
@@ -129,7 +104,7 @@ vring_split_run_publish(struct weir_vring *vr, struct weir_vring_at *at, uint16_
 	__atomic_store_n(&vr->used->idx, vr->used_idx, __ATOMIC_RELEASE);
 }
 
-/* All but plain chains. */
+/* Take a chain. */
 WEIR_VRING_OP int
 vring_split_any(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t dir,
 		struct weir_iov *iov, unsigned int max, struct weir_chain *chain,

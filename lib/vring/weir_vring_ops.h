@@ -62,27 +62,13 @@ weir_vring_count(const struct weir_vring *vr, bool packed, const struct weir_vri
 }
 
 /**
- * Take the chain at @p at if it is one direct buffer in one piece, the usual case.
+ * Take the chain at @p at, whatever its shape.
  *
  * weir_vring_has() has just been true. Neither @p at nor the ring move: see
  * weir_vring_next().
  *
- * @param dir    VRING_DESC_F_WRITE: the device writes it; 0: reads it.
- * @param iov    The piece, written if the call returns true, as is @p chain.
- * @return false: it is something else, see weir_vring_take().
- */
-WEIR_VRING_OP bool
-weir_vring_plain(struct weir_vring *vr, bool packed, const struct weir_vring_at *at,
-		 uint16_t dir, struct weir_iov *iov, struct weir_chain *chain)
-{
-	return packed ? vring_packed_plain(vr, at, dir, iov, chain)
-		      : vring_split_plain(vr, at, dir, iov, chain);
-}
-
-/**
- * Take the chain at @p at, whatever its shape. As weir_vring_plain(), but for:
- *
- * @param dir    Also WEIR_VRING_BOTH: pieces to read first, then those to write.
+ * @param dir    VRING_DESC_F_WRITE: the device writes it; 0: reads it;
+ *               WEIR_VRING_BOTH: pieces to read first, then those to write.
  * @param iov    Room for @p max pieces.
  * @param chain  Written on success.
  * @param len    Bytes of the whole chain, of WEIR_VRING_BOTH those to read,
@@ -132,7 +118,7 @@ weir_vring_use(struct weir_vring *vr, bool packed, struct weir_chain chain, uint
  * Look at chains from @p at on, up to @p n, as far as each is one direct buffer
  * in one piece, of @p min to @p max bytes. Neither @p at nor the ring move.
  *
- * @param dir  As for weir_vring_plain().
+ * @param dir  VRING_DESC_F_WRITE: the device writes them; 0: reads them.
  * @param min  Not 0.
  * @param n    Up to WEIR_VRING_RUN.
  * @return chains in @p run. Fewer than asked for are not the last: ask again
