@@ -76,26 +76,6 @@ add_dev(struct rte_tel_data *t, const struct copy_dev *d)
 							      : 0);
 }
 
-/* A dictionary in a dictionary. */
-static int
-add_dict(struct rte_tel_data *t, const char *name, struct rte_tel_data *one)
-{
-	if (rte_tel_data_add_dict_container(t, name, one, 0) == 0)
-		return 0;
-	rte_tel_data_free(one);
-	return -ENOSPC;
-}
-
-static struct rte_tel_data *
-new_dict(void)
-{
-	struct rte_tel_data *t = rte_tel_data_alloc();
-
-	if (t != NULL)
-		rte_tel_data_start_dict(t);
-	return t;
-}
-
 static int
 add_channels(struct rte_tel_data *t, const struct copy_dev *d)
 {
@@ -109,33 +89,33 @@ add_channels(struct rte_tel_data *t, const struct copy_dev *d)
 
 		if (d->vchan[v].users == 0)
 			continue;
-		one = new_dict();
+		one = tel_new_dict();
 		if (one == NULL)
 			return -ENOMEM;
 		count(&c, &d->vchan[v], now);
 		tel_add_u64(one, "queues", d->vchan[v].users);
 		add_counts(one, &c);
 		snprintf(name, sizeof(name), "vchan%u", v);
-		ret = add_dict(t, name, one);
+		ret = tel_add_part(t, name, one);
 	}
 	return ret;
 }
 
+/* As many as an answer takes. */
 static int
 add_devs(struct rte_tel_data *t)
 {
-	int ret = 0;
-
 	tel_add_u64(t, "watchdog_us", weir_copy_watchdog());
-	for (const struct copy_dev *d = copy_devs; d != NULL && ret == 0; d = d->next) {
-		struct rte_tel_data *one = new_dict();
+	for (const struct copy_dev *d = copy_devs; d != NULL; d = d->next) {
+		struct rte_tel_data *one = tel_new_dict();
 
 		if (one == NULL)
 			return -ENOMEM;
 		add_dev(one, d);
-		ret = add_dict(t, d->name, one);
+		if (tel_add_named(t, d->name, one) != 0)
+			break;
 	}
-	return ret;
+	return 0;
 }
 
 static int
@@ -147,6 +127,7 @@ add_one(struct rte_tel_data *t, const char *name)
 		d = d->next;
 	if (d == NULL)
 		return -ENOENT;
+	tel_add_text(t, "name", d->name);
 	add_dev(t, d);
 	return add_channels(t, d);
 }

@@ -66,7 +66,7 @@ add_port(struct rte_tel_data *d, const struct weir_port *p)
 
 	snprintf(features, sizeof(features), "0x%" PRIx64,
 		 p->session != NULL ? weir_vhost_features(p->session) : 0);
-	rte_tel_data_add_dict_string(d, "iface", p->path);
+	tel_add_text(d, "iface", p->path);
 	rte_tel_data_add_dict_string(d, "mode", p->conf.client ? "client" : "server");
 	rte_tel_data_add_dict_string(d, "state", state_name[p->state]);
 	rte_tel_data_add_dict_string(d, "link", p->link ? "up" : "down");
@@ -74,7 +74,7 @@ add_port(struct rte_tel_data *d, const struct weir_port *p)
 	tel_add_u64(d, "queue_pairs", p->conf.nr_pairs);
 	tel_add_u64(d, "connections", p->connections);
 	tel_add_u64(d, "peers_disconnected", p->resets);
-	rte_tel_data_add_dict_string(d, "last_error", p->last_error);
+	tel_add_text(d, "last_error", p->last_error);
 	add_memory(d, p->gmem);
 	if (p->conf.iommu)
 		add_iotlb(d, &p->iotlb);
@@ -114,28 +114,45 @@ add_queues(struct rte_tel_data *d, const struct weir_port *p, uint32_t first)
 {
 	const uint32_t end = RTE_MIN(p->nr_rings, first + NR_RINGS);
 	char name[16];
+	int ret = 0;
 
 	if (end < p->nr_rings)
 		tel_add_u64(d, "next", end / 2);
-	for (uint32_t i = first; i < end; i++) {
+	for (uint32_t i = first; i < end && ret == 0; i++) {
 		struct rte_tel_data *q;
 
 		if (!p->ring[i].set_up)
 			continue;
-		q = rte_tel_data_alloc();
+		q = tel_new_dict();
 		if (q == NULL)
 			return -ENOMEM;
-		rte_tel_data_start_dict(q);
 		add_queue(q, &p->ring[i]);
 		snprintf(name, sizeof(name), "%s%u", i % 2 == 0 ? "txq" : "rxq", i / 2);
-		if (rte_tel_data_add_dict_container(d, name, q, 0) != 0) {
-			rte_tel_data_free(q);
-			return -ENOSPC;
-		}
+		ret = tel_add_part(d, name, q);
 	}
-	return 0;
+	return ret;
 }
 
+/* One port, with its queues. */
+static void
+do_port(void *arg)
+{
+	struct request *r = arg;
+	const struct weir_port *p = port_first();
+
+	while (p != NULL && strcmp(r->name, p->name) != 0)
+		p = p->next;
+	if (p == NULL) {
+		r->ret = -ENOENT;
+		return;
+	}
+	rte_tel_data_start_dict(r->d);
+	tel_add_text(r->d, "name", p->name);
+	add_port(r->d, p);
+	r->ret = add_queues(r->d, p, r->first);
+}
+
+/* As many ports as an answer takes. */
 static void
 do_ports(void *arg)
 {
@@ -143,30 +160,16 @@ do_ports(void *arg)
 
 	rte_tel_data_start_dict(r->d);
 	for (const struct weir_port *p = port_first(); p != NULL; p = p->next) {
-		struct rte_tel_data *one;
+		struct rte_tel_data *one = tel_new_dict();
 
-		if (r->name[0] != '\0' && strcmp(r->name, p->name) != 0)
-			continue;
-		if (r->name[0] != '\0') {
-			add_port(r->d, p);
-			r->ret = add_queues(r->d, p, r->first);
-			return;
-		}
-		one = rte_tel_data_alloc();
 		if (one == NULL) {
 			r->ret = -ENOMEM;
 			return;
 		}
-		rte_tel_data_start_dict(one);
 		add_port(one, p);
-		if (rte_tel_data_add_dict_container(r->d, p->name, one, 0) != 0) {
-			rte_tel_data_free(one);
-			r->ret = -ENOSPC;
+		if (tel_add_named(r->d, p->name, one) != 0)
 			return;
-		}
 	}
-	if (r->name[0] != '\0')
-		r->ret = -ENOENT;
 }
 
 /* "NAME" or "NAME,PAIR". 0; -EINVAL. */
@@ -204,7 +207,7 @@ ports_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
 	ret = ctl_get();
 	if (ret != 0)
 		return ret;
-	ctl_run(do_ports, &r);
+	ctl_run(r.name[0] != '\0' ? do_port : do_ports, &r);
 	ctl_put();
 	return r.ret;
 }

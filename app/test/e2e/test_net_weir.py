@@ -184,6 +184,21 @@ def guest_memory_shown_and_gone(ws):
     switch.stop()
 
 
+def odd_names_are_answered(ws):
+    """Names and a path with characters that telemetry does not take as they are."""
+    path = ws.socket("\u00e4\"x\\")
+    switch = Switch(ws, more=["dma_weir-1.b", f"net_weir-a,iface={path},{dmas(1, 'dma_weir-1.b')}"])
+    ports, shown = switch.telemetry("/weir/ports"), path.replace("\u00e4", "??")
+    check_equal({key: p["name"] for key, p in ports.items()},
+                {"net_weir0": "net_weir0", "net_weir_a": "net_weir-a"}, "the ports")
+    for port in (ports["net_weir_a"], switch.telemetry("/weir/ports", "net_weir-a")):
+        check_equal((port["name"], port["iface"]), ("net_weir-a", shown), "the name and the path")
+    check_equal(switch.telemetry("/weir/copy")["dma_weir_1_b"]["name"], "dma_weir-1.b",
+                "the engine's name")
+    check_equal(switch.telemetry("/weir/copy", "dma_weir-1.b")["queues"], 2, "its queues")
+    switch.stop()
+
+
 def check_modes(ws, modes):
     """A switch in each mode of IOVAs and memory, a guest with memory small or huge."""
     for number, (iova, memory) in enumerate(modes):
@@ -220,6 +235,7 @@ main("net_weir_e2e", [
     engine_hangs_again_and_again,
     flood_is_accounted_for,
     guest_memory_shown_and_gone,
+    odd_names_are_answered,
     memory_and_iova_modes,
     memory_of_files,
 ])

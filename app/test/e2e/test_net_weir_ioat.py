@@ -42,6 +42,10 @@ def all_by_device(ws, iova):
     guest = guest_of(ws)
     exchange([guest.begin()], 5000)
     switch.check_space([DEVICES[0]] * 2, switch.port()["memory_slots"])
+    # its address has what no key of an answer may have
+    check_equal({key: d["name"] for key, d in switch.telemetry("/weir/copy").items()
+                 if isinstance(d, dict)}, {"0000_00_04_0": DEVICES[0]}, "the engines")
+    check_equal(switch.telemetry("/weir/copy", DEVICES[0])["queues"], 2, "the engine's queues")
     check_equal(settle([guest], switch), 0, "packets dropped")
     switch.check_copies(by_dma=True, by_cpu=False)
     made, device = guest.totals("tx")[0], switch.device()
