@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """The examples, built against the library as it is installed, and run."""
+import glob
 import os
 import re
 import shutil
@@ -10,8 +11,6 @@ import subprocess
 from harness import (BUILD_ROOT, SOURCE_ROOT, Process, check, check_equal, main, need_built,
                      need_hugepages, need_program, wait_for)
 from testpmd import TestPmd
-
-PREFIX = "/usr/local"
 
 
 def run(argv, env=None):
@@ -40,6 +39,27 @@ def install(ws):
     with open(path, "w", encoding="utf-8") as f:
         f.write(text.replace(f"prefix={prefix}", f"prefix={root}{prefix}", 1))
     return os.path.dirname(folder), folder
+
+
+COMPILERS = [["gcc", "-std=gnu11", "-xc"], ["g++", "-std=c++17", "-xc++"],
+             ["clang", "-std=gnu11", "-xc"], ["clang++", "-std=c++17", "-xc++"]]
+
+
+def headers_compile_alone(ws):
+    """Each installed header by itself, in C and in C++, with weir.pc's flags and no others."""
+    env = dict(os.environ, PKG_CONFIG_PATH=install(ws)[1])
+    flags = run(["pkg-config", "--cflags", "weir"], env).split()
+    folder = run(["pkg-config", "--variable=includedir", "weir"], env).strip()
+    headers = glob.glob(os.path.join(folder, "weir", "*.h"))
+    check(len(headers) > 10, f"installed headers: {headers}")
+    there = [cc for cc in COMPILERS if shutil.which(cc[0])]
+    check(there, "no compiler")
+    source = os.path.join(ws.path, "alone")
+    for header in headers:
+        with open(source, "w", encoding="utf-8") as f:
+            f.write(f"#include <{os.path.basename(header)}>\n")
+        for cc in there:
+            run([*cc, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *flags, source])
 
 
 def build(ws, name):
@@ -130,6 +150,7 @@ def port_loop_outlives_its_guests(ws):
 
 if __name__ == "__main__":
     main("examples_e2e", [
+        headers_compile_alone,
         chunks_all_as_said,
         port_loop_sends_each_frame_back,
         port_loop_outlives_its_guests,
