@@ -9,6 +9,9 @@
  *
  * A line is a region as weir_region_print() shows it; its owner is the number of
  * a port, 0 for EAL. The walk holds one region at a time and delays no one.
+ *
+ * As long as no queue has a dmadev there is no address space, and an answer says of
+ * an empty one what it says of any.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -89,28 +92,47 @@ add_next(struct rte_tel_data *d, const struct lines *l)
 	rte_tel_data_add_dict_string(d, "next", next);
 }
 
+/* What is counted of a space, that of its IOMMU model first. */
+struct figures {
+	uint64_t entries, faults;
+	uint64_t regions, broken, failures;
+};
+
+static struct figures
+figures_of(struct weir_space *s)
+{
+	if (s == NULL)
+		return (struct figures){ 0 };
+	return (struct figures){
+		.entries = weir_sim_entries(s->sim),
+		.faults = weir_sim_faults(s->sim),
+		.regions = weir_mirror_regions(s->mirror) + weir_mirror_regions(s->eal),
+		.broken = weir_mirror_broken(s->mirror) + weir_mirror_broken(s->eal),
+		.failures = weir_space_failures(s),
+	};
+}
+
 static int
 answer_maps(struct weir_space *s, uint64_t from, struct rte_tel_data *d)
 {
-	struct lines l = { .array = rte_tel_data_alloc() };
+	struct lines l = { .array = tel_new_array() };
+	struct figures f;
+	int ret;
 
 	if (l.array == NULL)
 		return -ENOMEM;
-	rte_tel_data_start_array(l.array, RTE_TEL_STRING_VAL);
-	add_lines(&l, s, from);
-	tel_add_u64(d, "regions",
-		    weir_mirror_regions(s->mirror) + weir_mirror_regions(s->eal));
-	tel_add_u64(d, "iommu_entries", weir_sim_entries(s->sim));
-	tel_add_u64(d, "iommu_faults", weir_sim_faults(s->sim));
-	tel_add_u64(d, "iommu_broken",
-		    weir_mirror_broken(s->mirror) + weir_mirror_broken(s->eal));
-	tel_add_u64(d, "eal_failures", weir_space_failures(s));
-	if (rte_tel_data_add_dict_container(d, "maps", l.array, 0) != 0) {
-		rte_tel_data_free(l.array);
-		return -ENOSPC;
-	}
-	add_next(d, &l);
-	return 0;
+	if (s != NULL)
+		add_lines(&l, s, from);
+	f = figures_of(s);
+	tel_add_u64(d, "regions", f.regions);
+	tel_add_u64(d, "iommu_entries", f.entries);
+	tel_add_u64(d, "iommu_faults", f.faults);
+	tel_add_u64(d, "iommu_broken", f.broken);
+	tel_add_u64(d, "eal_failures", f.failures);
+	ret = tel_add_part(d, "maps", l.array);
+	if (ret == 0)
+		add_next(d, &l);
+	return ret;
 }
 
 /* The same with the map that has the region. */
@@ -155,7 +177,7 @@ add_memory(struct lines *l, const struct weir_map_memory *mem)
 		     mem->iova.start, mem->iova.last + 1, mem->page_len, nodes,
 		     mem->absent, mem->looked_at, mem->backing) >= (int)sizeof(text))
 		text[sizeof(text) - 2] = '~';
-	rte_tel_data_add_array_string(l->array, text);
+	tel_array_add_text(l->array, text);
 	l->nr++;
 }
 
@@ -183,23 +205,24 @@ add_memories(struct lines *l, struct weir_space *s, uint64_t from)
 static int
 answer_memory(struct weir_space *s, uint64_t from, struct rte_tel_data *d)
 {
-	struct lines l = { .array = rte_tel_data_alloc() };
-	int ret;
+	struct lines l = { .array = tel_new_array() };
+	int ret = 0;
 
 	if (l.array == NULL)
 		return -ENOMEM;
-	rte_tel_data_start_array(l.array, RTE_TEL_STRING_VAL);
-	ret = add_memories(&l, s, from);
-	if (ret == 0 && rte_tel_data_add_dict_container(d, "memory", l.array, 0) != 0)
-		ret = -ENOSPC;
-	if (ret != 0)
+	if (s != NULL)
+		ret = add_memories(&l, s, from);
+	if (ret != 0) {
 		rte_tel_data_free(l.array);
-	else
+		return ret;
+	}
+	ret = tel_add_part(d, "memory", l.array);
+	if (ret == 0)
 		add_next(d, &l);
 	return ret;
 }
 
-/* Answer for a space, if there is one, from the address in the parameters on. */
+/* Answer for the space, NULL if there is none, from the address in the parameters on. */
 static int
 from_address(const char *params, struct rte_tel_data *d,
 	     int (*answer)(struct weir_space *s, uint64_t from, struct rte_tel_data *d))
@@ -214,13 +237,9 @@ from_address(const char *params, struct rte_tel_data *d,
 		return ret;
 	rte_tel_data_start_dict(d);
 	s = weir_space_peek();
-	if (s == NULL) {
-		/* no engine, no address space: an empty one to those who ask */
-		tel_add_u64(d, "regions", 0);
-		return 0;
-	}
 	ret = answer(s, from, d);
-	weir_space_put(s);
+	if (s != NULL)
+		weir_space_put(s);
 	return ret;
 }
 
@@ -237,32 +256,27 @@ maps(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 }
 
 static int
-add_engines(const struct weir_space *s, struct rte_tel_data *d)
+add_engines(const struct weir_space_engine *engines, struct rte_tel_data *d)
 {
-	struct rte_tel_data *names = rte_tel_data_alloc();
+	struct rte_tel_data *names = tel_new_array();
 
 	if (names == NULL)
 		return -ENOMEM;
-	rte_tel_data_start_array(names, RTE_TEL_STRING_VAL);
-	for (const struct weir_space_engine *e = s->engines; e != NULL; e = e->next)
-		rte_tel_data_add_array_string(names, e->name);
-	if (rte_tel_data_add_dict_container(d, "engines", names, 0) == 0)
-		return 0;
-	rte_tel_data_free(names);
-	return -ENOSPC;
+	for (const struct weir_space_engine *e = engines; e != NULL; e = e->next)
+		tel_array_add_text(names, e->name);
+	return tel_add_part(d, "engines", names);
 }
 
-/* The tables of a map: "KIB nodes", where the kernel tells of nodes. */
+/* The tables of a map, and their nodes, "-" where the kernel does not tell. */
 static void
 add_tables(struct rte_tel_data *d, const char *kib, const char *nodes,
 	   struct weir_mirror *m)
 {
 	struct weir_map_tables t;
-	char text[NODES_LEN];
+	char text[NODES_LEN] = "-";
 
-	if (weir_map_tables(weir_mirror_table(m), &t) != 0)
-		return;
-	nodes_print(text, t.on_node);
+	if (weir_map_tables(weir_mirror_table(m), &t) == 0)
+		nodes_print(text, t.on_node);
 	tel_add_u64(d, kib, t.nodes * t.node_len / 1024);
 	rte_tel_data_add_dict_string(d, nodes, text);
 }
@@ -290,13 +304,33 @@ add_backends(struct rte_tel_data *d, const char *key, struct weir_mirror *m)
 	rte_tel_data_add_dict_string(d, key, at != 0 ? text : "none");
 }
 
+/* What answer_space() says, of a space that is not there. */
+static int
+answer_no_space(struct rte_tel_data *d)
+{
+	static const char *const texts[][2] = {
+		{ "eal_backends", "none" },	{ "guest_backends", "none" },
+		{ "eal_tables_on_nodes", "-" }, { "guest_tables_on_nodes", "-" },
+		{ "container", "none" },
+	};
+	static const char *const zeros[] = {
+		"eal_regions",	    "guest_regions",	 "eal_tables_kib",
+		"guest_tables_kib", "model_eal_entries", "model_guest_entries",
+		"model_faults",	    "container_lost",	 "container_guest_entries",
+	};
+
+	for (size_t i = 0; i < RTE_DIM(texts); i++)
+		rte_tel_data_add_dict_string(d, texts[i][0], texts[i][1]);
+	for (size_t i = 0; i < RTE_DIM(zeros); i++)
+		tel_add_u64(d, zeros[i], 0);
+	return add_engines(NULL, d);
+}
+
 static int
 answer_space(struct weir_space *s, struct rte_tel_data *d)
 {
 	int ret;
 
-	rte_tel_data_add_dict_string(d, "iova_mode",
-				     rte_eal_iova_mode() == RTE_IOVA_PA ? "pa" : "va");
 	tel_add_u64(d, "eal_regions", weir_mirror_regions(s->eal));
 	tel_add_u64(d, "guest_regions", weir_mirror_regions(s->mirror));
 	add_backends(d, "eal_backends", s->eal);
@@ -312,7 +346,7 @@ answer_space(struct weir_space *s, struct rte_tel_data *d)
 	tel_add_u64(d, "container_lost", s->vfio != NULL && s->vfio->lost);
 	tel_add_u64(d, "container_guest_entries",
 		    s->vfio != NULL ? space_side_entries(&s->vfio_side) : 0);
-	ret = add_engines(s, d);
+	ret = add_engines(s->engines, d);
 	pthread_mutex_unlock(&s->engines_lock);
 	return ret;
 }
@@ -322,11 +356,13 @@ space(const char *cmd __rte_unused, const char *params __rte_unused,
       struct rte_tel_data *d)
 {
 	struct weir_space *s = weir_space_peek();
-	int ret = 0;
+	int ret;
 
 	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_string(d, "iova_mode",
+				     rte_eal_iova_mode() == RTE_IOVA_PA ? "pa" : "va");
 	if (s == NULL)
-		return 0;
+		return answer_no_space(d);
 	ret = answer_space(s, d);
 	weir_space_put(s);
 	return ret;

@@ -242,7 +242,6 @@ weir_copy_get(const char *dma_name, struct weir_copy_chan **out)
 
 	if (dev_id < 0)
 		return -ENODEV;
-	copy_telemetry_init();
 	pthread_mutex_lock(&copy_devs_lock);
 	for (d = copy_devs; d != NULL && strcmp(d->name, dma_name) != 0; d = d->next)
 		;

@@ -93,9 +93,6 @@ bool copy_idxd_writes(const struct copy_dev *d);
  * that is not known. */
 bool copy_pci_gone(const char *name);
 
-/* copy_tel.c: register the command, once. */
-void copy_telemetry_init(void);
-
 /* copy_unplug.c: hear of removals from EAL. Under the lock. */
 void copy_events_on(void);
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_common.h>
 #include <rte_cycles.h>
 #include <rte_telemetry.h>
 
@@ -145,18 +146,9 @@ copy_cmd(const char *cmd, const char *params, struct rte_tel_data *t)
 	return ret;
 }
 
-static void
-command_register(void)
+RTE_INIT(copy_tel_init)
 {
 	rte_telemetry_register_cmd(
 		"/weir/copy", copy_cmd,
 		"The dmadevs that copy; with a name also its channels.");
-}
-
-void
-copy_telemetry_init(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, command_register);
 }

@@ -172,7 +172,6 @@ weir_port_create(const struct weir_port_conf *conf, struct weir_port **out)
 	ret = ctl_get();
 	if (ret != 0)
 		goto err_close;
-	port_telemetry_init();
 	ctl_run(do_register, &c);
 	if (c.ret != 0) {
 		ret = c.ret;

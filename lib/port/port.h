@@ -98,9 +98,6 @@ port_plugged(const struct weir_port *p)
 /* All ports of the process. Control thread. */
 struct weir_port *port_first(void);
 
-/* telemetry.c: register the commands, once. */
-void port_telemetry_init(void);
-
 /* Have conf.notify called when the control thread is done with what it does: it
  * may stop the port, and then the session is no more. */
 void port_notify(struct weir_port *p, enum weir_port_event event);

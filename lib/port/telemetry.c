@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -212,18 +211,9 @@ ports_cmd(const char *cmd, const char *params, struct rte_tel_data *d)
 	return r.ret;
 }
 
-static void
-commands_register(void)
+RTE_INIT(port_tel_init)
 {
 	rte_telemetry_register_cmd("/weir/ports", ports_cmd,
 				   "All weir ports; with a port's name also its queues, "
 				   "with a pair's number from there on.");
-}
-
-void
-port_telemetry_init(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, commands_register);
 }

@@ -4,8 +4,8 @@
 import os
 
 from harness import check, check_equal, main, wait_for
-from netweir import BOTH_BY_DMA, Guest, Switch, dmas, exchange, settle
-from testpmd import huge_folder
+from netweir import BOTH_BY_DMA, WEIR_PLUGINS, Guest, Switch, dmas, exchange, settle
+from testpmd import TestPmd, huge_folder
 
 VIRTIO_USER = "queues=1,queue_size=1024"
 
@@ -57,6 +57,37 @@ def copies_by_cpu_whole(ws):
     switch.check_copies(by_dma=False, by_cpu=True)
     guest.stop()
     switch.stop()
+
+
+# what is answered of the address space, and of the engines that are in use
+KEYS = {
+    "/weir/maps": "regions iommu_entries iommu_faults iommu_broken eal_failures maps",
+    "/weir/memory": "memory",
+    "/weir/space": "iova_mode eal_regions guest_regions eal_backends guest_backends "
+                   "eal_tables_kib eal_tables_on_nodes guest_tables_kib guest_tables_on_nodes "
+                   "model_eal_entries model_guest_entries model_faults container "
+                   "container_lost container_guest_entries engines",
+    "/weir/copy": "watchdog_us",
+}
+
+
+def answers_have_the_same_keys(ws):
+    """With an engine and without one; and without a port."""
+    none = TestPmd(ws, "none", vdevs=["net_null0"], plugins=WEIR_PLUGINS)
+    check_equal(none.telemetry("/weir/ports"), {}, "the ports")
+    cpu, dma = Switch(ws, name="cpu"), Switch(ws, [BOTH_BY_DMA], engine="", name="dma")
+    for command, keys in KEYS.items():
+        wanted = {key: [] if key in ("maps", "memory", "engines") else 0 for key in keys.split()}
+        for pmd in (none, cpu):
+            answer = pmd.telemetry(command)
+            check_equal(set(answer), set(wanted), f"{pmd.name}: the keys of {command}")
+            check(all(answer[key] == zero for key, zero in wanted.items()
+                      if not isinstance(answer[key], str) and key != "watchdog_us"),
+                  f"{pmd.name}: there is something in {answer}")
+        check_equal(set(dma.telemetry(command)) - {"dma_weir0", "next"}, set(wanted),
+                    f"the keys of {command}")
+    for pmd in (none, cpu, dma):
+        pmd.stop()
 
 
 def threshold_splits_copies(ws):
@@ -227,6 +258,7 @@ def memory_of_files(ws):
 main("net_weir_e2e", [
     issue_command_line_moves_packets,
     copies_by_cpu_whole,
+    answers_have_the_same_keys,
     threshold_splits_copies,
     two_guests_exchange_packets,
     two_guests_by_cpu,
