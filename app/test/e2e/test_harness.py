@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """The harness itself, on stock drivers: net_vhost and net_virtio_user."""
+import importlib.machinery
+import importlib.util
 import os
 import re
 import signal
 import subprocess
 import sys
 
-from harness import Failed, Process, Workspace, check, check_equal, main, wait_for
+from harness import (SOURCE_ROOT, Failed, Process, Workspace, check, check_equal, main,
+                     wait_for)
 from testpmd import TestPmd
 
 
@@ -161,9 +164,78 @@ def output_is_weir_tests(ws):
         check_equal("  FAILED    bad" in lines, "bad" in words, "the failure's line")
 
 
+class Counters:
+    """A testpmd as devtools/run-demo sees it at the end: counters of its two ports."""
+
+    def __init__(self, stats, dropped=(0, 0), xstats=None):
+        self.all, self.dropped, self.checks = stats, dropped, xstats
+
+    def stats(self, port):
+        return self.all[port]
+
+    def xstats(self, _):
+        return self.checks
+
+    def command(self, _):
+        return "".join(f"statistics for port {port}\n TX-dropped: {count}\n"
+                       for port, count in enumerate(self.dropped))
+
+
+def demo_accounts_for_each_packet(_):
+    """What a guest itself drops is counted; what nobody has counted is told."""
+    loader = importlib.machinery.SourceFileLoader(
+        "run_demo", os.path.join(SOURCE_ROOT, "devtools/run-demo"))
+    demo = importlib.util.module_from_spec(importlib.util.spec_from_loader("run_demo", loader))
+    loader.exec_module(demo)
+
+    def complaints(made, guest_dropped, sent, switch_dropped, received, lost):
+        zero = dict.fromkeys(("gen_rx_corrupt", "gen_rx_foreign", "gen_rx_dup",
+                              "gen_rx_reordered"), 0)
+        sender = Counters([{"opackets": sent}], (guest_dropped, 0), {"gen_tx": made})
+        switch = Counters([{"ipackets": sent, "ierrors": 0, "oerrors": 0},
+                           {"opackets": received, "oerrors": 0}])
+        receiver = Counters([{"ipackets": received}], xstats={
+            **zero, "gen_rx_ok": received, "gen_rx_lost": lost})
+        return demo.account(switch, sender, receiver, 0, 1, {1: switch_dropped})["complaints"]
+
+    check_equal(complaints(1000, 0, 1000, 0, 1000, 0), [], "complaints of a clean run")
+    check_equal(complaints(1000, 30, 970, 20, 950, 50), [], "complaints when drops are counted")
+    check_equal(complaints(1000, 0, 970, 0, 970, 0), ["the guest did not send what it made"],
+                "complaints of 30 that nobody dropped")
+    check_equal(complaints(1000, 30, 970, 0, 970, 31), ["packets are missing that nobody dropped"],
+                "complaints of one more lost")
+
+
+def tool(ws, name, *args, env=None):
+    """The exit code and the output of a program of devtools that ends at once."""
+    p = subprocess.run([os.path.join(SOURCE_ROOT, "devtools", name), *args], text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, cwd=ws.path,
+                       env=dict(os.environ, **(env or {})))
+    return p.returncode, p.stdout
+
+
+def tools_name_what_is_wrong(ws):
+    """Before anything runs, in a line and not in a traceback."""
+    for name, args, wanted in (
+            ("run-demo", ["--seconds", "0"], "--seconds: '0': wants a number from 1 on"),
+            ("run-demo", ["--seconds", "-1"], "--seconds: '-1': wants a number from 1 on"),
+            ("run-demo", ["--json", "/nonexist/x"], "--json: /nonexist/x: No such file"),
+            ("bench-testpmd", ["--rounds", "1"], "--rounds: '1': wants a number from 2 on"),
+            ("bench-testpmd", ["--json", "/nonexist/x"], "--json: /nonexist/x: No such file")):
+        code, out = tool(ws, name, *args)
+        check(code == 2 and wanted in out, f"{name} {args}: {code}, {out}")
+    for name in ("run-demo", "bench-testpmd"):
+        code, out = tool(ws, name, "--json", "new", env={"WEIR_BUILD_ROOT": ws.path})
+        check(code == 1 and re.search(r"cannot be run: librte_\w+\.so is not in", out) and
+              "Traceback" not in out, f"{name} without a build: {code}, {out}")
+        check(not os.path.exists(os.path.join(ws.path, "new")), "a file was left behind")
+
+
 if __name__ == "__main__":
     main("harness_e2e", [
         output_is_weir_tests,
+        demo_accounts_for_each_packet,
+        tools_name_what_is_wrong,
         workspace_leaves_nothing,
         resources_are_plausible,
         start_that_fails_is_told,
