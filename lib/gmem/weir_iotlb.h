@@ -50,8 +50,9 @@ extern "C" {
 /** The least that an IOMMU maps, as far as looking for what is missing goes. */
 #define WEIR_IOTLB_PAGE UINT64_C(4096)
 
-/** What a device may do, as in vhost's messages (VHOST_ACCESS_RO, VHOST_ACCESS_WO). */
+/** A device may read there, as VHOST_ACCESS_RO says in vhost's messages. */
 #define WEIR_IOTLB_READ 1u
+/** A device may write there, as VHOST_ACCESS_WO says in vhost's messages. */
 #define WEIR_IOTLB_WRITE 2u
 
 /** A translation. */

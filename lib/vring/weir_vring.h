@@ -73,8 +73,9 @@ struct weir_inflight_packed;
  */
 #define WEIR_VRING_MAX_CHAIN 1024
 
-/** A place in a packed ring: a descriptor's index, and the wrap counter. */
+/** Of a place in a packed ring: the descriptor's index. */
 #define WEIR_VRING_POS_IDX 0x7fffu
+/** Of a place in a packed ring: the wrap counter. */
 #define WEIR_VRING_POS_WRAP 0x8000u
 
 /** A chain of which the device reads the first part and writes the second. */
