@@ -233,6 +233,38 @@ notes_are_bounded(void)
 	return TEST_OK;
 }
 
+/* With as many notes as there may be nobody walks over the rest of a buffer, which
+ * may be 2^20 pages. One that is there, behind what is noted, is not come to. */
+static enum test_result
+walk_ends_with_the_notes(void)
+{
+	struct vring_desc *table;
+	struct weir_vring_at at;
+
+	TEST_EQ(ring_open(), 0);
+	TEST_EQ(map(BUF + (WEIR_VRING_MISSES + 1) * PAGE, 1, 9, RW), 0);
+	TEST_EQ(map(TABLE, 1, 7, WEIR_IOTLB_READ), 0);
+	table = weir_gmem_uva(memory, UVA + 7 * PAGE, PAGE);
+	memset(iov, 0, sizeof(iov));
+	desc_put(vr.desc, 0, BUF, UINT32_MAX, WR);
+	TEST_EQ(take(WR), -WEIR_VRING_MISS);
+	TEST_EQ(vr.nr_misses, WEIR_VRING_MISSES);
+	TEST_ASSERT(iov[0].hva == NULL);
+	/* the same in a table, where the second begins with no room for notes */
+	for (unsigned int i = 0; i < SIZE; i++)
+		desc_put(table, i, BUF, UINT32_MAX, i + 1 < SIZE ? WR | NX : WR);
+	desc_put(vr.desc, 0, TABLE, SIZE * sizeof(*table), IND);
+	TEST_EQ(take(WR), -WEIR_VRING_MISS);
+	TEST_ASSERT(iov[0].hva == NULL);
+	/* the walk has come to the chain's end all the same */
+	TEST_EQ(chain.nr, 1);
+	TEST_EQ(weir_vring_open(&vr, packed, &at), 0);
+	weir_vring_next(&vr, packed, &at, chain);
+	TEST_EQ(at.pos & WEIR_VRING_POS_IDX, 1);
+	ring_close();
+	return TEST_OK;
+}
+
 static enum test_result
 ring_in_pieces_refused(void)
 {
@@ -271,6 +303,7 @@ BOTH_FORMATS(missing_is_noted)
 BOTH_FORMATS(directions_are_apart)
 BOTH_FORMATS(table_is_read)
 BOTH_FORMATS(notes_are_bounded)
+BOTH_FORMATS(walk_ends_with_the_notes)
 BOTH_FORMATS(ring_in_pieces_refused)
 
 #define CASES(name)                            \
@@ -280,8 +313,12 @@ BOTH_FORMATS(ring_in_pieces_refused)
 	}
 
 static const struct test_case cases[] = {
-	CASES(missing_is_noted),  CASES(directions_are_apart),	 CASES(table_is_read),
-	CASES(notes_are_bounded), CASES(ring_in_pieces_refused),
+	CASES(missing_is_noted),
+	CASES(directions_are_apart),
+	CASES(table_is_read),
+	CASES(notes_are_bounded),
+	CASES(walk_ends_with_the_notes),
+	CASES(ring_in_pieces_refused),
 };
 
 AUTOTEST(vring_iotlb_autotest, cases);

@@ -63,8 +63,11 @@ vring_walk_add(struct weir_vring *vr, struct vring_walk *w, uint64_t gpa, uint32
 		if (v->hva == NULL) {
 			if (!miss_note(vr, gpa, write))
 				return -WEIR_VRING_ADDRESS;
-			/* go on: what else is missing can be asked for at once */
 			w->missed = true;
+			/* go on as long as more can be noted, to be asked for at once;
+			 * how far that is is not for the guest to say */
+			if (vr->nr_misses == WEIR_VRING_MISSES)
+				break;
 			v->len = page_rest(gpa, left);
 		} else {
 			w->nr++;
