@@ -4,6 +4,7 @@
  * review found, so that it does not come back.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -527,6 +528,86 @@ mixed_burst_rings_once(void)
 	return TEST_OK;
 }
 
+/* Fill a pipe, so that whoever writes to it waits until somebody reads. */
+static int
+pipe_fill(int fds[2])
+{
+	static const char junk[4096];
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0)
+		return -errno;
+	while (write(fds[1], junk, sizeof(junk)) > 0)
+		;
+	return fcntl(fds[1], F_SETFL, 0) == 0 ? 0 : -errno;
+}
+
+static void
+pipe_drain(int fd)
+{
+	static char junk[4096];
+
+	while (read(fd, junk, sizeof(junk)) > 0)
+		;
+}
+
+/* The driver, on another CPU: fills the first buffer that it gets back again, while
+ * the queue is in the middle of telling it. */
+static void *
+refill(void *arg)
+{
+	const uint16_t owner = VRING_PACKED_AVAIL | VRING_PACKED_USED;
+	uint16_t *flags = &rig.q.vr.packed_desc[0].flags;
+
+	for (int i = 0; i < 10000; i++) {
+		if ((__atomic_load_n(flags, __ATOMIC_ACQUIRE) & owner) == owner) {
+			rig_desc(&rig, 0, RIG_DATA, 200, 0, 0);
+			rig_offer(&rig, 0);
+			break;
+		}
+		usleep(1000);
+	}
+	pipe_drain(*(int *)arg);
+	return NULL;
+}
+
+/* The window holds the whole ring; what it gives back is filled at once, and is no
+ * more than the driver may offer. */
+static enum test_result
+rx_buffers_filled_in_mid_burst_taken(void)
+{
+	struct rte_mbuf *m[16];
+	pthread_t driver;
+	int fds[2], event_fd;
+
+	TEST_EQ(rig_open_as(false, (struct rig_conf){ .size = 16,
+						      .packed = true,
+						      .dma = true,
+						      .threshold = 1 }),
+		0);
+	rig.engine.credit = 0;
+	for (uint16_t i = 0; i < 16; i++) {
+		rig_desc(&rig, i, RIG_DATA, 200, 0, i);
+		rig_offer(&rig, i);
+	}
+	TEST_EQ(queue_rx_burst(&rig.q, m, 16), 0);
+	TEST_EQ(queue_in_flight(&rig.q), 16);
+	TEST_EQ(pipe_fill(fds), 0);
+	event_fd = rig.q.call_fd;
+	rig.q.call_fd = fds[1];
+	TEST_EQ(pthread_create(&driver, NULL, refill, &fds[0]), 0);
+	rig.engine.credit = 4;
+	TEST_EQ(queue_rx_burst(&rig.q, m, 16), 4);
+	TEST_EQ(pthread_join(driver, NULL), 0);
+	TEST_EQ(rig.q.fault, WEIR_VRING_OK);
+	TEST_EQ(queue_in_flight(&rig.q), 13);
+	rig.q.call_fd = event_fd;
+	close(fds[0]);
+	close(fds[1]);
+	rte_pktmbuf_free_bulk(m, 4);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
 /* Costs of classes 6, 9 and 11, of a copy by DMA, and what follows from them. */
 static const struct tune_case {
 	uint64_t cpu6, cpu9, cpu11, dma;
@@ -813,6 +894,7 @@ static const struct test_case queue_cases[] = {
 	{ "two_engines_frames_in_the_rings_order",
 	  two_engines_frames_in_the_rings_order },
 	{ "mixed_burst_rings_once", mixed_burst_rings_once },
+	{ "rx_buffers_filled_in_mid_burst_taken", rx_buffers_filled_in_mid_burst_taken },
 	{ "engine_full_passes_its_turn_on", engine_full_passes_its_turn_on },
 	{ "engine_down_is_passed_over", engine_down_is_passed_over },
 	{ "engine_near_the_lcore_is_preferred", engine_near_the_lcore_is_preferred },

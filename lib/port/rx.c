@@ -539,6 +539,8 @@ rx_burst_dma(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	bool all_short = rx_all_short(q);
 	uint16_t got = rx_collect(q, mode, pkts, n), more;
 
+	/* the guest may have filled already what that has given back */
+	weir_vring_again(&q->vr, mode & QUEUE_PACKED, at);
 	if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
 		return got;
 	if (short_first(q)) {
