@@ -269,6 +269,7 @@ serve(struct weir_port *p)
 			weir_vring_publish_kept(vr, 1);
 		else
 			weir_vring_publish(vr, vr->packed, 1);
+		weir_vring_again(vr, vr->packed, &at);
 		if (p->ctrl.logs)
 			log_answer(&p->ctrl, out, written);
 	}
