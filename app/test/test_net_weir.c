@@ -14,6 +14,7 @@
 #include <linux/virtio_config.h>
 #include <rte_bus_vdev.h>
 #include <rte_ethdev.h>
+#include <rte_ether.h>
 #include <rte_interrupts.h>
 
 #include "eth_bench.h"
@@ -373,6 +374,7 @@ device_says_what_it_is(void)
 	TEST_EQ(rte_eth_dev_default_mac_addr_set(b.port, &addr), 0);
 	TEST_EQ(rte_eth_dev_info_get(b.port, &info), 0);
 	TEST_EQ(info.max_rx_pktlen, WEIR_PORT_MAX_FRAME);
+	TEST_EQ(info.min_rx_bufsize, RTE_ETHER_HDR_LEN);
 	TEST_EQ(info.max_rx_queues, 1);
 	TEST_EQ(rte_eth_dev_set_mtu(b.port, 9000), 0);
 	TEST_EQ(rte_eth_dev_get_mtu(b.port, &mtu), 0);

@@ -12,6 +12,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <rte_cycles.h>
+#include <rte_ether.h>
 #include <rte_mbuf.h>
 
 #include "port_bench.h"
@@ -573,6 +574,29 @@ BENCH_PACKED(frame_arrives_though_nobody_polls)
 BENCH_PACKED(frame_too_long_without_mergeable_is_dropped)
 BENCH_PACKED(runt_and_giant_from_guest_are_dropped)
 
+/* A frame's header fits an mbuf: runs of frames count on it. */
+static enum test_result
+pool_without_room_for_a_header_refused(void)
+{
+	struct rte_mempool *small;
+	struct bench b;
+
+	TEST_EQ(bench_open(&b, NULL, 0), 0);
+	weir_port_stop(b.port);
+	for (uint16_t room = 0; room < RTE_ETHER_HDR_LEN + 2; room++) {
+		small = rte_pktmbuf_pool_create("test_port_small", 3, 0, 0,
+						(uint16_t)(RTE_PKTMBUF_HEADROOM + room),
+						0);
+		TEST_ASSERT(small != NULL);
+		TEST_EQ(weir_port_rxq_setup(b.port, 0, small, NULL),
+			room < RTE_ETHER_HDR_LEN ? -EINVAL : 0);
+		TEST_EQ(weir_port_rxq_setup(b.port, 0, pool, NULL), 0);
+		rte_mempool_free(small);
+	}
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
 static const struct test_case port_packed_cases[] = {
 	{ "cpu_every_shape_and_size_arrives", cpu_every_shape_and_size_arrives_packed },
 	{ "dma_inline_every_shape_and_size_arrives",
@@ -621,6 +645,8 @@ static const struct test_case port_cases[] = {
 	{ "engine_that_hangs_does_not_cost_the_guest",
 	  engine_that_hangs_does_not_cost_the_guest },
 	{ "setup_with_copies_under_way_refused", setup_with_copies_under_way_refused },
+	{ "pool_without_room_for_a_header_refused",
+	  pool_without_room_for_a_header_refused },
 	{ "told_of_a_queue_may_stop_the_port", told_of_a_queue_may_stop_the_port },
 };
 AUTOTEST_EAL(port_autotest, port_cases);

@@ -103,6 +103,7 @@ dev_infos_get(struct rte_eth_dev *dev, struct rte_eth_dev_info *info)
 	info->max_mac_addrs = NET_WEIR_MACS;
 	info->min_mtu = RTE_ETHER_MIN_MTU;
 	info->max_rx_pktlen = WEIR_PORT_MAX_FRAME;
+	info->min_rx_bufsize = RTE_ETHER_HDR_LEN;
 	info->default_rxportconf.burst_size = BURST;
 	info->default_txportconf.burst_size = BURST;
 	info->max_rx_queues = w->args.queues;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <rte_eal.h>
+#include <rte_ether.h>
 
 #include "offload.h"
 #include "port.h"
@@ -306,7 +307,9 @@ weir_port_rxq_setup(struct weir_port *p, uint16_t pair, struct rte_mempool *pool
 
 	if (pair >= p->conf.nr_pairs)
 		return -ERANGE;
-	if (pool == NULL || rte_pktmbuf_data_room_size(pool) <= RTE_PKTMBUF_HEADROOM)
+	/* no frame is shorter than its header, and none of a run is longer than the room */
+	if (pool == NULL ||
+	    rte_pktmbuf_data_room_size(pool) < RTE_PKTMBUF_HEADROOM + RTE_ETHER_HDR_LEN)
 		return -EINVAL;
 	ret = queue_setup(p, 2u * pair + 1, pool, dma);
 	if (ret == 0)

@@ -153,10 +153,10 @@ void weir_port_destroy(struct weir_port *p);
  * @param dma   Name of the dmadev that copies, NULL: the CPU does. Several names
  *              are separated by ',', up to WEIR_PORT_MAX_DMAS; each gives the
  *              queue one more channel, also if it is the same name again.
- * @return 0; -ERANGE: no such pair; -EINVAL: no pool, or one without room for data,
- *         or an empty name; -E2BIG: too many names; -EBUSY: the port is started, or
- * copies from before its stop are not over; -ENODEV, -ENOTSUP, -EBUSY, ...: as
- * weir_copy_get() answers.
+ * @return 0; -ERANGE: no such pair; -EINVAL: no pool, or one whose mbufs have no room
+ *         for an Ethernet header behind their headroom, or an empty name; -E2BIG: too
+ *         many names; -EBUSY: the port is started, or copies from before its stop are
+ *         not over; -ENODEV, -ENOTSUP, -EBUSY, ...: as weir_copy_get() answers.
  */
 int weir_port_rxq_setup(struct weir_port *p, uint16_t pair, struct rte_mempool *pool,
 			const char *dma);
