@@ -430,6 +430,26 @@ take_back(struct weir_port *p)
 	return ret;
 }
 
+/* Add a translation, after whatever is in its way: one of before, and then, as what is
+ * left of that may be two, what the cache has too much. */
+static int
+update_add(struct weir_port *p, const struct weir_iotlb_entry *e)
+{
+	struct weir_iotlb *c = p->iotlb.cache;
+	int ret = weir_iotlb_add(c, p->gmem, e);
+
+	for (unsigned int i = 0; i < 2 && (ret == -EEXIST || ret == -ENOSPC); i++) {
+		if (ret == -EEXIST)
+			weir_iotlb_revoke(c, e->iova);
+		else
+			weir_iotlb_evict(c);
+		ret = take_back(p);
+		if (ret == 0)
+			ret = weir_iotlb_add(c, p->gmem, e);
+	}
+	return ret;
+}
+
 int
 port_iotlb_update(struct weir_port *p, const struct weir_vhost_iotlb *m)
 {
@@ -438,19 +458,9 @@ port_iotlb_update(struct weir_port *p, const struct weir_vhost_iotlb *m)
 		.uva = m->user,
 		.prot = m->perm,
 	};
-	struct weir_iotlb *c = p->iotlb.cache;
-	int ret = weir_iotlb_add(c, p->gmem, &e);
+	int ret = update_add(p, &e);
 
 	p->iotlb.updates++;
-	if (ret == -EEXIST || ret == -ENOSPC) {
-		if (ret == -EEXIST)
-			weir_iotlb_revoke(c, e.iova);
-		else
-			weir_iotlb_evict(c);
-		ret = take_back(p);
-		if (ret == 0)
-			ret = weir_iotlb_add(c, p->gmem, &e);
-	}
 	if (ret == 0)
 		ret = publish_more(p);
 	if (ret == 0)
