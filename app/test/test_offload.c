@@ -96,6 +96,13 @@ static const struct claim claims[] = {
 	  true,
 	  RTE_MBUF_F_TX_TCP_SEG | TX4(TCP) },
 	{ 17, { TSO(VIRTIO_NET_HDR_GSO_TCPV4, 50) }, true, RTE_MBUF_F_RX_L4_CKSUM_GOOD },
+	/* to be cut, and no sum, or one elsewhere: no flags say where the headers are */
+	{ 6, { 0, VIRTIO_NET_HDR_GSO_TCPV4, 54, 50, L4, 16 }, true, 0 },
+	{ 6, { 1, VIRTIO_NET_HDR_GSO_TCPV4, 54, 50, 60000, 16 }, true, 0 },
+	{ 6,
+	  { 1, VIRTIO_NET_HDR_GSO_TCPV4, 54, 50, L4 + 1, 16 },
+	  true,
+	  RTE_MBUF_F_RX_L4_CKSUM_GOOD },
 };
 
 static enum test_result

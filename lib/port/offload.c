@@ -364,25 +364,29 @@ legacy_flags(const struct rte_mbuf *m, const struct virtio_net_hdr *h)
 	return RTE_ETH_IS_IPV6_HDR(m->packet_type) ? flags | RTE_MBUF_F_TX_IPV6 : 0;
 }
 
-static void
+/* A checksum is asked for. @return true: flags of old say so. */
+static bool
 rx_csum(struct rte_mbuf *m, const struct virtio_net_hdr *h, bool sw_csum, bool legacy)
 {
 	uint64_t flags = legacy ? legacy_flags(m, h) : 0;
 
 	if ((uint32_t)h->csum_start + h->csum_offset + sizeof(uint16_t) > m->pkt_len)
-		return;
-	if (legacy && flags != 0)
-		m->ol_flags |= flags;
-	else if (!legacy && !sw_csum)
+		return false;
+	m->ol_flags |= flags;
+	if (flags != 0)
+		return true;
+	if (!legacy && !sw_csum)
 		m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
 	else if (csum_complete(m, h->csum_start, h->csum_offset) == 0)
 		m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+	return false;
 }
 
 void
 offload_rx(struct rte_mbuf *m, const struct virtio_net_hdr *h, bool sw_csum, bool legacy)
 {
 	uint64_t segment = 0;
+	bool flagged = false;
 
 	rx_parse(m);
 	if (h->gso_type != VIRTIO_NET_HDR_GSO_NONE)
@@ -392,8 +396,9 @@ offload_rx(struct rte_mbuf *m, const struct virtio_net_hdr *h, bool sw_csum, boo
 	 * is valid, a device may tell a driver, not a driver a device.
 	 */
 	if ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0)
-		rx_csum(m, h, sw_csum && segment == 0, legacy);
-	if (segment != 0) {
+		flagged = rx_csum(m, h, sw_csum && segment == 0, legacy);
+	/* who cuts by flags of old looks in those for the headers, and for the sum */
+	if (segment != 0 && (flagged || !legacy)) {
 		/* the way to cut UDP into datagrams has no flag but ours */
 		m->ol_flags |=
 			legacy ? segment : RTE_MBUF_F_RX_LRO | (segment & uso_flag);
