@@ -538,11 +538,34 @@ ring_gets_a_frame_whole_if_it_may(void)
 	return TEST_OK;
 }
 
+/* UDP behind as many headers as there may be: of the bytes behind its own nothing
+ * is looked at, nor are they there. */
+static enum test_result
+udp_at_the_end_of_the_headers_room(void)
+{
+	static const struct shape sh = { SEGMENT_DATAGRAM, true, 300, 10, 300, 0 };
+	static const uint16_t l4[] = { 243, 248, 249 };
+
+	for (size_t i = 0; i < RTE_DIM(l4); i++) {
+		const bool fits = l4[i] + 8u <= SEGMENT_HDR_MAX;
+		struct rte_mbuf *m = frame(&sh);
+		struct segmenter s;
+
+		m->l3_len = (l4[i] - ETH) & 0x1ff;
+		memset(&s, 0x77, sizeof(s));
+		TEST_EQ(segment_begin(&s, m, true), fits ? 0 : -EINVAL);
+		TEST_ASSERT(!fits || (s.flags == 0 && s.seq == 0));
+		rte_pktmbuf_free(m);
+	}
+	return TEST_OK;
+}
+
 static const struct test_case cases[] = {
 	{ "segments_with_sums_of_ours", segments_with_sums_of_ours },
 	{ "segments_with_sums_of_the_guests", segments_with_sums_of_the_guests },
 	{ "fragments_make_the_datagram", fragments_make_the_datagram },
 	{ "lies_refused", lies_refused },
+	{ "udp_at_the_end_of_the_headers_room", udp_at_the_end_of_the_headers_room },
 	{ "ring_gets_all_segments_or_none_by_cpu",
 	  ring_gets_all_segments_or_none_by_cpu },
 	{ "ring_gets_all_segments_or_none_beside_dma",

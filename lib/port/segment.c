@@ -141,8 +141,9 @@ segment_begin(struct segmenter *s, struct rte_mbuf *m, bool partial)
 		ret = fragment_begin(s, m);
 	if (ret != 0)
 		return ret;
-	s->seq = get32(s->hdr + s->l4 + 4);
-	s->flags = s->hdr[s->l4 + 13];
+	/* a UDP header has neither, and may end where the room for headers does */
+	s->seq = s->kind == SEGMENT_TCP ? get32(s->hdr + s->l4 + 4) : 0;
+	s->flags = s->kind == SEGMENT_TCP ? s->hdr[s->l4 + 13] : 0;
 	s->id = get16(s->hdr + s->l3 + 4);
 	s->off = s->begin;
 	s->len = 0;
