@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,25 @@ region_bad_refused_and_nothing_changed(void)
 		TEST_EQ(weir_gmem_add(g, &bad[i].r, fd, &out), bad[i].ret);
 		TEST_ASSERT(g == was && g->nr_slots == 1);
 	}
+	weir_gmem_put(g);
+	close(fd);
+	return TEST_OK;
+}
+
+/* stat(2) says of a device that it has no bytes. */
+static enum test_result
+memory_of_a_device_mapped(void)
+{
+	const struct weir_gmem_region r = { 0, 4 * PAGE, UINT64_C(1) << 40, PAGE };
+	struct weir_gmem *g;
+	int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	char *p;
+
+	TEST_ASSERT(fd >= 0);
+	TEST_EQ(weir_gmem_add(&weir_gmem_empty, &r, fd, &g), 0);
+	p = weir_gmem_uva(g, r.uva, r.len);
+	TEST_ASSERT(p != NULL);
+	p[r.len - 1] = 1;
 	weir_gmem_put(g);
 	close(fd);
 	return TEST_OK;
@@ -630,6 +650,7 @@ static const struct test_case gmem_cases[] = {
 	{ "table_any_order_sorted", table_any_order_sorted },
 	{ "region_bad_refused_and_nothing_changed",
 	  region_bad_refused_and_nothing_changed },
+	{ "memory_of_a_device_mapped", memory_of_a_device_mapped },
 	{ "translate_cut_at_the_slot", translate_cut_at_the_slot },
 	{ "tables_share_memory_until_the_last", tables_share_memory_until_the_last },
 	{ "add_any_failure_rolled_back", add_any_failure_rolled_back },

@@ -84,8 +84,10 @@ gmem_backing_map(int fd, uint64_t offset, uint64_t len, bool lazy,
 		return -EOVERFLOW;
 	if (fstat(fd, &st) != 0)
 		return -errno;
-	/* a page behind the end of the file would be SIGBUS; see gmem_guard.h */
-	if (st.st_size < 0 || end > (uint64_t)st.st_size)
+	/* a page behind the end of the file would be SIGBUS; see gmem_guard.h. Devices,
+	 * such as persistent memory's, have no length that stat(2) tells: mmap(2) knows
+	 */
+	if (S_ISREG(st.st_mode) && (st.st_size < 0 || end > (uint64_t)st.st_size))
 		return -ERANGE;
 	b = weir_zalloc(sizeof(*b));
 	if (b == NULL)
