@@ -125,6 +125,60 @@ calls_come_by_packets(void)
 	return TEST_OK;
 }
 
+/* More than used entries are counted in. */
+static enum test_result
+calls_come_by_any_number_of_packets(void)
+{
+	static uint8_t buf[65536];
+	unsigned int sent = 0;
+
+	TEST_EQ(bench(SIMPLE), 0);
+	TEST_EQ(wish(RX_SET, UINT32_MAX, NEVER), VIRTIO_NET_OK);
+	while (!called(0, 0)) {
+		TEST_ASSERT(sent < 40000);
+		TEST_ASSERT(host_sends(32));
+		sent += 32;
+		while (fe_recv(&ctrlq_bench.fe, 0, buf) != 0)
+			;
+		fe_post(&ctrlq_bench.fe, 0);
+	}
+	TEST_ASSERT(sent > 30000);
+	ctrlq_close();
+	return TEST_OK;
+}
+
+/* A call is held for so many descriptors that their count is 0 again. The guest has it,
+ * and asks for the next: that is not lost. */
+static enum test_result
+call_behind_one_held_long_is_wanted(void)
+{
+	const unsigned int packets = 65536 / 4;
+	const uint8_t frame[60] = { 0 };
+	struct fe_ring *r = &ctrlq_bench.fe.ring[1];
+	struct rte_mbuf *m;
+
+	TEST_EQ(bench(ALL), 0);
+	TEST_ASSERT((ctrlq_bench.fe.features & EVENT_IDX) != 0);
+	TEST_EQ(wish(TX_SET, packets, NEVER), VIRTIO_NET_OK);
+	for (unsigned int i = 0; i <= packets; i++) {
+		TEST_ASSERT(
+			fe_send(&ctrlq_bench.fe, 0, frame, sizeof(frame), FE_SCATTERED));
+		TEST_EQ(weir_port_rx_burst(weir_port_rxq(ctrlq_bench.port, 0), &m, 1), 1);
+		rte_pktmbuf_free(m);
+		TEST_EQ(fe_reap(&ctrlq_bench.fe, 0), 1);
+		if (i + 1 < packets)
+			continue;
+		/* the last but one is called for, the last is held */
+		TEST_EQ(called(1, 0), i + 1 == packets);
+		r->driver->off_wrap = r->used_pos;
+		r->driver->flags = VRING_PACKED_EVENT_FLAG_DESC;
+	}
+	TEST_EQ(wish(TX_SET, 1, NEVER), VIRTIO_NET_OK);
+	TEST_ASSERT(called(1, 5000));
+	ctrlq_close();
+	return TEST_OK;
+}
+
 static enum test_result
 calls_come_by_time(void)
 {
@@ -298,6 +352,8 @@ no_call_lost_packed(void)
 
 static const struct test_case cases[] = {
 	{ "calls_come_by_packets", calls_come_by_packets },
+	{ "calls_come_by_any_number_of_packets", calls_come_by_any_number_of_packets },
+	{ "call_behind_one_held_long_is_wanted", call_behind_one_held_long_is_wanted },
 	{ "calls_come_by_time", calls_come_by_time },
 	{ "calls_held_go_when_they_cannot_be", calls_held_go_when_they_cannot_be },
 	{ "wish_is_told_again", wish_is_told_again },

@@ -14,6 +14,10 @@
 /* No guest's application waits longer than that for a call. */
 #define MAX_US 60000000u
 
+/* Nor for more packets: used entries are counted in 16 bits, and a burst may add a
+ * ring, which is as many. */
+#define MAX_PACKETS 32768u
+
 /* The control thread does not look more often than that. */
 #define MIN_US 20u
 
@@ -30,7 +34,8 @@ port_coal_set(struct weir_port *p)
 		uint64_t us = RTE_MIN(want->usecs, MAX_US);
 
 		atomic_store(&p->ring[i].q.coal.fresh, true);
-		atomic_store(&p->ring[i].q.coal.packets, want->packets);
+		atomic_store(&p->ring[i].q.coal.packets,
+			     RTE_MIN(want->packets, MAX_PACKETS));
 		/* a call that waits for no second packet need not wait */
 		atomic_store(&p->ring[i].q.coal_cycles,
 			     want->packets > 1 ? us * hz / 1000000 : 0);

@@ -39,24 +39,31 @@ hold(struct weir_queue *q, uint64_t now)
 	return true;
 }
 
+/* A call is held, since before or from now on. One that was is for what has been
+ * published since as well: the guest's next wish counts from here on, and not from
+ * where 16 bits may have gone round. */
+static bool
+is_held(struct weir_queue *q, uint64_t now)
+{
+	if (!atomic_load(&q->coal.held))
+		return hold(q, now);
+	weir_vring_will_call(&q->vr);
+	return true;
+}
+
 void
 queue_coal_call(struct weir_queue *q)
 {
 	struct queue_coal *c = &q->coal;
 	const uint64_t now = rte_rdtsc();
 	const uint16_t used = q->vr.used_idx;
-	bool held;
 
 	/* what was published is visible before a call that is seen held is made */
 	atomic_thread_fence(memory_order_seq_cst);
-	held = atomic_load(&c->held);
-	if (held)
-		weir_vring_will_call(&q->vr);
-	else
-		held = hold(q, now);
-	if (held && ((uint16_t)(used - c->base) >=
-			     atomic_load_explicit(&c->packets, memory_order_relaxed) ||
-		     now >= atomic_load_explicit(&c->due, memory_order_relaxed)))
+	if (is_held(q, now) &&
+	    ((uint16_t)(used - c->base) >=
+		     atomic_load_explicit(&c->packets, memory_order_relaxed) ||
+	     now >= atomic_load_explicit(&c->due, memory_order_relaxed)))
 		queue_coal_release(q);
 	c->seen = used;
 }
