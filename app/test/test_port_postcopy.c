@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -531,6 +532,39 @@ rings_wait_until_faults_are_served(void)
 	return TEST_OK;
 }
 
+/* The port cannot listen, with no descriptor left: it parts with a frontend that would
+ * take it for one that does. */
+static enum test_result
+failed_listen_parts_with_the_frontend(void)
+{
+	struct rlimit was, none;
+	struct pollfd fd = { .events = POLLIN };
+	struct arrival a;
+	struct bench b;
+	int64_t answer;
+
+	TEST_EQ(bench_open_postcopy(&b, NULL), 0);
+	TEST_EQ(fe_connect(&a.fe, b.path, 1), 0);
+	TEST_EQ(fe_features(&a.fe, ALL_FEATURES), 0);
+	TEST_EQ(fe_protocol(&a.fe, PF), 0);
+	TEST_EQ(advise(&a), 0);
+	TEST_EQ(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = (struct rlimit){ 0, was.rlim_max };
+	TEST_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+	answer = fe_msg_ack(&a.fe, WEIR_VHOST_POSTCOPY_LISTEN, NULL, 0, NULL, 0);
+	TEST_EQ(setrlimit(RLIMIT_NOFILE, &was), 0);
+	TEST_ASSERT(answer != 0);
+	/* nothing more is said, but good-bye */
+	fd.fd = a.fe.sock;
+	TEST_EQ(poll(&fd, 1, 10000), 1);
+	TEST_EQ(recv(a.fe.sock, &answer, 1, 0), 0);
+	TEST_ASSERT(said("POSTCOPY_LISTEN"));
+	close(a.uffd);
+	fe_close(&a.fe);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
 static const struct test_case cases[] = {
 	{ "guest_arrives_by_cpu", guest_arrives_by_cpu },
 	{ "guest_arrives_before_dma", guest_arrives_before_dma },
@@ -540,6 +574,8 @@ static const struct test_case cases[] = {
 	{ "control_thread_wakes_when_its_frontend_dies",
 	  control_thread_wakes_when_its_frontend_dies },
 	{ "rings_wait_until_faults_are_served", rings_wait_until_faults_are_served },
+	{ "failed_listen_parts_with_the_frontend",
+	  failed_listen_parts_with_the_frontend },
 };
 
 AUTOTEST_EAL(port_postcopy_autotest, cases);

@@ -328,6 +328,8 @@ message(struct weir_port *p)
 		ret = act(p, &ev);
 		/* a ring that neither runs nor is at rest is of no use to anyone */
 		stuck = ret == -EBUSY && ev.type == WEIR_VHOST_EV_RING_STOP;
+		/* the session listens, and memory that comes would be touched at once */
+		stuck |= ret != 0 && ev.type == WEIR_VHOST_EV_POSTCOPY_LISTEN;
 		/*
 		 * Before the answer: whoever is told that a ring was enabled may
 		 * count on it.
