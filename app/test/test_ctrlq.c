@@ -379,6 +379,46 @@ port_logs_what_it_writes(void)
 	return r == TEST_OK ? writes_logged(ALL) : r;
 }
 
+/* A ring that starts anew is written to, whatever comes of the first command. */
+static enum test_result
+start_logged(uint64_t features)
+{
+	struct weir_guest_filter filter;
+	struct vhost_vring_addr addr;
+	struct fe_ring *r;
+	uint8_t *bits;
+
+	TEST_EQ(ctrlq_open(features & ~WEIR_VHOST_BIT(VHOST_F_LOG_ALL), false), 0);
+	TEST_ASSERT(BECOMES(weir_port_link(ctrlq_bench.port)));
+	bits = log_begin();
+	TEST_ASSERT(bits != NULL);
+	TEST_EQ(ctrlq_send((uint8_t[]){ 0, 0, 1 }, 3), VIRTIO_NET_OK);
+	weir_port_guest_filter(ctrlq_bench.port, &filter);
+	memset(bits, 0, LOG_LEN);
+	/* without a kick: it is come to when the ring has started */
+	r = &ctrlq_bench.fe.ring[CTRL];
+	r->desc[0] = (struct vring_desc){ 0, 2, 0, 0 };
+	fe_offer(r, 0);
+	addr = fe_ring_addr(&ctrlq_bench.fe, CTRL);
+	TEST_EQ(fe_msg_ack(&ctrlq_bench.fe, WEIR_VHOST_SET_VRING_ADDR, &addr,
+			   sizeof(addr), NULL, 0),
+		0);
+	TEST_ASSERT(BECOMES(!weir_port_link(ctrlq_bench.port)));
+	TEST_ASSERT(
+		bit_take(bits, r->packed != NULL ? (void *)r->device : (void *)r->used));
+	munmap(bits, LOG_LEN);
+	ctrlq_close();
+	return TEST_OK;
+}
+
+static enum test_result
+port_logs_that_it_starts(void)
+{
+	enum test_result r = start_logged(FE_SPLIT);
+
+	return r == TEST_OK ? start_logged(ALL) : r;
+}
+
 static enum test_result
 port_tells_of_the_filter(void)
 {
@@ -729,6 +769,7 @@ static const struct test_case cases[] = {
 	{ "port_keeps_wishes_across_memory", port_keeps_wishes_across_memory },
 	{ "port_serves_while_memory_changes", port_serves_while_memory_changes },
 	{ "port_logs_what_it_writes", port_logs_what_it_writes },
+	{ "port_logs_that_it_starts", port_logs_that_it_starts },
 	{ "port_tells_of_the_filter", port_tells_of_the_filter },
 	{ "port_driver_switches_offloads", port_driver_switches_offloads },
 	{ "port_breaks_with_the_hostile", port_breaks_with_the_hostile },

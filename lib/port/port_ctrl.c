@@ -386,6 +386,9 @@ ctrl_start(struct weir_port *p, const struct weir_vhost_ring *want)
 		goto err_fds;
 	c->logs = port_log_conf(p, port_ctrl_index(p), &c->vr, &c->log);
 	c->logged = addr.packed ? c->vr.used_pos : c->vr.used_idx;
+	/* they were written when the ring was found, and a command may wait long */
+	if (c->logs && c->log.used)
+		log_mark_wishes(&c->log, &c->vr);
 	c->gen = want->gen;
 	c->running = true;
 	c->ran = true;
