@@ -75,7 +75,9 @@ vhost_rings_touch(struct weir_vhost_session *s)
 
 /*
  * What is called is written to: nothing else ends a write at once. A pipe that nobody
- * reads raises SIGPIPE, a socket or a file may block.
+ * reads raises SIGPIPE, a socket or a file may block. So may an eventfd that is full,
+ * if whoever has it too takes O_NONBLOCK away again: no write(2) is told otherwise, and
+ * doc/guides/vhost_user.md says so.
  */
 static bool
 is_eventfd(int fd)
