@@ -91,6 +91,56 @@ tx_scratch_full_is_a_fault(void)
 	return TEST_OK;
 }
 
+static void *
+enter_as_no_lcore(void *arg)
+{
+	struct trail **t = arg;
+
+	*t = trail_enter(0);
+	trail_leave(*t, 0, t, t);
+	return NULL;
+}
+
+/* What is left behind a queue lies where the lcore was before it. */
+static enum test_result
+trail_leads_to_the_queue_that_came_next(void)
+{
+	const struct vring_avail *avail;
+	struct trail *t = trail_enter(5), *none = t;
+	const char line[4] = { 0 };
+	struct rte_mbuf *m;
+	pthread_t thread;
+
+	TEST_ASSERT(t != NULL && t == trail_here);
+	trail_leave(t, 5, &line[0], &line[1]);
+	TEST_ASSERT(trail_enter(7) == t);
+	trail_leave(t, 7, &line[2], &line[3]);
+	TEST_ASSERT(t->place[5].line[0] == &line[2] && t->place[5].line[1] == &line[3]);
+
+	TEST_EQ(rig_open(false, false, 16), 0);
+	rig.q.place = 9;
+	rig_desc(&rig, 0, RIG_DATA, 100, 0, 0);
+	rig_offer(&rig, 0);
+	avail = rig.q.vr.avail;
+	TEST_EQ(queue_rx_burst(&rig.q, &m, 1), 1);
+	rte_pktmbuf_free(m);
+	TEST_ASSERT(t->place[7].line[0] == &avail->idx);
+	TEST_ASSERT(t->place[7].line[1] ==
+		    &avail->ring[rig.q.vr.last_avail & rig.q.vr.mask]);
+	TEST_EQ(t->last, 9);
+	/* a queue that is not live leaves no trace */
+	TEST_EQ(queue_quiet(&rig.q, 0), 0);
+	rig.q.place = 11;
+	TEST_EQ(queue_rx_burst(&rig.q, &m, 1), 0);
+	TEST_EQ(t->last, 9);
+	TEST_EQ(rig_close(), 0);
+
+	TEST_EQ(pthread_create(&thread, NULL, enter_as_no_lcore, &none), 0);
+	TEST_EQ(pthread_join(thread, NULL), 0);
+	TEST_ASSERT(none == NULL);
+	return TEST_OK;
+}
+
 #define LONG_PIECES 40u
 #define LONG_PIECE 300u
 #define LONG_FRAME (LONG_PIECES * LONG_PIECE - HDR)
@@ -901,6 +951,8 @@ static const struct test_case queue_cases[] = {
 	{ "stop_waits_for_both_engines", stop_waits_for_both_engines },
 	{ "wait_out_of_a_queue_that_is_always_held",
 	  wait_out_of_a_queue_that_is_always_held },
+	{ "trail_leads_to_the_queue_that_came_next",
+	  trail_leads_to_the_queue_that_came_next },
 	{ "rx_long_frame_waits_for_mbufs", rx_long_frame_waits_for_mbufs },
 	{ "tx_scratch_full_is_a_fault", tx_scratch_full_is_a_fault },
 	{ "tx_frame_longer_than_a_full_ring_dropped",

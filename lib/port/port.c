@@ -144,6 +144,7 @@ port_alloc(const struct weir_port_conf *conf)
 		p->ring[i].q.coal.dozes = &p->coal_dozes;
 		p->ring[i].q.steer = conf->rss && i % 2 == 0 ? p : NULL;
 		queue_lock_rule(&p->ring[i].q);
+		p->ring[i].q.place = trail_place();
 		weir_epoch_register(&p->epoch, &p->ring[i].q.reader);
 	}
 	p->gmem = &weir_gmem_empty;

@@ -44,6 +44,7 @@
 #include "queue_coal.h"
 #include "queue_log.h"
 #include "queue_tune.h"
+#include "trail.h"
 #include "weir_copy.h"
 #include "weir_epoch.h"
 #include "weir_port.h"
@@ -112,6 +113,7 @@ struct weir_queue {
 	_Atomic bool live;
 	bool locked;	 /* who comes in takes the lock, see queue_lock_rule() */
 	uint8_t hdr_len; /* virtio_net_hdr: 10, 12 with num_buffers, 20 with a hash */
+	uint8_t place;	 /* see trail.h */
 	int call_fd;	 /* -1: the guest polls */
 	/* guest memory; the control thread puts another table here, also while the
 	 * queue is live, and vr has it from the next burst on */
@@ -268,6 +270,26 @@ queue_leave(struct weir_queue *q)
 		queue_unlock(q);
 	else
 		weir_epoch_leave(&q->reader);
+}
+
+/* As those two, of an lcore that polls queue after queue. */
+static inline bool
+queue_burst_enter(struct weir_queue *q, struct trail **t)
+{
+	if (__builtin_expect(!queue_enter(q), 0))
+		return false;
+	*t = trail_enter(q->place);
+	return true;
+}
+
+static inline void
+queue_burst_leave(struct weir_queue *q, struct trail *t)
+{
+	const void *line[2];
+
+	weir_vring_ahead(&q->vr, line);
+	trail_leave(t, q->place, line[0], line[1]);
+	queue_leave(q);
 }
 
 /* Come into a queue that is locked as a guest. False: somebody is in, or it is not

@@ -618,9 +618,10 @@ queue_rx_select(unsigned int mode)
 uint16_t
 queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 {
+	struct trail *t;
 	uint16_t got;
 
-	if (__builtin_expect(!queue_enter(q), 0)) {
+	if (!queue_burst_enter(q, &t)) {
 		queue_unwatch(q);
 		return 0;
 	}
@@ -628,6 +629,6 @@ queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 	/* inside: the port is not put away, nor the pair, while we are */
 	if (q->pair != NULL)
 		queue_collect_idle(q->pair);
-	queue_leave(q);
+	queue_burst_leave(q, t);
 	return got;
 }

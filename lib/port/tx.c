@@ -646,11 +646,12 @@ queue_tx_select(unsigned int mode)
 uint16_t
 queue_tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 {
+	struct trail *t;
 	uint16_t sent;
 
-	if (__builtin_expect(!queue_enter(q), 0))
+	if (!queue_burst_enter(q, &t))
 		return 0;
 	sent = q->burst(q, pkts, n);
-	queue_leave(q);
+	queue_burst_leave(q, t);
 	return sent;
 }

@@ -104,6 +104,20 @@ weir_vring_close(struct weir_vring *vr, const struct weir_vring_at *at)
 	vr->last_avail = at->pos;
 }
 
+/** Where the next burst looks first: two addresses to ask for ahead, whatever is there.
+ */
+WEIR_VRING_OP void
+weir_vring_ahead(const struct weir_vring *vr, const void *line[2])
+{
+	if (vr->packed) {
+		line[0] = vring_packed_half(vr, vr->last_avail);
+		line[1] = (const void *)((uintptr_t)line[0] + 64);
+	} else {
+		line[0] = &vr->avail->idx;
+		line[1] = &vr->avail->ring[vr->last_avail & vr->mask];
+	}
+}
+
 /** Note the next used entry; the guest does not see it yet. */
 WEIR_VRING_OP void
 weir_vring_use(struct weir_vring *vr, bool packed, struct weir_chain chain, uint32_t len)
