@@ -401,12 +401,9 @@ void
 weir_vring_run_publish_kept(struct weir_vring *vr, struct weir_vring_at *at, uint16_t dir,
 			    const struct weir_vring_run *run, uint16_t n)
 {
-	const uint16_t owner = VRING_PACKED_AVAIL | VRING_PACKED_USED;
-	const uint16_t flags = ((at->pos & WEIR_VRING_POS_WRAP) != 0 ? owner : 0) | dir;
-
 	for (uint16_t i = 0; i < n; i++)
-		at->pos =
-			publish_one(vr, at->pos, 1, vring_packed_run_word(run, i, flags));
+		at->pos = publish_one(vr, at->pos, 1,
+				      vring_packed_run_word(run->word[i], dir));
 	published(vr, at->pos, n);
 	vr->used_next = vr->used_idx;
 }

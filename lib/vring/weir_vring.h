@@ -208,11 +208,11 @@ struct weir_vring {
 	uint16_t used_idx;   /**< used entries published; split: what used.idx says */
 	uint16_t used_next;  /**< used entries noted */
 	uint16_t used_pos;   /**< packed: where the next used entry is published */
+	bool packed : 1;     /**< VIRTIO_F_RING_PACKED was negotiated */
+	bool event_idx : 1;  /**< VIRTIO_F_RING_EVENT_IDX was negotiated */
+	bool call_any : 1;   /**< call_idx means nothing yet: call at once */
 	uint32_t call_idx;   /**< split: used.idx when the guest was last called;
 				packed: descriptors given back since then */
-	bool packed;	     /**< VIRTIO_F_RING_PACKED was negotiated */
-	bool event_idx;	     /**< VIRTIO_F_RING_EVENT_IDX was negotiated */
-	bool call_any;	     /**< call_idx means nothing yet: call at once */
 	/** what chains that could not be taken lacked; whoever looks sets nr_misses to 0
 	 */
 	uint32_t nr_misses;
