@@ -38,8 +38,8 @@ void perf_dma_unplug(const char *name);
 /* Make the copies of all devices, by CPU, when they are submitted; or make none. */
 void perf_dma_set_copies(bool copies);
 
-/* Let a device's clock run, as it does at first, or stop it, from cycle @p now on, so that
- * it has moved by just what its user is found to have taken. */
+/* Let a device's clock run, as it does at first, or stop it, from cycle @p now on, so
+ * that it has moved by just what its user is found to have taken. */
 void perf_dma_clock(int16_t id, bool run, uint64_t now);
 
 /* Put a clock that is stopped forward to when all copies are done. */

@@ -337,16 +337,16 @@ cache_is_bounded(void)
 	TEST_ASSERT(weir_iotlb_count(b.port->iotlb.cache) <= WEIR_IOTLB_ENTRIES);
 	/* full, and a page in the middle of many is elsewhere now: what was one is three
 	 */
-	TEST_EQ(iotlb(&b, 0x100000, 16 * PAGE, (uintptr_t)b.f.mem, RW,
-		      VHOST_IOTLB_UPDATE),
+	TEST_EQ(iotlb_msg(&b, 0x100000, 16 * IOTLB_PAGE, (uintptr_t)b.f.mem, RW,
+			  VHOST_IOTLB_UPDATE),
 		0);
 	for (uint64_t i = 1; weir_iotlb_count(b.port->iotlb.cache) < WEIR_IOTLB_ENTRIES;
 	     i++)
-		TEST_EQ(iotlb(&b, (UINT64_C(1) << 40) + i * 2 * PAGE, PAGE,
-			      (uintptr_t)b.f.mem, RW, VHOST_IOTLB_UPDATE),
+		TEST_EQ(iotlb_msg(&b, (UINT64_C(1) << 40) + i * 2 * IOTLB_PAGE,
+				  IOTLB_PAGE, (uintptr_t)b.f.mem, RW, VHOST_IOTLB_UPDATE),
 			0);
-	TEST_EQ(iotlb(&b, 0x100000 + 8 * PAGE, PAGE, (uintptr_t)b.f.mem, RW,
-		      VHOST_IOTLB_UPDATE),
+	TEST_EQ(iotlb_msg(&b, 0x100000 + 8 * IOTLB_PAGE, IOTLB_PAGE, (uintptr_t)b.f.mem,
+			  RW, VHOST_IOTLB_UPDATE),
 		0);
 	TEST_ASSERT(weir_iotlb_count(b.port->iotlb.cache) <= WEIR_IOTLB_ENTRIES);
 	/* elsewhere now, without an invalidation in between; and to nowhere */

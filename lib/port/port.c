@@ -308,7 +308,8 @@ weir_port_rxq_setup(struct weir_port *p, uint16_t pair, struct rte_mempool *pool
 
 	if (pair >= p->conf.nr_pairs)
 		return -ERANGE;
-	/* no frame is shorter than its header, and none of a run is longer than the room */
+	/* no frame is shorter than its header, and none of a run is longer than the room
+	 */
 	if (pool == NULL ||
 	    rte_pktmbuf_data_room_size(pool) < RTE_PKTMBUF_HEADROOM + RTE_ETHER_HDR_LEN)
 		return -EINVAL;
