@@ -159,6 +159,9 @@ call_behind_one_held_long_is_wanted(void)
 
 	TEST_EQ(bench(ALL), 0);
 	TEST_ASSERT((ctrlq_bench.fe.features & EVENT_IDX) != 0);
+	/* the first wish of a ring is granted wherever it lies: it is not the one here */
+	r->driver->off_wrap = r->used_pos;
+	r->driver->flags = VRING_PACKED_EVENT_FLAG_DESC;
 	TEST_EQ(wish(TX_SET, packets, NEVER), VIRTIO_NET_OK);
 	for (unsigned int i = 0; i <= packets; i++) {
 		TEST_ASSERT(
@@ -171,7 +174,6 @@ call_behind_one_held_long_is_wanted(void)
 		/* the last but one is called for, the last is held */
 		TEST_EQ(called(1, 0), i + 1 == packets);
 		r->driver->off_wrap = r->used_pos;
-		r->driver->flags = VRING_PACKED_EVENT_FLAG_DESC;
 	}
 	TEST_EQ(wish(TX_SET, 1, NEVER), VIRTIO_NET_OK);
 	TEST_ASSERT(called(1, 5000));
