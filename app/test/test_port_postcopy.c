@@ -406,6 +406,54 @@ lcore_wakes_when_its_frontend_dies(void)
 	return TEST_OK;
 }
 
+/* A frontend that lives and does not serve its faults: the control thread waits for a
+ * page of its guest's, and others' messages with it, for 10 s; then it parts with it. */
+static enum test_result
+others_do_not_wait_for_a_page(void)
+{
+	const struct weir_vhost_hdr ask = { WEIR_VHOST_GET_FEATURES, 1, 0 };
+	const struct timeval soon = { .tv_sec = 1 };
+	enum test_result r = no_userfaultfd();
+	struct weir_port_conf conf = { .name = "other", .path = "", .nr_pairs = 1 };
+	char path[80];
+	struct pollfd answer = { .events = POLLIN };
+	struct weir_port *other;
+	struct arrival a;
+	struct fe fe;
+	struct bench b;
+
+	if (r != TEST_OK)
+		return r;
+	TEST_EQ(bench_open_postcopy(&b, NULL), 0);
+	snprintf(path, sizeof(path), "%s.other", b.path);
+	conf.path = path;
+	TEST_EQ(weir_port_create(&conf, &other), 0);
+	TEST_EQ(weir_port_start(other), 0);
+	TEST_EQ(fe_connect(&fe, path, 1), 0);
+	TEST_EQ(arrive(&a, &b, false), TEST_OK);
+	atomic_store(&a.deaf, true);
+	/* the ring is looked at when it starts: there is no answer, soon or late */
+	TEST_EQ(setsockopt(a.fe.sock, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)), 0);
+	TEST_ASSERT(start_rings(&a) != 0);
+	TEST_ASSERT(waits_for_fault(&a));
+	TEST_EQ(send(fe.sock, &ask, sizeof(ask), 0), sizeof(ask));
+	answer.fd = fe.sock;
+	TEST_EQ(poll(&answer, 1, 60000), 1);
+	for (int i = 0; i < 100 && !said("does not come"); i++)
+		usleep(200000);
+	TEST_ASSERT(said("a page of the guest's does not come"));
+	fe_close(&fe);
+	TEST_EQ(depart(&a, &b), TEST_OK);
+	/* the next guest finds it well */
+	TEST_EQ(arrive(&a, &b, true), TEST_OK);
+	TEST_EQ(start_rings(&a), 0);
+	TEST_EQ(sent_before_is_received(&b), TEST_OK);
+	TEST_EQ(depart(&a, &b), TEST_OK);
+	weir_port_destroy(other);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
 /* A ring breaks while an lcore sleeps: the port parts with the guest, which lives on,
  * and does not spoil its memory by that. */
 static enum test_result
@@ -573,6 +621,7 @@ static const struct test_case cases[] = {
 	{ "peer_parted_with_keeps_its_pages", peer_parted_with_keeps_its_pages },
 	{ "control_thread_wakes_when_its_frontend_dies",
 	  control_thread_wakes_when_its_frontend_dies },
+	{ "others_do_not_wait_for_a_page", others_do_not_wait_for_a_page },
 	{ "rings_wait_until_faults_are_served", rings_wait_until_faults_are_served },
 	{ "failed_listen_parts_with_the_frontend",
 	  failed_listen_parts_with_the_frontend },

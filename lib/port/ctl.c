@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -30,6 +31,8 @@ static struct {
 	struct ctl_timer *timers; /* the thread's, soonest first */
 	bool end;
 	pthread_t thread;
+	const void *_Atomic at; /* the descriptor or timer whose function runs */
+	_Atomic uint64_t since; /* when it began to, of now_us() */
 } ctl = {
 	.life = PTHREAD_MUTEX_INITIALIZER,
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -111,6 +114,24 @@ wait_event(struct epoll_event *ev)
 			  us != UINT64_MAX ? (int)((us + 999) / 1000) : -1);
 }
 
+/* What the thread is at; NULL: nothing. */
+static void
+busy(const void *at)
+{
+	/* first: who sees a new one does not see the time of an old one */
+	atomic_store(&ctl.since, now_us());
+	atomic_store(&ctl.at, at);
+}
+
+uint64_t
+ctl_busy_us(const void *obj, size_t len)
+{
+	const uintptr_t first = (uintptr_t)obj, at = (uintptr_t)atomic_load(&ctl.at);
+	const uint64_t now = now_us(), since = atomic_load(&ctl.since);
+
+	return at - first < len && since < now ? now - since : 0;
+}
+
 static void
 timers_run(void)
 {
@@ -120,7 +141,9 @@ timers_run(void)
 		struct ctl_timer *t = ctl.timers;
 
 		ctl_timer_clear(t);
+		busy(t);
 		t->expired(t);
+		busy(NULL);
 	}
 }
 
@@ -137,7 +160,9 @@ ctl_loop(void)
 		if (n == 1) {
 			struct ctl_fd *f = ev.data.ptr;
 
+			busy(f);
 			f->ready(f);
+			busy(NULL);
 		}
 		timers_run();
 	}

@@ -13,6 +13,7 @@
  * ctl_get() to the last ctl_put().
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* A descriptor that is watched. Zero it but for these two. */
@@ -38,6 +39,12 @@ void ctl_put(void);
 
 /* Run fn(arg) on the thread and wait for it. On the thread: just call it. */
 void ctl_run(void (*fn)(void *arg), void *arg);
+
+/*
+ * Microseconds for which the thread has been at a descriptor or a timer that lies in
+ * the object; 0: it is not at one. Any thread.
+ */
+uint64_t ctl_busy_us(const void *obj, size_t len);
 
 /* The rest is called on the thread. */
 

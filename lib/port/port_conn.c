@@ -529,6 +529,10 @@ port_fault_ready(struct ctl_fd *f)
 		port_conn_close(p, "the dirty log is gone: its file was cut short");
 		return;
 	}
+	if (atomic_exchange(&p->postcopy.tired, false)) {
+		port_conn_close(p, "a page of the guest's does not come");
+		return;
+	}
 	port_iotlb_look(p);
 	for (uint32_t i = 0; i < p->nr_rings; i++) {
 		int fault = atomic_load(&p->ring[i].q.fault);

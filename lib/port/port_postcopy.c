@@ -13,10 +13,17 @@
  * the one to notice. So a thread of its own watches the connection while pages are
  * missing: when that ends, the memory is unregistered, the missing pages are zeroes, and
  * everybody goes on, to find that the peer has gone.
+ *
+ * One that lives and does not serve its faults must not hold up the control thread, which
+ * has other ports to look after. So that thread also sees whether the control thread has
+ * been at this port, whose own memory is all that it touches then, for too long: the
+ * memory is unregistered likewise, and the port parts with the peer. That guest is lost;
+ * it is the only one.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -37,6 +44,10 @@
 /* Looks at rings, 10 ms apart, that an lcore in want of a page does not leave: a
  * frontend that we part with lives on, and may still serve its faults. */
 #define LOOKS 1000u
+
+/* How long the control thread waits for a page, and how often that is looked at. */
+#define PAGE_US UINT64_C(10000000)
+#define PAGE_LOOK_MS 500
 
 /* Kernels before 5.11 know no such flag. */
 #ifndef UFFD_USER_MODE_ONLY
@@ -98,6 +109,17 @@ release(struct port_postcopy *pc)
 	pthread_mutex_unlock(&pc->lock);
 }
 
+/* The control thread has been at this port for so long. */
+static bool
+waits_for_page(const struct port_postcopy *pc)
+{
+	const struct weir_port *p =
+		(const struct weir_port *)((const char *)pc -
+					   offsetof(struct weir_port, postcopy));
+
+	return ctl_busy_us(p, sizeof(*p) + p->nr_rings * sizeof(p->ring[0])) > PAGE_US;
+}
+
 static dpdk_thread_ret
 watch(void *arg)
 {
@@ -107,10 +129,17 @@ watch(void *arg)
 		{ .fd = pc->conn_fd, .events = POLLRDHUP },
 	};
 
-	while (poll(fds, RTE_DIM(fds), -1) < 0 && errno == EINTR)
-		;
-	if (fds[0].revents == 0)
-		release(pc);
+	int n;
+
+	do {
+		n = poll(fds, RTE_DIM(fds), PAGE_LOOK_MS);
+		atomic_store(&pc->tired, n == 0 && waits_for_page(pc));
+	} while ((n == 0 && !atomic_load(&pc->tired)) || (n < 0 && errno == EINTR));
+	if (fds[0].revents != 0)
+		return 0;
+	release(pc);
+	if (atomic_load(&pc->tired))
+		(void)!eventfd_write(pc->fault_fd, 1);
 	return 0;
 }
 
@@ -171,6 +200,8 @@ port_postcopy_listen(struct weir_port *p)
 	pc->released = false;
 	pc->ready = false;
 	pc->looks = 0;
+	pc->fault_fd = p->fault.fd;
+	atomic_store(&pc->tired, false);
 	ret = watch_start(p);
 	if (ret != 0)
 		return ret;
@@ -302,6 +333,7 @@ port_postcopy_close(struct weir_port *p)
 		release(pc);
 		close(pc->end_fd);
 		close(pc->conn_fd);
+		atomic_store(&pc->tired, false);
 		free(pc->mem);
 		pc->mem = NULL;
 		pc->room = 0;

@@ -20,12 +20,14 @@ struct port_postcopy {
 	bool by_cpu;	/* no DMA for this guest, also after the end if that failed */
 	int end_fd;	/* eventfd: the watcher is to end */
 	int conn_fd;
+	int fault_fd; /* the port's */
 	pthread_t watcher;
 	pthread_mutex_t lock;	/* of the rest */
 	struct weir_range *mem; /* registered mappings, nr of them */
 	uint32_t nr, room;
-	uint32_t looks; /* at rings that do not stop */
-	bool released;	/* by the watcher: nobody fetches pages any more */
+	uint32_t looks;	    /* at rings that do not stop */
+	bool released;	    /* by the watcher: nobody fetches pages any more */
+	_Atomic bool tired; /* because the control thread waited too long for one */
 };
 
 /* Make a userfaultfd and put it in ev->fd. 0; -errno. */
