@@ -31,6 +31,7 @@ struct guest {
 	int log_fd;
 	uint8_t *log;
 	size_t log_len;
+	bool ctrl; /* it hands over the control queue */
 	uint32_t sent, got, to_guest;
 };
 
@@ -42,6 +43,7 @@ port_open(struct guest *g, const char *dma, bool iommu)
 		.path = g->b.path,
 		.nr_pairs = 1,
 		.iommu = iommu,
+		.ctrl_vq = g->ctrl,
 	};
 	int ret = dma != NULL ? weir_space_get(&g->b.space) : 0;
 
@@ -122,6 +124,21 @@ set_log(struct guest *g)
 	return TEST_OK;
 }
 
+/* An area that the frontend has made, with a part for the control queue. */
+static enum test_result
+area_make(struct guest *g)
+{
+	g->area = (struct weir_vhost_wire_inflight){
+		.len = 3 * weir_inflight_len(FE_RING, wanted != FE_SPLIT),
+		.nr_rings = 3,
+		.size = FE_RING,
+	};
+	g->area_fd = memfd_create("weir-test-area", MFD_CLOEXEC);
+	TEST_ASSERT(g->area_fd >= 0);
+	TEST_EQ(ftruncate(g->area_fd, (off_t)g->area.len), 0);
+	return TEST_OK;
+}
+
 /* A backend begins, and knows of nothing. */
 static enum test_result
 begin(struct guest *g, bool first, bool iommu, bool log)
@@ -133,7 +150,7 @@ begin(struct guest *g, bool first, bool iommu, bool log)
 	if (!iommu)
 		want &= ~WEIR_VHOST_BIT(VIRTIO_F_ACCESS_PLATFORM);
 	if (first)
-		TEST_EQ(fe_connect(&g->f, g->b.path, 1), 0);
+		TEST_EQ(fe_connect(&g->f, g->b.path, g->ctrl ? 2 : 1), 0);
 	else
 		TEST_EQ(fe_connect_again(&g->f, g->b.path), 0);
 	g->f.iova = iommu ? IOVA : 0;
@@ -146,19 +163,48 @@ begin(struct guest *g, bool first, bool iommu, bool log)
 	TEST_EQ(fe_share(&g->f), 0);
 	if (log)
 		TEST_EQ(set_log(g), TEST_OK);
-	if (first)
+	if (first && g->ctrl)
+		TEST_EQ(area_make(g), TEST_OK);
+	else if (first)
 		TEST_EQ(fe_inflight_get(&g->f, &g->area, &g->area_fd), 0);
 	TEST_EQ(fe_msg_ack(&g->f, WEIR_VHOST_SET_INFLIGHT_FD, &g->area, sizeof(g->area),
 			   &g->area_fd, 1),
 		0);
 	fe_post(&g->f, 0);
-	for (unsigned int i = 0; i < 2; i++)
+	for (unsigned int i = 0; i < (g->ctrl ? 3 : 2); i++)
 		TEST_EQ(fe_ring_start(&g->f, i, FE_BASE_NEW), 0);
 	for (int i = 0; i < 20000 && !weir_port_link(g->b.port); i++) {
 		TEST_ASSERT(serve(g));
 		usleep(1000);
 	}
 	TEST_ASSERT(weir_port_link(g->b.port));
+	return TEST_OK;
+}
+
+/* A command, in three buffers, is carried out and answered, once. */
+static enum test_result
+command(struct guest *g)
+{
+	struct fe_ring *r = &g->f.ring[2];
+	volatile uint8_t *answer = r->buf + FE_BUF;
+	const uint8_t cmd[] = { VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_PROMISC, 1 };
+
+	*answer = 0xff;
+	memcpy(r->buf, cmd, sizeof(cmd));
+	r->desc[0] =
+		(struct vring_desc){ fe_gpa(&g->f, r->buf), 2, VRING_DESC_F_NEXT, 1 };
+	r->desc[1] =
+		(struct vring_desc){ fe_gpa(&g->f, r->buf + 2), 1, VRING_DESC_F_NEXT, 2 };
+	r->desc[2] = (struct vring_desc){ fe_gpa(&g->f, r->buf + FE_BUF), 1,
+					  VRING_DESC_F_WRITE, 0 };
+	fe_offer(r, 0);
+	(void)!write(r->kick, &(uint64_t){ 1 }, sizeof(uint64_t));
+	for (int i = 0; *answer == 0xff; i++) {
+		TEST_ASSERT(i < 20000);
+		TEST_ASSERT(serve(g));
+		usleep(1000);
+	}
+	TEST_EQ(*answer, VIRTIO_NET_OK);
 	return TEST_OK;
 }
 
@@ -327,6 +373,40 @@ both_by_dma(bool iommu, bool log)
 	return r;
 }
 
+/* Commands whose buffers and ring are unmapped between them, and are asked for. */
+static enum test_result
+commands(uint64_t format)
+{
+	struct bench first;
+	struct guest g = { .chan = -1, .ctrl = true };
+
+	wanted = format;
+	TEST_EQ(bench_open(&first, NULL, 0), 0);
+	for (uint32_t life = 0; life < LIVES; life++) {
+		TEST_EQ(port_open(&g, NULL, true), 0);
+		TEST_EQ(begin(&g, life == 0, true, false), TEST_OK);
+		for (uint32_t i = 0; i < 3; i++) {
+			TEST_EQ(command(&g), TEST_OK);
+			for (uint32_t page = 0; page < 128; page++)
+				TEST_EQ(unmap(&g, page), 0);
+		}
+		port_close(&g);
+		close(g.chan);
+	}
+	close(g.area_fd);
+	fe_close(&g.f);
+	TEST_EQ(bench_close(&first), 0);
+	wanted = FE_SPLIT;
+	return TEST_OK;
+}
+
+static enum test_result
+area_viommu_and_control_queue(void)
+{
+	TEST_EQ(commands(FE_SPLIT), TEST_OK);
+	return commands(UINT64_MAX);
+}
+
 static enum test_result
 area_and_viommu(void)
 {
@@ -360,6 +440,7 @@ area_log_and_viommu_by_channels(void)
 static const struct test_case port_combos_cases[] = {
 	{ "area_and_viommu", area_and_viommu },
 	{ "area_and_viommu_by_dma", area_and_viommu_by_dma },
+	{ "area_viommu_and_control_queue", area_viommu_and_control_queue },
 	{ "area_and_log", area_and_log },
 	{ "area_and_log_by_channels", area_and_log_by_channels },
 	{ "area_log_and_viommu_by_channels", area_log_and_viommu_by_channels },
