@@ -254,7 +254,6 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 	case WEIR_VHOST_EV_RESET:
 		port_ctrl_reset(p);
 		mtu_set(p);
-		ret = 0;
 		break;
 	case WEIR_VHOST_EV_LOG:
 		ret = port_log_set(p);
@@ -264,7 +263,6 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		break;
 	case WEIR_VHOST_EV_RING_KICK:
 		port_inband_kick(p, ev->ring);
-		ret = 0;
 		break;
 	case WEIR_VHOST_EV_INFLIGHT:
 		ret = port_inflight_set(p);
@@ -280,7 +278,6 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		break;
 	case WEIR_VHOST_EV_MTU:
 		mtu_set(p);
-		ret = 0;
 		break;
 	case WEIR_VHOST_EV_POSTCOPY_ADVISE:
 		ret = port_postcopy_advise(p, ev);
@@ -290,24 +287,20 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 		break;
 	case WEIR_VHOST_EV_POSTCOPY_READY:
 		port_postcopy_ready(p);
-		ret = 0;
 		break;
 	case WEIR_VHOST_EV_POSTCOPY_END:
 		ret = port_postcopy_end(p);
 		break;
 	case WEIR_VHOST_EV_GET_CONFIG:
 		port_config_get(p, &ev->config);
-		ret = 0;
 		break;
 	case WEIR_VHOST_EV_SET_CONFIG:
 		ret = port_config_set(p, &ev->config);
 		break;
 	case WEIR_VHOST_EV_RARP:
 		announce(p, ev->mac);
-		ret = 0;
 		break;
 	default:
-		ret = 0;
 		break;
 	}
 	return ret;

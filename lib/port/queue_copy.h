@@ -27,8 +27,7 @@ queue_hdr_len(const struct weir_queue *q, unsigned int mode)
 					 : q->hdr_len;
 }
 
-/* Give back the next n chains, a frame's; where the ring's place outlives this process,
- * all of them or none. */
+/* Give back the next n chains, a frame's: all or none, whenever this process dies. */
 static __rte_always_inline void
 publish_frame(struct weir_queue *q, unsigned int mode, uint16_t n)
 {
@@ -44,9 +43,8 @@ publish_each(struct weir_queue *q, unsigned int mode, uint16_t n)
 {
 	if ((mode & QUEUE_KEPT) == 0)
 		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, n);
-	else
-		while (n-- != 0)
-			weir_vring_publish_kept(&q->vr, 1);
+	for (; (mode & QUEUE_KEPT) != 0 && n != 0; n--)
+		weir_vring_publish_kept(&q->vr, 1);
 }
 
 /* Give back chains of a run. */
