@@ -8,10 +8,12 @@
 
 /*
  * Nodes between two looks at readers' slots. Where readers come and go all the
- * time a look is a wait for each of those lines; a hundred changes and more
- * share one. They fit in the stack before the slab.
+ * time a look is a wait for each of those lines; some thirty changes share one.
+ * More of them would make looks rarer, and the nodes that are written to next
+ * colder: of a change among two readers the p99 was a fifth to a third higher with
+ * 512 than with 64, and no lower with 24.
  */
-#define LIMBO_BATCH 512
+#define LIMBO_BATCH 64
 
 #define LIMBO_ROOM 1024 /* entries kept for good */
 
