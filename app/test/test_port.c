@@ -528,7 +528,7 @@ setup_with_copies_under_way_refused(void)
 	int ret = -EBUSY;
 
 	TEST_EQ(slow_guest(&b, &f, "mode=thread,delay_us=2500000"), 0);
-	weir_port_stop(b.port);
+	TEST_EQ(weir_port_stop(b.port), -EBUSY);
 	TEST_EQ(weir_port_rxq_setup(b.port, 0, pool, NULL), -EBUSY);
 	fe_close(&f);
 	for (int i = 0; i < 5000 && ret == -EBUSY; i++) {

@@ -89,8 +89,15 @@ static int
 dev_stop(struct rte_eth_dev *dev)
 {
 	struct net_weir *w = dev->data->dev_private;
+	int ret = weir_port_stop(w->port);
 
-	weir_port_stop(w->port);
+	/* ethdev has it started then, and asks again when it is asked to */
+	if (ret != 0) {
+		weir_log(WEIR_LOG_ERR,
+			 "%s: copies into its mbufs do not end: not stopped yet",
+			 dev->data->name);
+		return ret;
+	}
 	net_weir_queues_stopped(dev);
 	return 0;
 }

@@ -384,20 +384,27 @@ static void
 do_stop(void *arg)
 {
 	struct call *c = arg;
+	struct weir_port *p = c->p;
 
-	c->p->started = false;
-	if (c->p->session != NULL && port_rings_sync(c->p) != 0)
+	p->started = false;
+	if (p->session != NULL && port_rings_sync(p) != 0)
 		/* the queues must be quiet when this returns: part with the guest */
-		port_conn_close(c->p, "copies under way do not end");
-	port_config_changed(c->p);
+		port_conn_close(p, "copies under way do not end");
+	port_config_changed(p);
+	c->ret = 0;
+	/* and one that is not is not, whatever was parted with */
+	for (uint32_t i = 0; i < p->nr_rings; i++)
+		if (p->ring[i].running)
+			c->ret = -EBUSY;
 }
 
-void
+int
 weir_port_stop(struct weir_port *p)
 {
 	struct call c = { .p = p };
 
 	ctl_run(do_stop, &c);
+	return c.ret;
 }
 
 /* A plug to be pulled or put back, on its way to the control thread. */

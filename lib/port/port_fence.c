@@ -87,7 +87,11 @@ port_wait_copies(struct weir_port *p, const struct weir_gmem *g,
 	return ret;
 }
 
-/* The mirror asks: EAL's memory goes, or a guest's is unmapped by somebody else. */
+/*
+ * The mirror asks: a guest's memory is unmapped, by whomever. EAL's is in another mirror,
+ * which asks nobody: it goes when EAL says so, and a pool's is not to be freed while
+ * weir_port_stop() says that its mbufs are in use.
+ */
 static int
 user_drain(struct weir_mirror_user *u, const struct weir_region *r, uint64_t timeout_us)
 {

@@ -184,8 +184,17 @@ void weir_port_set_sw_csum(struct weir_port *p, bool on);
  */
 int weir_port_start(struct weir_port *p);
 
-/** Stop the rings; the connection stays. */
-void weir_port_stop(struct weir_port *p);
+/**
+ * Stop the rings; the connection stays, unless copies under way do not end. The copies
+ * are waited for, half a second longer than weir_copy_watchdog() says, but 1 s at least
+ * and 2 s at most. Any thread, not an lcore.
+ *
+ * @return 0; -EBUSY: some have not ended, and the guest is parted with: bursts do
+ * nothing, and mbufs of the queues' are read and written, and will be freed. Their pools
+ *         have to stay. Ask again: 0 says that it is over, as does weir_port_destroy()
+ *         by returning.
+ */
+int weir_port_stop(struct weir_port *p);
 
 /**
  * Unplug the guest's link, or plug it in again; a port begins plugged in. While it is
