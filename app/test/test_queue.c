@@ -269,6 +269,26 @@ tx_frame_longer_than_a_full_ring_dropped(void)
 	return TEST_OK;
 }
 
+/* An lcore has read a counter when it is reset, and writes it back. */
+static enum test_result
+counters_reset_while_one_is_written_stay_reset(void)
+{
+	struct weir_queue_stats st;
+	uint64_t packets;
+
+	TEST_EQ(rig_open(true, false, 4), 0);
+	stat_add(&rig.q.stats.packets, 1000);
+	stat_add(&rig.q.stats.rewound, 5);
+	packets = rig.q.stats.packets;
+	weir_queue_stats_reset(&rig.q);
+	rig.q.stats.packets = packets + 1;
+	weir_queue_stats_get(&rig.q, &st);
+	TEST_EQ(st.packets, 1);
+	TEST_EQ(st.rewound, 0);
+	TEST_EQ(rig_close(), 0);
+	return TEST_OK;
+}
+
 /* A burst has begun when memory comes, and the guest offers a buffer there. */
 static enum test_result
 memory_that_comes_in_mid_burst_is_no_fault(void)
@@ -935,6 +955,8 @@ static const struct test_case queue_cases[] = {
 	{ "tx_external_buffer_without_address_by_cpu",
 	  tx_external_buffer_without_address_by_cpu },
 	{ "rx_external_buffers_are_cut_at_pages", rx_external_buffers_are_cut_at_pages },
+	{ "counters_reset_while_one_is_written_stay_reset",
+	  counters_reset_while_one_is_written_stay_reset },
 	{ "threshold_follows_costs_with_hysteresis",
 	  threshold_follows_costs_with_hysteresis },
 	{ "cost_is_averaged_and_outliers_are_not_believed",

@@ -473,37 +473,44 @@ counter(const _Atomic uint64_t *c)
 	return atomic_load_explicit(c, memory_order_relaxed);
 }
 
-static uint64_t
-dma_errors(const struct weir_queue *q)
-{
-	uint64_t sum = 0;
+/* What was counted since the counters were reset. The base first: the counter that is
+ * read then is not less. */
+#define SINCE(q, field) since(&(q)->base.field, &(q)->stats.field)
 
-	for (unsigned int i = 0; i < q->nr_chans; i++)
-		sum += __atomic_load_n(&q->chans[i]->errors, __ATOMIC_RELAXED);
-	return sum;
+static uint64_t
+since(const _Atomic uint64_t *base, const _Atomic uint64_t *c)
+{
+	uint64_t from = atomic_load_explicit(base, memory_order_acquire);
+
+	return counter(c) - from;
 }
 
 void
 weir_queue_stats_get(const struct weir_queue *q, struct weir_queue_stats *out)
 {
 	*out = (struct weir_queue_stats){
-		.packets = counter(&q->stats.packets),
-		.bytes = counter(&q->stats.bytes),
-		.cpu_copies = counter(&q->stats.cpu_copies),
-		.dma_copies = counter(&q->stats.dma_copies),
-		.dma_full = counter(&q->stats.dma_full),
+		.packets = SINCE(q, packets),
+		.bytes = SINCE(q, bytes),
+		.cpu_copies = SINCE(q, cpu_copies),
+		.dma_copies = SINCE(q, dma_copies),
+		.dma_full = SINCE(q, dma_full),
 		.dma_threshold = __atomic_load_n(&q->threshold, __ATOMIC_RELAXED),
-		.dma_errors = dma_errors(q),
+		.dma_errors = port_ring_errors(q),
 		.in_flight = q->chan != NULL ? queue_in_flight(q) : 0,
-		.dropped = counter(&q->stats.dropped),
-		.no_mbuf = counter(&q->stats.no_mbuf),
-		.calls = counter(&q->stats.calls),
-		.rewound = counter(&q->stats.rewound),
+		.dropped = SINCE(q, dropped),
+		.no_mbuf = SINCE(q, no_mbuf),
+		.calls = SINCE(q, calls),
+		.rewound = SINCE(q, rewound),
 	};
 }
 
+/* The counters are their lcore's, which adds without looking: they stay. */
 void
 weir_queue_stats_reset(struct weir_queue *q)
 {
-	memset(&q->stats, 0, sizeof(q->stats));
+	const _Atomic uint64_t *c = (const _Atomic uint64_t *)&q->stats;
+	_Atomic uint64_t *base = (_Atomic uint64_t *)&q->base;
+
+	for (size_t i = 0; i < sizeof(q->base) / sizeof(*base); i++)
+		atomic_store_explicit(&base[i], counter(&c[i]), memory_order_release);
 }

@@ -11,6 +11,7 @@
  * lead elsewhere, bursts, and rings go on.
  */
 #include <errno.h>
+#include <pthread.h>
 
 #include "deadline.h"
 #include "port.h"
@@ -106,6 +107,37 @@ user_drain(struct weir_mirror_user *u, const struct weir_region *r, uint64_t tim
 				   weir_copy_wait);
 }
 
+/* A queue's channels, against who reads its statistics while it is set up anew. */
+static pthread_mutex_t chans_lock = PTHREAD_MUTEX_INITIALIZER;
+
+uint64_t
+port_ring_errors(const struct weir_queue *q)
+{
+	uint64_t sum = 0;
+
+	pthread_mutex_lock(&chans_lock);
+	for (unsigned int i = 0; i < q->nr_chans; i++)
+		sum += __atomic_load_n(&q->chans[i]->errors, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&chans_lock);
+	return sum;
+}
+
+static void
+chans_exchange(struct weir_queue *q, struct weir_copy_chan *const *chans, unsigned int nr)
+{
+	struct weir_copy_chan *old[WEIR_PORT_MAX_DMAS];
+	unsigned int nr_old = q->nr_chans;
+
+	pthread_mutex_lock(&chans_lock);
+	for (unsigned int i = 0; i < nr_old; i++)
+		old[i] = q->chans[i];
+	for (unsigned int i = 0; i < nr; i++)
+		q->chans[i] = chans[i];
+	q->nr_chans = (uint8_t)nr;
+	pthread_mutex_unlock(&chans_lock);
+	weir_copy_put_all(old, nr_old);
+}
+
 void
 port_ring_set_chans(struct weir_port *p, struct port_ring *r,
 		    struct weir_copy_chan *const *chans, unsigned int nr)
@@ -114,10 +146,7 @@ port_ring_set_chans(struct weir_port *p, struct port_ring *r,
 
 	if (q->nr_chans != 0 && p->conf.mirror != NULL)
 		weir_mirror_user_del(p->conf.mirror, &r->user);
-	weir_copy_put_all(q->chans, q->nr_chans);
-	for (unsigned int i = 0; i < nr; i++)
-		q->chans[i] = chans[i];
-	q->nr_chans = (uint8_t)nr;
+	chans_exchange(q, chans, nr);
 	q->cur = 0;
 	q->chan = nr != 0 ? chans[0] : NULL;
 	if (nr == 0 || p->conf.mirror == NULL)

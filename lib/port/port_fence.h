@@ -11,6 +11,7 @@
 
 struct port_ring;
 struct weir_port;
+struct weir_queue;
 
 /* Have the next burst of each ring translate by @p g, a table or a view. */
 void port_publish(struct weir_port *p, const struct weir_gmem *g);
@@ -34,5 +35,8 @@ void port_ring_set_chans(struct weir_port *p, struct port_ring *r,
 /* Wait for the copies that touch host memory. deadline: rte_get_timer_cycles().
  * 0; -EBUSY. */
 int port_wait_range(struct weir_port *p, struct weir_range hva, uint64_t deadline);
+
+/* Copies of a queue's channels that failed. Any thread. */
+uint64_t port_ring_errors(const struct weir_queue *q);
 
 #endif /* WEIR_PORT_PORT_FENCE_H */

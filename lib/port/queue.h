@@ -194,8 +194,9 @@ struct weir_queue {
 	uint8_t announced[6]; /* rx: whom the next burst announces */
 	int fault_fd;	      /* eventfd that wakes the control thread */
 	uint16_t port_id;
-	uint16_t index;	    /* of the virtqueue */
-	uint32_t seen_tail; /* window at the control thread's last look */
+	uint16_t index;		 /* of the virtqueue */
+	uint32_t seen_tail;	 /* window at the control thread's last look */
+	struct queue_stats base; /* stats when they were reset last. Any thread */
 };
 
 static_assert(offsetof(struct weir_queue, pair) == 64 &&
