@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <linux/virtio_net.h>
+#include <ethdev_driver.h>
 #include <rte_bus_vdev.h>
 #include <rte_ether.h>
 
@@ -176,6 +177,65 @@ queue_started_before_its_stop_came_about(void)
 	return TEST_OK;
 }
 
+/* A stop whose copies do not end says so, until no mbuf is in anybody's hands. */
+static enum test_result
+device_is_not_stopped_before_its_copies(void)
+{
+	const struct eth_conf conf = {
+		.args = ",dmas=[rxq0@" DMA ";txq0@" DMA "]",
+		.queues = 1,
+	};
+	struct eth_bench b;
+	int ret = -EBUSY;
+
+	TEST_EQ(rte_vdev_init(DMA, "mode=thread,delay_us=4000000"), 0);
+	weir_copy_set_watchdog(0);
+	TEST_EQ(eth_open(&b, &conf), 0);
+	TEST_EQ(fe_open(&b.fe, b.path, 1, SPLIT), 0);
+	TEST_ASSERT(eth_link_becomes(&b, true));
+	fe_post(&b.fe, 0);
+	TEST_ASSERT(eth_guest_sends(&b, 0, 1));
+	TEST_EQ(eth_host_receives(&b, 0), 0);
+	TEST_ASSERT(eth_host_sends(&b, 0));
+	TEST_ASSERT(rte_mempool_in_use_count(eth_pool) >= 2);
+	TEST_EQ(rte_eth_dev_stop(b.port), -EBUSY);
+	TEST_ASSERT(rte_mempool_in_use_count(eth_pool) >= 2);
+	for (int i = 0; i < 20000 && ret == -EBUSY; i++) {
+		ret = rte_eth_dev_stop(b.port);
+		usleep(1000);
+	}
+	TEST_EQ(ret, 0);
+	TEST_EQ(rte_mempool_in_use_count(eth_pool), 0);
+	TEST_EQ(eth_close(&b), 0);
+	rte_vdev_uninit(DMA);
+	weir_copy_set_watchdog(500000);
+	return TEST_OK;
+}
+
+/* Telemetry asks a device that is on its way out, without asking whether it is. */
+static enum test_result
+device_closed_is_asked_all_the_same(void)
+{
+	const struct eth_conf conf = { .queues = 2 };
+	struct rte_eth_xstat_name names[64];
+	struct rte_eth_xstat values[64];
+	struct rte_eth_stats stats;
+	struct eth_bench b;
+
+	TEST_EQ(eth_open(&b, &conf), 0);
+	TEST_EQ(fe_open(&b.fe, b.path, 2, SPLIT), 0);
+	TEST_ASSERT(eth_link_becomes(&b, true));
+	TEST_EQ(rte_eth_dev_stop(b.port), 0);
+	TEST_EQ(rte_eth_devices[b.port].dev_ops->dev_close(&rte_eth_devices[b.port]), 0);
+	TEST_EQ(rte_eth_stats_get(b.port, &stats), -ENODEV);
+	TEST_EQ(rte_eth_stats_reset(b.port), -ENODEV);
+	rte_eth_xstats_get_names(b.port, names, 64);
+	rte_eth_xstats_get(b.port, values, 64);
+	TEST_ASSERT(eth_link_becomes(&b, false));
+	TEST_EQ(eth_close(&b), 0);
+	return TEST_OK;
+}
+
 /* What a guest reads of its device, whose frontend leaves that to the port. */
 static bool
 config_read(struct fe *f, struct virtio_net_config *out)
@@ -223,6 +283,9 @@ static const struct test_case cases[] = {
 	{ "vlan_strip_switched_under_traffic", vlan_strip_switched_under_traffic },
 	{ "queue_started_before_its_stop_came_about",
 	  queue_started_before_its_stop_came_about },
+	{ "device_is_not_stopped_before_its_copies",
+	  device_is_not_stopped_before_its_copies },
+	{ "device_closed_is_asked_all_the_same", device_closed_is_asked_all_the_same },
 	{ "guest_has_the_address_and_mtu_given", guest_has_the_address_and_mtu_given },
 };
 

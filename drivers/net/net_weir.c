@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,37 +18,82 @@
 /* Frames a burst from which on the cost of a burst does not show. */
 #define BURST 32
 
-static int
-link_update(struct rte_eth_dev *dev, int wait)
+/* Those who read of a port against who puts it away. */
+static pthread_mutex_t port_lock = PTHREAD_MUTEX_INITIALIZER;
+
+struct weir_port *
+net_weir_port_hold(const struct rte_eth_dev *dev)
 {
-	struct net_weir *w = dev->data->dev_private;
-	struct rte_eth_link link = {
+	const struct net_weir *w;
+
+	pthread_mutex_lock(&port_lock);
+	w = dev->data != NULL ? dev->data->dev_private : NULL;
+	return w != NULL ? w->port : NULL;
+}
+
+void
+net_weir_port_release(void)
+{
+	pthread_mutex_unlock(&port_lock);
+}
+
+/* Give a device another port, or none. @return the old one, which nobody reads. */
+static struct weir_port *
+port_exchange(struct net_weir *w, struct weir_port *port)
+{
+	struct weir_port *old;
+
+	pthread_mutex_lock(&port_lock);
+	old = w->port;
+	w->port = port;
+	pthread_mutex_unlock(&port_lock);
+	return old;
+}
+
+static int
+link_set(struct rte_eth_dev *dev, bool up)
+{
+	const struct rte_eth_link link = {
 		.link_speed = RTE_ETH_SPEED_NUM_10G,
 		.link_duplex = RTE_ETH_LINK_FULL_DUPLEX,
 		.link_autoneg = RTE_ETH_LINK_FIXED,
-		.link_status =
-			weir_port_link(w->port) ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN,
+		.link_status = up ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN,
 	};
 
-	RTE_SET_USED(wait);
 	return rte_eth_linkstatus_set(dev, &link);
 }
 
+static int
+link_update(struct rte_eth_dev *dev, int wait)
+{
+	const struct weir_port *port = net_weir_port_hold(dev);
+	bool up = port != NULL && weir_port_link(port);
+
+	net_weir_port_release();
+	RTE_SET_USED(wait);
+	return link_set(dev, up);
+}
+
+/* On the control thread, or one that has it wait. */
 static void
 notify(void *arg, enum weir_port_event event)
 {
 	struct net_weir *w = arg;
+	struct weir_port *port = w->port;
 	struct weir_queue_event ev;
 
+	/* it is being put away, or not made yet */
+	if (port == NULL)
+		return;
 	if (event == WEIR_PORT_EV_LINK) {
-		link_update(w->dev, 0);
+		link_set(w->dev, weir_port_link(port));
 		rte_eth_dev_callback_process(w->dev, RTE_ETH_EVENT_INTR_LSC, NULL);
 		return;
 	}
 	/* as net_vhost has it: the guest's counts once it is known */
-	if (event == WEIR_PORT_EV_MTU && weir_port_peer_mtu(w->port) != 0)
-		w->dev->data->mtu = weir_port_peer_mtu(w->port);
-	while (event == WEIR_PORT_EV_QUEUE && weir_port_queue_event(w->port, &ev))
+	if (event == WEIR_PORT_EV_MTU && weir_port_peer_mtu(port) != 0)
+		w->dev->data->mtu = weir_port_peer_mtu(port);
+	while (event == WEIR_PORT_EV_QUEUE && weir_port_queue_event(port, &ev))
 		rte_eth_dev_callback_process(w->dev, RTE_ETH_EVENT_QUEUE_STATE, &ev);
 }
 
@@ -192,8 +238,7 @@ dev_close(struct rte_eth_dev *dev)
 	struct net_weir *w = dev->data->dev_private;
 
 	net_weir_intr_free(dev);
-	weir_port_destroy(w->port);
-	w->port = NULL;
+	weir_port_destroy(port_exchange(w, NULL));
 	net_weir_engines_put(w);
 	if (w->space != NULL)
 		weir_space_put(w->space);
@@ -254,8 +299,9 @@ dev_reset(struct rte_eth_dev *dev)
 	}
 	net_weir_intr_free(dev);
 	net_weir_queues_forget(dev);
-	weir_port_destroy(w->port);
-	w->port = fresh;
+	weir_port_destroy(port_exchange(w, fresh));
+	/* also if it could not be stopped: what it waited for is over */
+	dev->data->dev_started = 0;
 	net_weir_engines_put(w);
 	link_update(dev, 0);
 	return 0;
@@ -355,6 +401,7 @@ probe(struct rte_vdev_device *vdev)
 {
 	const char *name = rte_vdev_device_name(vdev);
 	struct net_weir_args args;
+	struct weir_port *port;
 	struct rte_eth_dev *dev;
 	struct net_weir *w;
 	int ret;
@@ -381,9 +428,10 @@ probe(struct rte_vdev_device *vdev)
 	ret = has_dma(&args) ? weir_space_get(&w->space) : 0;
 	if (ret != 0)
 		goto err_dev;
-	ret = port_create(w, &w->port);
+	ret = port_create(w, &port);
 	if (ret != 0)
 		goto err_space;
+	w->port = port;
 	rte_eth_dev_probing_finish(dev);
 	return 0;
 

@@ -59,7 +59,9 @@ struct net_weir_queue {
 /* A device. */
 struct net_weir {
 	struct rte_eth_dev *dev;
-	struct weir_port *port;
+	/* The application's, while it configures, starts or closes; for others who come
+	 * uncalled, telemetry first, see net_weir_port_hold(). NULL: closed. */
+	struct weir_port *_Atomic port;
 	struct weir_space *space; /* NULL: no queue has a dmadev */
 	/* hardware's leave to reach guest memory, from a queue's first set-up on */
 	struct weir_space_engine *engine_rx[WEIR_PORT_MAX_PAIRS][WEIR_PORT_MAX_DMAS];
@@ -71,6 +73,14 @@ struct net_weir {
 
 /* The checksum offloads that leave partial checksums to the application. */
 #define NET_WEIR_RX_CSUM (RTE_ETH_RX_OFFLOAD_UDP_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM)
+
+/*
+ * The device's port, which is not put away until net_weir_port_release(), to be called in
+ * any case. NULL: there is none. Nothing that waits for the control thread is called
+ * between the two. Any thread but that one, on which the port is there anyhow.
+ */
+struct weir_port *net_weir_port_hold(const struct rte_eth_dev *dev);
+void net_weir_port_release(void);
 
 /* args.c: 0; -errno, logged with the argument's name. Free the args in any case. */
 int net_weir_args_parse(const char *name, const char *str, struct net_weir_args *a);

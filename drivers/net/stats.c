@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -49,13 +50,14 @@ visit_queue(struct weir_queue *q, bool rx, uint16_t index, unsigned int at, visi
 static unsigned int
 visit_all(struct rte_eth_dev *dev, visit_t fn, void *arg)
 {
-	struct net_weir *w = dev->data->dev_private;
+	struct weir_port *port = net_weir_port_hold(dev);
 	unsigned int at = 0;
 
-	for (uint16_t i = 0; i < w->args.queues; i++)
-		at = visit_queue(weir_port_rxq(w->port, i), true, i, at, fn, arg);
-	for (uint16_t i = 0; i < w->args.queues; i++)
-		at = visit_queue(weir_port_txq(w->port, i), false, i, at, fn, arg);
+	for (uint16_t i = 0; port != NULL && i < WEIR_PORT_MAX_PAIRS; i++)
+		at = visit_queue(weir_port_rxq(port, i), true, i, at, fn, arg);
+	for (uint16_t i = 0; port != NULL && i < WEIR_PORT_MAX_PAIRS; i++)
+		at = visit_queue(weir_port_txq(port, i), false, i, at, fn, arg);
+	net_weir_port_release();
 	return at;
 }
 
@@ -151,12 +153,12 @@ add_tx(const struct totals *t, uint16_t i, const struct weir_queue_stats *st)
 static int
 stats_sum(struct rte_eth_dev *dev, const struct totals *t)
 {
-	struct net_weir *w = dev->data->dev_private;
+	struct weir_port *port = net_weir_port_hold(dev);
 	struct weir_queue_stats st;
 
-	for (uint16_t i = 0; i < w->args.queues; i++) {
-		struct weir_queue *rxq = weir_port_rxq(w->port, i);
-		struct weir_queue *txq = weir_port_txq(w->port, i);
+	for (uint16_t i = 0; port != NULL && i < WEIR_PORT_MAX_PAIRS; i++) {
+		struct weir_queue *rxq = weir_port_rxq(port, i);
+		struct weir_queue *txq = weir_port_txq(port, i);
 
 		if (rxq != NULL) {
 			weir_queue_stats_get(rxq, &st);
@@ -167,7 +169,8 @@ stats_sum(struct rte_eth_dev *dev, const struct totals *t)
 			add_tx(t, i, &st);
 		}
 	}
-	return 0;
+	net_weir_port_release();
+	return port != NULL ? 0 : -ENODEV;
 }
 
 #if RTE_VERSION >= RTE_VERSION_NUM(25, 11, 0, 0)
@@ -192,16 +195,17 @@ net_weir_stats_get(struct rte_eth_dev *dev, struct rte_eth_stats *stats)
 int
 net_weir_stats_reset(struct rte_eth_dev *dev)
 {
-	struct net_weir *w = dev->data->dev_private;
+	struct weir_port *port = net_weir_port_hold(dev);
 
-	for (uint16_t i = 0; i < w->args.queues; i++) {
-		struct weir_queue *rxq = weir_port_rxq(w->port, i);
-		struct weir_queue *txq = weir_port_txq(w->port, i);
+	for (uint16_t i = 0; port != NULL && i < WEIR_PORT_MAX_PAIRS; i++) {
+		struct weir_queue *rxq = weir_port_rxq(port, i);
+		struct weir_queue *txq = weir_port_txq(port, i);
 
 		if (rxq != NULL)
 			weir_queue_stats_reset(rxq);
 		if (txq != NULL)
 			weir_queue_stats_reset(txq);
 	}
-	return 0;
+	net_weir_port_release();
+	return port != NULL ? 0 : -ENODEV;
 }
