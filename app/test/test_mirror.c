@@ -744,7 +744,33 @@ stats_count_what_was_done(void)
 #name, name \
 	}
 
+/* A container that lost all, of which guests that came later are not part. */
+static enum test_result
+refill_maps_what_was_lost(void)
+{
+	const struct weir_region old = region(0, 8, 2), later = region(16, 4, 4);
+	uint64_t nr;
+
+	SETUP(2);
+	TEST_EQ(weir_mirror_map(fx.m, &old), 0);
+	TEST_EQ(weir_mirror_refill(fx.m, &fx.f[1], &nr), 0);
+	TEST_EQ(nr, 0);
+	memset(fx.f[1].page, 0, sizeof(fx.f[1].page));
+	fx.f[1].nr_entries = 0;
+	TEST_EQ(weir_mirror_map(fx.m, &later), 0);
+	fx.f[1].fail_map_at = 3;
+	fx.f[1].fail_err = -ENOMEM;
+	TEST_EQ(weir_mirror_refill(fx.m, &fx.f[1], &nr), -ENOMEM);
+	TEST_EQ(nr, 2);
+	TEST_EQ(weir_mirror_refill(fx.m, &fx.f[1], &nr), 0);
+	TEST_EQ(nr, 2);
+	TEST_ASSERT(fake_iommu_follows(&fx.f[1], weir_mirror_table(fx.m)));
+	TEST_EQ(weir_mirror_refill(fx.m, &fx, &nr), -ENOENT);
+	return finish(0);
+}
+
 static const struct test_case mirror_cases[] = {
+	CASE(refill_maps_what_was_lost),
 	CASE(create_bad_name_refused),
 	CASE(map_chunks_unmap_chunks),
 	CASE(map_chunk_0_depends_on_who_can_split),

@@ -2,16 +2,14 @@
 /*
  * Hardware engines: dmadevs that EAL drives through VFIO. They are in EAL's
  * container, where EAL has mapped its own memory; while there is an engine, the
- * container is the second backend of the guests' mirror.
+ * container is the second backend of the guests' mirror (space_container.c).
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rte_dmadev.h>
-#include <rte_vfio.h>
 
 #include "space_impl.h"
 #include "vfio_impl.h"
@@ -35,118 +33,26 @@ pci_address(const char *dma_name, char out[SPACE_PCI_LEN])
 	out[len] = '\0';
 }
 
-int
-space_container_adopt(int fd, struct weir_vfio **out, const char **why)
-{
-	int ret;
-
-	*why = "EAL has no VFIO container";
-	if (fd < 0)
-		return -EXDEV;
-	ret = weir_vfio_adopt(fd, out);
-	/* a container of the application's, of which EAL does not tell */
-	*why = "it is not in EAL's VFIO container";
-	if (ret == -EINVAL)
-		return -EXDEV;
-	*why = "EAL's VFIO container cannot be used";
-	if (ret != 0)
-		return ret;
-	if (weir_vfio_iommu(*out) != WEIR_VFIO_NOIOMMU)
-		return 0;
-	*why = "there is no IOMMU, and nothing keeps guest memory at its physical "
-	       "address";
-	weir_vfio_destroy(*out);
-	return -EXDEV;
-}
-
-/* Engines' lock held, as in all below. */
-static int
-container_join(struct weir_space *s, const char **why)
-{
-	struct weir_iommu_caps caps;
-	int ret = space_container_adopt(rte_vfio_get_container_fd(), &s->vfio, why);
-
-	if (ret != 0)
-		return ret;
-	*why = "guest memory cannot be mapped in EAL's VFIO container";
-	ret = weir_vfio_ops(s->vfio)->caps(s->vfio, &caps);
-	if (ret != 0)
-		goto err_destroy;
-	s->vfio_name = caps.name;
-	s->vfio_side = (struct space_side){ weir_vfio_ops(s->vfio), s->vfio, NULL, 0 };
-	ret = weir_mirror_attach(s->mirror, &space_side_ops, &s->vfio_side);
-	if (ret != 0)
-		goto err_destroy;
-	weir_log(WEIR_LOG_NOTICE,
-		 "%s: guest memory is mapped in EAL's VFIO container (%s), of which "
-		 "%" PRIu64 " entries are left",
-		 SPACE_NAME, caps.name, caps.max_entries);
-	return 0;
-
-err_destroy:
-	weir_vfio_destroy(s->vfio);
-	s->vfio = NULL;
-	return ret;
-}
-
-static void
-container_leave(struct weir_space *s)
-{
-	weir_mirror_detach(s->mirror, &s->vfio_side);
-	weir_vfio_destroy(s->vfio);
-	s->vfio = NULL;
-	weir_log(WEIR_LOG_NOTICE, "%s: guest memory is in EAL's VFIO container no more",
-		 SPACE_NAME);
-}
-
-/* The first engine brings the container, and the next one after it was lost. */
+/* A device comes, or is back. Engines' lock held, as in all below. */
 static int
 engine_join(struct weir_space *s, const char *dma_name)
 {
 	const char *why;
-	int ret;
+	int ret = space_container_join(s, &why);
 
-	if (s->vfio != NULL && !s->vfio->lost)
-		return 0;
-	if (s->vfio != NULL)
-		container_leave(s);
-	ret = container_join(s, &why);
 	if (ret != 0)
 		weir_log(WEIR_LOG_ERR, "%s: %s: %s", SPACE_NAME, dma_name, why);
 	return ret;
 }
 
 static bool
-engine_known(const struct weir_space *s, int16_t dev_id)
+engine_known(const struct weir_space *s, const char *dma_name)
 {
 	const struct weir_space_engine *e = s->engines;
 
-	while (e != NULL && e->dev_id != dev_id)
+	while (e != NULL && strcmp(e->name, dma_name) != 0)
 		e = e->next;
 	return e != NULL;
-}
-
-/*
- * Has EAL's container lost its last device since, and got one again? Then the kernel
- * has forgotten what we had mapped, without a call of ours to tell. A piece that is
- * mapped still cannot be mapped once more.
- */
-static bool
-container_forgot(struct weir_space *s)
-{
-	const struct weir_iommu_ops *ops = weir_vfio_ops(s->vfio);
-	struct weir_region r;
-	uint64_t len, gone;
-
-	if (s->vfio->lost || weir_mirror_lookup(s->mirror, 0, &r) != 0)
-		return false;
-	len = weir_range_len(r.iova);
-	if (r.chunk != 0 && r.chunk < len)
-		len = r.chunk;
-	if (ops->map(s->vfio, r.iova.start, r.hva, len, r.prot) != 0)
-		return false;
-	ops->unmap(s->vfio, r.iova.start, len, &gone);
-	return true;
 }
 
 int
@@ -162,11 +68,8 @@ space_engine_rejoin(void *space, const char *dma_name)
 			e->dev_id = (int16_t)id;
 			known = true;
 		}
-	if (known) {
-		if (s->vfio != NULL && container_forgot(s))
-			vfio_forgotten(s->vfio);
+	if (known)
 		ret = engine_join(s, dma_name);
-	}
 	pthread_mutex_unlock(&s->engines_lock);
 	return ret;
 }
@@ -176,12 +79,14 @@ engine_add(struct weir_space *s, int16_t dev_id, const char *dma_name,
 	   struct weir_space_engine **out)
 {
 	struct weir_space_engine *e = weir_zalloc(sizeof(*e));
-	int ret;
+	int ret = 0;
 
 	if (e == NULL)
 		return -ENOMEM;
 	pthread_mutex_lock(&s->engines_lock);
-	ret = engine_join(s, dma_name);
+	/* one that is known and was away is seen to when it is used again */
+	if (s->vfio == NULL || s->vfio->lost || !engine_known(s, dma_name))
+		ret = engine_join(s, dma_name);
 	if (ret == 0) {
 		e->space = s;
 		e->dev_id = dev_id;
@@ -230,11 +135,13 @@ weir_space_engine_put(struct weir_space_engine *e)
 	for (p = &s->engines; *p != e; p = &(*p)->next)
 		;
 	*p = e->next;
-	last = !engine_known(s, e->dev_id);
+	last = !engine_known(s, e->name);
 	if (s->engines == NULL && s->vfio != NULL)
-		container_leave(s);
+		space_container_leave(s);
 	pthread_mutex_unlock(&s->engines_lock);
-	if (last)
+	/* its id may be another's by now */
+	if (last && (!rte_dma_is_valid(e->dev_id) ||
+		     rte_dma_get_dev_id_by_name(e->name) == e->dev_id))
 		weir_copy_set_reach(e->dev_id, false);
 	free(e);
 }

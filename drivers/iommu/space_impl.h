@@ -3,8 +3,8 @@
 #define SPACE_IMPL_H
 /*
  * A space's inside: the process's one (space.c), EAL's memory (space_eal.c),
- * hardware engines and EAL's VFIO container (space_engine.c), and what a mirror sees
- * of an IOMMU that it has not for itself (space_side.c).
+ * hardware engines (space_engine.c) and EAL's VFIO container (space_container.c), and
+ * what a mirror sees of an IOMMU that it has not for itself (space_side.c).
  *
  * There are two mirrors, so that EAL, which waits for its memory to be mapped with
  * all of its allocations held up, does not wait for a guest to be pinned.
@@ -47,9 +47,12 @@ struct weir_space {
 
 	pthread_mutex_t engines_lock; /* outside of a mirror's; guards all below */
 	struct weir_space_engine *engines;
-	struct weir_vfio *vfio; /* EAL's container, behind vfio_side; NULL: not adopted */
+	struct weir_vfio *vfio; /* EAL's container; NULL: not adopted */
 	const char *vfio_name;	/* as weir_iommu_caps.name */
-	struct space_side vfio_side;
+
+	/* EAL's container as the guests' mirror has it, whose lock guards the first */
+	struct weir_iommu_caps vfio_caps; /* as it said last */
+	_Atomic uint64_t vfio_entries;	  /* of guests' memory */
 };
 
 #define SPACE_NAME "weir_space" /* in messages */
@@ -76,6 +79,18 @@ int space_eal_follow(struct weir_space *s);
  *         weir_vfio_adopt().
  */
 int space_container_adopt(int fd, struct weir_vfio **out, const char **why);
+
+/*
+ * See to it that guest memory is in EAL's container, whatever has become of that since
+ * the last device came. Engines' lock held, as in the next.
+ *
+ * @param why  On failure, words for it.
+ * @return 0; -EXDEV: as space_container_adopt(); or why it cannot be mapped there.
+ */
+int space_container_join(struct weir_space *s, const char **why);
+
+/* Take guest memory out of it. */
+void space_container_leave(struct weir_space *s);
 
 /* A device in EAL's container is back: so is guest memory there. weir_copy_rejoin_t. */
 int space_engine_rejoin(void *space, const char *dma_name);

@@ -345,7 +345,7 @@ answer_space(struct weir_space *s, struct rte_tel_data *d)
 				     s->vfio != NULL ? s->vfio_name : "none");
 	tel_add_u64(d, "container_lost", s->vfio != NULL && s->vfio->lost);
 	tel_add_u64(d, "container_guest_entries",
-		    s->vfio != NULL ? space_side_entries(&s->vfio_side) : 0);
+		    s->vfio != NULL ? atomic_load(&s->vfio_entries) : 0);
 	ret = add_engines(s->engines, d);
 	pthread_mutex_unlock(&s->engines_lock);
 	return ret;

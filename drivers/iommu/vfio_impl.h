@@ -73,7 +73,4 @@ void vfio_spapr_end(struct weir_vfio *v);
 /* Which of v1 and v2 an adopted container is, WEIR_VFIO_TYPE1 if unknown. */
 enum weir_vfio_iommu vfio_type1_which(int fd);
 
-/* All that was mapped in it is gone, as is known from elsewhere. */
-void vfio_forgotten(struct weir_vfio *v);
-
 #endif /* VFIO_IMPL_H */

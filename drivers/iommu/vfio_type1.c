@@ -177,14 +177,6 @@ type1_caps(void *ctx, struct weir_iommu_caps *caps)
 	return 0;
 }
 
-void
-vfio_forgotten(struct weir_vfio *v)
-{
-	v->lost = true;
-	v->mapped = 0;
-	vfio_book_clear(&v->book);
-}
-
 /*
  * The owner of an adopted container has closed its last group, and the kernel
  * has forgotten all that was mapped. It stays so also if a group comes back: what
@@ -197,8 +189,11 @@ container_lost(struct weir_vfio *v, int ret)
 
 	if (ret != -EINVAL || !v->adopted)
 		return v->lost;
-	if (vfio_ioctl(v->fd, VFIO_IOMMU_GET_INFO, &info) == -EINVAL)
-		vfio_forgotten(v);
+	if (vfio_ioctl(v->fd, VFIO_IOMMU_GET_INFO, &info) == -EINVAL) {
+		v->lost = true;
+		v->mapped = 0;
+		vfio_book_clear(&v->book);
+	}
 	return v->lost;
 }
 
@@ -227,8 +222,11 @@ type1_map(void *ctx, uint64_t iova, uint64_t hva, uint64_t len, uint32_t prot)
 	if (ret != 0)
 		return container_lost(v, ret) ? -ENODEV : ret;
 	v->mapped += len;
-	if (weir_range_make(&r, iova, len) == 0)
+	if (weir_range_make(&r, iova, len) == 0) {
+		/* what the book has there the kernel had lost */
+		v->mapped -= vfio_book_covered(&v->book, r);
 		vfio_book_add(&v->book, r, hva);
+	}
 	return 0;
 }
 

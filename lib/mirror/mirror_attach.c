@@ -116,6 +116,23 @@ detach_locked(struct weir_mirror *m, const void *ctx)
 }
 
 int
+weir_mirror_refill(struct weir_mirror *m, const void *ctx, uint64_t *nr)
+{
+	struct mirror_backend *b;
+	int ret;
+
+	*nr = 0;
+	pthread_mutex_lock(&m->lock);
+	b = backend_find(m, ctx);
+	if (b == NULL)
+		ret = -ENOENT;
+	else
+		ret = b->broken ? -EIO : backend_refill(b, m->map, nr);
+	pthread_mutex_unlock(&m->lock);
+	return ret;
+}
+
+int
 weir_mirror_detach(struct weir_mirror *m, void *ctx)
 {
 	int ret;

@@ -284,3 +284,37 @@ backend_repair(struct mirror_backend *b, struct weir_map *map)
 	b->excess = false;
 	weir_map_walk(map, piece_walk_region, &w);
 }
+
+/* A walk that counts what was missing. */
+struct refill {
+	struct mirror_backend *b;
+	uint64_t *nr;
+};
+
+static int
+refill_region(const struct weir_region *r, void *arg)
+{
+	const struct refill *w = arg;
+	struct weir_region rest = *r;
+	struct weir_piece pc;
+	bool more = true;
+
+	while (more) {
+		int ret;
+
+		more = weir_region_cut(&rest, &pc);
+		ret = call_map(w->b, &pc);
+		if (ret != 0 && ret != -EEXIST)
+			return ret;
+		*w->nr += ret == 0;
+	}
+	return 0;
+}
+
+int
+backend_refill(struct mirror_backend *b, struct weir_map *map, uint64_t *nr)
+{
+	struct refill w = { b, nr };
+
+	return weir_map_walk(map, refill_region, &w);
+}

@@ -67,6 +67,10 @@ void backend_clear(struct mirror_backend *b, struct weir_map *map);
 /* Map again what the map has and the backend has not. May leave it broken. */
 void backend_repair(struct mirror_backend *b, struct weir_map *map);
 
+/* As backend_repair(), and it is nobody's fault: say nothing, count in *nr. 0; -errno:
+ * the first piece that is not mapped, nor was before. */
+int backend_refill(struct mirror_backend *b, struct weir_map *map, uint64_t *nr);
+
 /*
  * Check that @r, in a map of @after, fits. @return 0; -EINVAL, -ERANGE, -ENOSPC,
  * -ENOMEM as weir_mirror_map() says, after a message that names the limit.

@@ -82,6 +82,17 @@ int weir_mirror_attach(struct weir_mirror *m, const struct weir_iommu_ops *ops,
 int weir_mirror_detach(struct weir_mirror *m, void *ctx);
 
 /**
+ * Map again what a backend may have lost without a call that said so: a container that
+ * lost its last device and got another, which the kernel tells nobody. What it has stays
+ * as it is, so that devices that use it go on.
+ *
+ * @param nr  Entries that it did not have, and has now; also on failure.
+ * @return 0; -ENOENT: not attached; -EIO: it is broken; or what the backend answered:
+ *         then what comes behind is as it was, and the call may be made again.
+ */
+int weir_mirror_refill(struct weir_mirror *m, const void *ctx, uint64_t *nr);
+
+/**
  * Map a region.
  *
  * @param r  iova, hva, chunk, prot and owner; refs is ignored. chunk 0 lets

@@ -190,6 +190,64 @@ def device_vanishes(ws):
     switch.kill9()
 
 
+def unplug(switch, bdf=DEVICES[0]):
+    """Take the device that the switch's first port works with."""
+    mark = switch.log_mark()
+    check_equal(switch.ask(f"{bdf} request"), "ok\n", "the request")
+    switch.wait_log(f"{bdf}: it is going to be removed", mark)
+    switch.command(f"device detach {bdf}")
+    wait_for(lambda: switch.telemetry("/dmadev/list") == [], "the device's end")
+    return mark
+
+
+def guest_comes_while_the_device_is_away(ws):
+    """The container has no device: guests are served by CPU, and by the device when it is back,
+    which sees the memory of those who have come meanwhile."""
+    switch = IoatSwitch(ws, [BY_IOAT])
+    guest = guest_of(ws).begin()
+    exchange([guest], 1000)
+    mark = unplug(switch)
+    exchange([guest], 1000)
+    guest.stop()
+    switch.wait_waiting()
+    guest = Guest(ws, "again", [(ws.socket("w0"), "queues=1,queue_size=1024")],
+                  gen=f"{GEN},seed=3").begin()
+    exchange([guest], 1000)
+    switch.command(f"port attach {DEVICES[0]}")
+    switch.wait_log(f"{DEVICES[0]}: test copies arrive, in use again", mark)
+    work = switch.device()["work"]
+    exchange([guest], 2000)
+    check(switch.device()["work"] > work + 1000, "the device is not used again")
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    check_equal(switch.device()["faults"], 0, "faults")
+    switch.check_space([DEVICES[0]] * 2, switch.port()["memory_slots"])
+    guest.stop()
+    switch.stop()
+
+
+def container_lost_between_two_devices(ws):
+    """One device goes, another comes with a guest of its own, and the first is back: the
+    container had forgotten the first guest's memory, and nobody had asked it meanwhile."""
+    switch = IoatSwitch(ws, [BY_IOAT])
+    guests = [guest_of(ws).begin()]
+    exchange(guests, 1000)
+    mark = unplug(switch)
+    switch.command(f"port attach {DEVICES[1]}")
+    switch.command(f"port attach net_weir7,iface={ws.socket('w7')},{dmas(1, DEVICES[1])}")
+    switch.command("port start 1")
+    guests.append(guest_of(ws, 7).begin())
+    wait_for(lambda: switch.telemetry("/weir/ports", "net_weir7")["memory_slots"] > 0,
+             "the second guest's memory")
+    switch.command(f"port attach {DEVICES[0]}")
+    switch.wait_log(f"{DEVICES[0]}: test copies arrive, in use again", mark)
+    work = switch.device()["work"]
+    exchange(guests[:1], 2000)
+    check(switch.device()["work"] > work + 1000, "the device is not used again")
+    check_equal([switch.device(bdf)["faults"] for bdf in DEVICES], [0, 0], "faults")
+    for process in (*guests, switch):
+        process.stop()
+
+
 def full_container_refuses_the_guest(ws):
     """EAL has taken all entries but a few: a guest is refused, and the log says why."""
     switch = IoatSwitch(ws, [BY_IOAT], soft=["--limit", "1"])
@@ -211,5 +269,7 @@ main("net_weir_ioat_e2e", [
     device_comes_late_and_goes,
     device_goes_and_comes_back,
     device_vanishes,
+    guest_comes_while_the_device_is_away,
+    container_lost_between_two_devices,
     full_container_refuses_the_guest,
 ])
