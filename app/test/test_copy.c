@@ -11,6 +11,7 @@
 
 #include <rte_cycles.h>
 #include <rte_dev.h>
+#include <rte_dmadev_pmd.h>
 #include <rte_memory.h>
 
 #include "fake_dma.h"
@@ -201,6 +202,24 @@ engine_that_fails_all_is_put_aside(void)
 	return close_chan();
 }
 
+/* Few copies between two looks, all of which fail. */
+static enum test_result
+engine_that_fails_all_of_little_is_put_aside(void)
+{
+	TEST_EQ(open_chan(), 0);
+	dev->fails = true;
+	for (int i = 0; i < 2000 && !is_down(); i++) {
+		TEST_EQ(submit(0, 2), 2);
+		rte_delay_us_sleep(1500);
+		weir_copy_tend();
+	}
+	TEST_ASSERT(is_down());
+	TEST_ASSERT(chan->errors >= 16);
+	dev->fails = false;
+	TEST_ASSERT(tend_until(false));
+	return close_chan();
+}
+
 static enum test_result
 engine_that_fails_seldom_stays(void)
 {
@@ -269,6 +288,82 @@ engine_unplugged_and_plugged_in_again(void)
 	TEST_ASSERT(arrived(8, 8));
 	TEST_EQ(dev->calls, 0);
 	return close_chan();
+}
+
+/* A dmadev as its driver has put it where it is found, and is not done with it. */
+static uint64_t asked_at;
+
+static int
+half_info(const struct rte_dma_dev *half, struct rte_dma_info *info, uint32_t len)
+{
+	(void)half, (void)len;
+	if (asked_at == 0)
+		asked_at = rte_get_timer_cycles();
+	info->dev_capa = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_OPS_COPY;
+	info->max_vchans = 1;
+	return 0;
+}
+
+static bool
+half_plug(const char *name)
+{
+	static const struct rte_dma_dev_ops ops = { .dev_info_get = half_info };
+	static struct rte_device device = { .name = "half" };
+	struct rte_dma_dev *half = rte_dma_pmd_allocate(name, 0, 8);
+
+	asked_at = 0;
+	if (half == NULL)
+		return false;
+	half->dev_ops = &ops;
+	half->device = &device;
+	return true;
+}
+
+static enum test_result
+engine_of_which_nobody_says_so_is_given_time(void)
+{
+	uint64_t begun;
+
+	TEST_EQ(open_chan(), 0);
+	fake_dma_unplug();
+	TEST_ASSERT(tend_until(true));
+	/* its empty place is seen */
+	for (int i = 0; i < 20; i++) {
+		rte_delay_us_sleep(2000);
+		weir_copy_tend();
+	}
+	begun = rte_get_timer_cycles();
+	TEST_ASSERT(half_plug(FAKE_DMA_NAME));
+	for (int i = 0; i < 10000 && asked_at == 0; i++) {
+		weir_copy_tend();
+		rte_delay_us_sleep(1000);
+	}
+	TEST_ASSERT(asked_at != 0);
+	TEST_ASSERT(asked_at - begun >= rte_get_timer_hz() / 1000 * 300);
+	rte_dma_pmd_release(FAKE_DMA_NAME);
+	dev = fake_dma_plug();
+	TEST_ASSERT(dev != NULL);
+	TEST_ASSERT(tend_until(false));
+	return close_chan();
+}
+
+/* What was said of a dmadev is not said of the next one that has its id. */
+static enum test_result
+engine_with_the_id_of_another_refused(void)
+{
+	struct weir_copy_chan *c;
+	int id;
+
+	TEST_EQ(open_chan(), 0);
+	id = rte_dma_get_dev_id_by_name(FAKE_DMA_NAME);
+	weir_copy_put(chan);
+	rte_dma_pmd_release(FAKE_DMA_NAME);
+	TEST_ASSERT(half_plug("fake_next"));
+	TEST_EQ(rte_dma_get_dev_id_by_name("fake_next"), id);
+	TEST_EQ(weir_copy_get("fake_next", &c), -EXDEV);
+	rte_dma_pmd_release("fake_next");
+	weir_copy_set_watchdog(500000);
+	return TEST_OK;
 }
 
 static enum test_result
@@ -453,6 +548,12 @@ static const struct test_case copy_cases[] = {
 	{ "engine_that_does_not_stop_keeps_its_copies",
 	  engine_that_does_not_stop_keeps_its_copies },
 	{ "engine_that_fails_all_is_put_aside", engine_that_fails_all_is_put_aside },
+	{ "engine_that_fails_all_of_little_is_put_aside",
+	  engine_that_fails_all_of_little_is_put_aside },
+	{ "engine_of_which_nobody_says_so_is_given_time",
+	  engine_of_which_nobody_says_so_is_given_time },
+	{ "engine_with_the_id_of_another_refused",
+	  engine_with_the_id_of_another_refused },
 	{ "engine_that_fails_seldom_stays", engine_that_fails_seldom_stays },
 	{ "engine_idle_or_unwatched_is_left_alone",
 	  engine_idle_or_unwatched_is_left_alone },

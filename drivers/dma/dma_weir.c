@@ -411,6 +411,8 @@ dma_probe(struct rte_vdev_device *vdev)
 		WDMA_LOG(ERR, "%s: no dmadev to be had", name);
 		return -ENOMEM;
 	}
+	/* at once: whoever knows its name can ask for what it is */
+	dev->dev_ops = &dma_ops;
 	d = dev->data->dev_private;
 	d->conf = conf;
 	snprintf(d->name, sizeof(d->name), "%s", name);
@@ -420,12 +422,12 @@ dma_probe(struct rte_vdev_device *vdev)
 		goto err_release;
 	}
 	dev->device = &vdev->device;
-	dev->dev_ops = &dma_ops;
 	dev->fp_obj->dev_private = d;
 	wdma_ring_set_fp(dev->fp_obj);
 	wdma_tel_add(d);
-	weir_copy_set_reach(dev->data->dev_id, true);
 	dev->state = RTE_DMA_DEV_READY;
+	/* last: whoever has waited for it takes it now */
+	weir_copy_set_reach(dev->data->dev_id, true);
 	return 0;
 
 err_release:

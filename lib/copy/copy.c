@@ -21,7 +21,18 @@ struct copy_dev *copy_devs;
 
 /* Ids of dmadevs that EAL gives out, unless it was told of another number. */
 #define MAX_DEVS 64
-static bool reach[MAX_DEVS]; /* guarded by copy_devs_lock */
+/*
+ * The dmadev of each id that sees what is copied, by its name: an id whose dmadev goes
+ * is the next one's, of which nothing was said. Guarded by copy_devs_lock.
+ */
+static char reach[MAX_DEVS][RTE_DEV_NAME_MAX_LEN];
+
+static void
+reach_set(int16_t dev_id, const char *name)
+{
+	if (dev_id >= 0 && dev_id < MAX_DEVS)
+		snprintf(reach[dev_id], sizeof(reach[dev_id]), "%s", name);
+}
 
 /* Entries of a vchan's ring: a power of two, never more than the device has. */
 static uint32_t
@@ -66,11 +77,14 @@ dev_free(struct copy_dev *d)
 void
 weir_copy_set_reach(int16_t dev_id, bool reaches)
 {
+	struct rte_dma_info info = { .dev_name = "" };
+
+	if (reaches && rte_dma_info_get(dev_id, &info) != 0)
+		return;
 	pthread_mutex_lock(&copy_devs_lock);
-	if (dev_id >= 0 && dev_id < MAX_DEVS)
-		reach[dev_id] = reaches;
+	reach_set(dev_id, info.dev_name);
 	if (reaches)
-		copy_dev_plugged(dev_id);
+		copy_dev_plugged(info.dev_name);
 	pthread_mutex_unlock(&copy_devs_lock);
 }
 
@@ -91,15 +105,15 @@ copy_dev_rejoin(const struct copy_dev *d)
 {
 	int ret = rejoin != NULL ? rejoin(rejoin_ctx, d->name) : -ENODEV;
 
-	if (ret == 0 && d->dev_id < MAX_DEVS)
-		reach[d->dev_id] = true;
+	if (ret == 0)
+		reach_set(d->dev_id, d->name);
 	return ret == -ENODEV ? 0 : ret;
 }
 
 static bool
 dev_reaches(int16_t dev_id, const struct rte_dma_info *info)
 {
-	if (dev_id < MAX_DEVS && reach[dev_id])
+	if (dev_id < MAX_DEVS && strcmp(reach[dev_id], info->dev_name) == 0)
 		return true;
 	return (info->dev_capa & RTE_DMA_CAPA_SVA) != 0 &&
 	       rte_eal_iova_mode() == RTE_IOVA_VA;
@@ -202,6 +216,8 @@ dev_start(int16_t dev_id, struct copy_dev **out)
 		return -ENOMEM;
 	snprintf(d->name, sizeof(d->name), "%s", info.dev_name);
 	d->dev_id = dev_id;
+	/* who asks for it knows that it is there */
+	d->announced = true;
 	d->nr_vchans = nr;
 	d->idxd = copy_name_is_idxd(d->name);
 	for (uint16_t v = 0; v < nr && ret == 0; v++) {

@@ -35,10 +35,11 @@ enum copy_health { COPY_UP, COPY_STOPPING, COPY_DOWN, COPY_PROBED, COPY_GONE };
 struct copy_vchan {
 	struct weir_copy_chan chan;
 	unsigned int users;
-	uint64_t seen_done;   /* chan.done at the last look */
-	uint64_t seen_errors; /* the same */
-	uint64_t since;	      /* when `done` moved last, or nothing was under way */
-	bool probed;	      /* its test copy has come back */
+	uint64_t seen_done; /* chan.done at the last look */
+	uint64_t since;	    /* when `done` moved last, or nothing was under way */
+	/* from where on failures are counted: chan.done and .errors then, and when */
+	uint64_t base_done, base_errors, base_at;
+	bool probed; /* its test copy has come back */
 };
 
 /* A dmadev that we have configured and started. */
@@ -49,8 +50,12 @@ struct copy_dev {
 	uint16_t nr_vchans;
 	unsigned int users;
 	enum copy_health health;
-	bool idxd;	   /* DPDK's driver of DSA, which has quirks: copy_idxd.c */
-	bool halted;	   /* it has been told to stop, and has agreed */
+	bool idxd;	/* DPDK's driver of DSA, which has quirks: copy_idxd.c */
+	bool halted;	/* it has been told to stop, and has agreed */
+	bool announced; /* somebody has said that it is there, whole */
+	uint64_t
+		found_at; /* since when its place was seen taken, if nobody has; 0: not */
+	uint64_t look_at; /* GONE: when its place is looked at next */
 	uint64_t retry_at; /* time of the next step, unless UP */
 	uint64_t pause;	   /* how long the next one is DOWN */
 	uint64_t up_at;	   /* when it came back last */
@@ -96,8 +101,8 @@ bool copy_pci_gone(const char *name);
 /* copy_unplug.c: hear of removals from EAL. Under the lock. */
 void copy_events_on(void);
 
-/* copy_tend.c: a device has been plugged in as this id. Under the lock. */
-void copy_dev_plugged(int16_t dev_id);
+/* copy_tend.c: a device of this name has been plugged in. Under the lock. */
+void copy_dev_plugged(const char *name);
 
 /* copy_tend.c: take all lcores out of a device, stop it, and be GONE. Under the
  * lock. 0; -EBUSY: it does not stop. */

@@ -22,12 +22,24 @@
 /* Longer than any engine needs for a full ring, shorter than a user waits. */
 #define WATCHDOG_DEFAULT_US 500000u
 
-/* Since the last look so many failed, and more than one in so many. */
+/* So many failed, and more than one in so many: of the last copies, that many or those
+ * of that time. */
 #define FAILED_MIN 16u
 #define FAILED_SHARE 16u
+#define FAILED_OF 1024u
+#define FAILED_US 1000000u
 
 #define PAUSE_MIN_US 10000u
 #define PAUSE_MAX_US 10000000u
+
+/* A place that is empty, or taken while nobody says so, is looked at so often. */
+#define FIND_US 10000u
+
+/*
+ * A driver puts its dmadev where it can be found before it has made it, and EAL does not
+ * say when it is made. One of which nobody says so has to have been there for as long.
+ */
+#define FOUND_US 300000u
 
 /* Bytes of a test copy. */
 #define PROBE_LEN 4096u
@@ -61,6 +73,31 @@ vchan_stands(struct copy_vchan *v)
 	return stands;
 }
 
+/* Begin to count failures anew. */
+static void
+vchan_base(struct copy_vchan *v, uint64_t done, uint64_t errors, uint64_t now)
+{
+	v->base_done = done;
+	v->base_errors = errors;
+	v->base_at = now;
+}
+
+/* Too many have failed, of however many looks it takes to say so. */
+static bool
+vchan_fails(struct copy_vchan *v, uint64_t done, uint64_t now)
+{
+	const uint64_t errors = __atomic_load_n(&v->chan.errors, __ATOMIC_RELAXED);
+	const uint64_t copies = done - v->base_done, failed = errors - v->base_errors;
+	const bool share = failed > copies / FAILED_SHARE;
+
+	if (failed >= FAILED_MIN && share)
+		return true;
+	/* an engine with little to do, all of which fails, is waited for */
+	if (copies >= FAILED_OF || (!share && now - v->base_at > cycles_of_us(FAILED_US)))
+		vchan_base(v, done, errors, now);
+	return false;
+}
+
 /* What is wrong with a channel, in words; NULL: nothing. */
 static const char *
 vchan_look(struct copy_vchan *v, uint64_t now)
@@ -68,14 +105,11 @@ vchan_look(struct copy_vchan *v, uint64_t now)
 	const uint64_t limit = cycles_of_us(weir_copy_watchdog());
 	uint64_t submitted = __atomic_load_n(&v->chan.submitted, __ATOMIC_RELAXED);
 	uint64_t done = __atomic_load_n(&v->chan.done, __ATOMIC_RELAXED);
-	uint64_t errors = __atomic_load_n(&v->chan.errors, __ATOMIC_RELAXED);
-	uint64_t copies = done - v->seen_done, failed = errors - v->seen_errors;
 
-	if (copies != 0 || done == submitted)
+	if (done != v->seen_done || done == submitted)
 		v->since = now;
 	v->seen_done = done;
-	v->seen_errors = errors;
-	if (failed >= FAILED_MIN && failed > copies / FAILED_SHARE)
+	if (vchan_fails(v, done, now))
 		return "too many copies fail";
 	if (limit != 0 && now - v->since > limit && vchan_stands(v))
 		return "its oldest copy does not end";
@@ -166,23 +200,33 @@ copy_dev_leave(struct copy_dev *d)
 	/* no fault of its own: the next one begins anew */
 	d->pause = cycles_of_us(PAUSE_MIN_US);
 	d->retry_at = now + cycles_of_us(PAUSE_MAX_US);
+	d->look_at = now;
+	d->announced = false;
+	d->found_at = 0;
 	return 0;
 }
 
 void
-copy_dev_plugged(int16_t dev_id)
+copy_dev_plugged(const char *name)
 {
-	for (struct copy_dev *d = copy_devs; d != NULL; d = d->next)
-		if (d->health == COPY_GONE && d->dev_id == dev_id) {
+	for (struct copy_dev *d = copy_devs; d != NULL; d = d->next) {
+		if (strcmp(d->name, name) != 0)
+			continue;
+		d->announced = true;
+		if (d->health == COPY_GONE) {
 			d->health = COPY_DOWN;
 			d->retry_at = 0;
 		}
+	}
 }
 
 /* Its place is empty, or another is in it, or nobody removes it: look for it. */
 static void
 dev_gone(struct copy_dev *d, uint64_t now)
 {
+	if (now < d->look_at)
+		return;
+	d->look_at = now + cycles_of_us(FIND_US);
 	if (copy_dev_there(d) && now < d->retry_at)
 		return;
 	d->health = COPY_DOWN;
@@ -253,14 +297,31 @@ probe_look(struct copy_dev *d)
 	return ret;
 }
 
-/* It may have come back under another id. */
+/* Its driver is done with it. */
+static bool
+dev_made(struct copy_dev *d, uint64_t now)
+{
+	if (d->announced)
+		return true;
+	if (d->found_at == 0)
+		d->found_at = now;
+	d->announced = now - d->found_at > cycles_of_us(FOUND_US);
+	return d->announced;
+}
+
+/* It may have come back under another id. 0; -ENODEV: it has not, or not yet. */
 static int
-dev_find(struct copy_dev *d)
+dev_find(struct copy_dev *d, uint64_t now)
 {
 	int id = rte_dma_get_dev_id_by_name(d->name);
 	struct rte_dma_info info;
 
-	if (id < 0 || copy_pci_gone(d->name) || rte_dma_info_get((int16_t)id, &info) != 0)
+	if (id < 0 || copy_pci_gone(d->name)) {
+		d->announced = false;
+		d->found_at = 0;
+		return -ENODEV;
+	}
+	if (!dev_made(d, now) || rte_dma_info_get((int16_t)id, &info) != 0)
 		return -ENODEV;
 	d->dev_id = (int16_t)id;
 	for (uint16_t v = 0; v < d->nr_vchans; v++) {
@@ -278,12 +339,12 @@ static void
 dev_probe(struct copy_dev *d, uint64_t now)
 {
 	const uint64_t limit = weir_copy_watchdog();
-	int ret = dev_find(d);
+	int ret = dev_find(d, now);
 
 	if (ret == -ENODEV) {
 		/* to look for it costs nothing */
 		d->pause = cycles_of_us(PAUSE_MIN_US);
-		d->retry_at = now + d->pause;
+		d->retry_at = now + cycles_of_us(FIND_US);
 		return;
 	}
 	if (ret == 0)
@@ -309,8 +370,8 @@ dev_back(struct copy_dev *d, uint64_t now)
 		struct copy_vchan *vc = &d->vchan[v];
 
 		vc->seen_done = vc->chan.done;
-		vc->seen_errors = vc->chan.errors;
 		vc->since = now;
+		vchan_base(vc, vc->chan.done, vc->chan.errors, now);
 		weir_copy_lock(&vc->chan);
 		__atomic_store_n(&vc->chan.down, false, __ATOMIC_RELAXED);
 		weir_copy_unlock(&vc->chan);
@@ -338,8 +399,11 @@ dev_up(struct copy_dev *d, uint64_t now)
 {
 	const char *why = NULL;
 
-	if (!copy_dev_there(d))
+	if (!copy_dev_there(d)) {
 		why = "it is gone";
+		d->announced = false;
+		d->found_at = 0;
+	}
 	for (uint16_t v = 0; v < d->nr_vchans && why == NULL; v++)
 		why = vchan_look(&d->vchan[v], now);
 	if (why == NULL)
@@ -369,11 +433,13 @@ void
 weir_copy_tend(void)
 {
 	static _Atomic uint64_t next;
-	uint64_t now = rte_get_timer_cycles();
+	uint64_t now;
 
-	if (now < atomic_load_explicit(&next, memory_order_relaxed) ||
+	if (rte_get_timer_cycles() < atomic_load_explicit(&next, memory_order_relaxed) ||
 	    pthread_mutex_trylock(&copy_devs_lock) != 0)
 		return;
+	/* not before: times that were noted under the lock are not to lie ahead */
+	now = rte_get_timer_cycles();
 	atomic_store_explicit(&next, now + cycles_of_us(TEND_US), memory_order_relaxed);
 	for (struct copy_dev *d = copy_devs; d != NULL; d = d->next)
 		dev_tend(d, now);

@@ -55,7 +55,7 @@ extern "C" {
  * A driver whose device translates through weir's address space (weir_space.h)
  * says so when it is probed, which also says that it is a new device, and takes it back
  * when it is closed. weir_space_engine_get() says it of hardware that EAL drives through
- * VFIO. Any thread.
+ * VFIO. It is said of the dmadev that has the id now, not of the next one. Any thread.
  */
 void weir_copy_set_reach(int16_t dev_id, bool reaches);
 
