@@ -399,9 +399,10 @@ dma_probe(struct rte_vdev_device *vdev)
 	struct wdma_dev *d;
 	int ret;
 
+	/* no failure: EAL would take the device from the primary, too */
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
-		WDMA_LOG(ERR, "%s: works in a primary process only", name);
-		return -ENOTSUP;
+		WDMA_LOG(NOTICE, "%s: works in a primary process only", name);
+		return 0;
 	}
 	ret = parse_args(name, rte_vdev_device_args(vdev), &conf);
 	if (ret != 0)
@@ -442,6 +443,8 @@ dma_remove(struct rte_vdev_device *vdev)
 	int id = rte_dma_get_dev_id_by_name(name);
 	struct wdma_dev *d;
 
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return 0;
 	if (id < 0)
 		return 0; /* closed by the application */
 	weir_copy_unplug(name);

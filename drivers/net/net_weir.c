@@ -406,10 +406,11 @@ probe(struct rte_vdev_device *vdev)
 	struct net_weir *w;
 	int ret;
 
+	/* no failure: EAL would take the device from the primary, too */
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY) {
-		weir_log(WEIR_LOG_ERR,
+		weir_log(WEIR_LOG_NOTICE,
 			 "%s: a secondary process cannot have vhost-user ports", name);
-		return -ENOTSUP;
+		return 0;
 	}
 	ret = net_weir_args_parse(name, rte_vdev_device_args(vdev), &args);
 	if (ret != 0)
@@ -452,7 +453,7 @@ rem(struct rte_vdev_device *vdev)
 {
 	struct rte_eth_dev *dev = rte_eth_dev_allocated(rte_vdev_device_name(vdev));
 
-	if (dev == NULL)
+	if (dev == NULL || rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return 0;
 	if (((struct net_weir *)dev->data->dev_private)->port != NULL)
 		dev_close(dev);

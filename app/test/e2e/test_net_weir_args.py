@@ -181,6 +181,13 @@ def secondary_process_refused(ws):
                      app=["--num-procs=2", "--proc-id=1"])
     check("WEIR: net_weir7: a secondary process cannot have vhost-user ports" in second.log(),
           "it was not refused")
+    # what the primary takes while there is a secondary it tells that of, which has no say
+    for device in (f"net_weir8,iface={ws.socket('w8')}", "dma_weir8"):
+        check("Failed" not in switch.command(f"port attach {device}"), f"{device} was refused")
+    check_equal(switch.telemetry("/weir/ports", "net_weir8")["state"], "idle", "the state")
+    second.wait_log("net_weir8: a secondary process cannot have vhost-user ports")
+    switch.command("port close 1")
+    switch.command("device detach dma_weir8")
     second.stop()
     guest = Guest(ws, "guest", [(ws.socket("w0"), "")], gen="window=100")
     exchange([guest.begin()])
