@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* size: its cases share a frontend that plays a vIOMMU. */
 /*
  * A guest behind a vIOMMU: a port has to ask for each translation, and may use none
  * any more when an invalidation has been answered.
