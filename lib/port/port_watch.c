@@ -159,7 +159,7 @@ stays_drop(struct weir_port *p, const struct weir_range *word, unsigned int nr)
 void
 port_watch_put(struct weir_port *p, const struct weir_gmem *g)
 {
-	struct weir_range word[WEIR_PORT_MAX_PAIRS];
+	struct weir_range word[WEIR_PORT_MAX_PAIRS] = { 0 };
 	unsigned int nr = words(p, word);
 
 	stays_drop(p, word, nr);
