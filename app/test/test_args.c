@@ -82,7 +82,8 @@ args_malformed_named(void)
 		{ "iface=a,queuesx=1", "argument 'queuesx=1': no such argument" },
 		{ "=1", "argument '=1': no such argument" },
 		{ "iface", "argument 'iface': has no value" },
-		{ "iface=a,", "argument '': has no value" },
+		{ "iface=a,", "argument '': there is a ',' too many" },
+		{ "iface=a,,queues=1", "argument '': there is a ',' too many" },
 		{ "queues=1,queues=2", "argument 'queues=2': given twice" },
 		{ "iface=[a,queues=1", NULL },
 		{ "iface=a],queues=x",
@@ -117,6 +118,21 @@ args_long_words_cut(void)
 	return TEST_OK;
 }
 
+/* However long the argument is, what is wrong with it is said. */
+static enum test_result
+args_long_argument_cut(void)
+{
+	static const char wants[] = "...': wants a path";
+	char arg[400] = "iface=", why[256];
+	struct got g;
+
+	memset(arg + 6, 'x', sizeof(arg) - 7);
+	TEST_EQ(parse(arg, &g, why, sizeof(why)), -EINVAL);
+	TEST_ASSERT(strlen(why) > sizeof(wants));
+	TEST_EQ(strcmp(why + strlen(why) - strlen(wants), wants), 0);
+	return TEST_OK;
+}
+
 static enum test_result
 args_no_memory_reported(void)
 {
@@ -135,6 +151,7 @@ static const struct test_case args_cases[] = {
 	{ "args_well_formed_set", args_well_formed_set },
 	{ "args_malformed_named", args_malformed_named },
 	{ "args_long_words_cut", args_long_words_cut },
+	{ "args_long_argument_cut", args_long_argument_cut },
 	{ "args_no_memory_reported", args_no_memory_reported },
 };
 AUTOTEST(args_autotest, args_cases);

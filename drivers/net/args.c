@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "net_weir.h"
 #include "weir_args.h"
@@ -33,6 +34,8 @@ set_iface(const char *value, void *ctx)
 {
 	struct net_weir_args *a = ctx;
 
+	if (strlen(value) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return -EINVAL;
 	return set_string(value, &a->iface);
 }
 
@@ -251,7 +254,7 @@ set_dmas(const char *value, void *ctx)
 }
 
 static const struct weir_arg arg_table[] = {
-	{ "iface", "the path of a socket", set_iface },
+	{ "iface", "the path of a socket, of up to 107 bytes", set_iface },
 	{ "queues", "a number of queue pairs from 1 to 128", set_queues },
 	{ "mac", "the address of a station, such as 02:00:00:00:00:01", set_mac },
 	{ "guest-mac", "the address of a station, such as 02:00:00:00:00:01",
@@ -276,17 +279,26 @@ static const struct weir_arg arg_table[] = {
 	  set_threshold },
 };
 
-/* A queue that the port does not have would get no DMA and nobody would notice. */
-static const char *
-dma_without_queue(const struct net_weir_args *a)
+/*
+ * A queue that the port does not have would get no DMA and nobody would notice.
+ *
+ * @return 0; -EINVAL: there is one, and @p why says which.
+ */
+static int
+dma_without_queue(const struct net_weir_args *a, char *why, size_t why_len)
 {
 	for (unsigned int i = a->queues; i < WEIR_PORT_MAX_PAIRS; i++) {
-		if (a->dma_rx[i] != NULL)
-			return a->dma_rx[i];
-		if (a->dma_tx[i] != NULL)
-			return a->dma_tx[i];
+		const char *dma = a->dma_tx[i] != NULL ? a->dma_tx[i] : a->dma_rx[i];
+
+		if (dma == NULL)
+			continue;
+		snprintf(why, why_len,
+			 "argument 'dmas': %s%u@%s: there is no such queue "
+			 "with queues=%u",
+			 a->dma_tx[i] != NULL ? "txq" : "rxq", i, dma, a->queues);
+		return -EINVAL;
 	}
-	return NULL;
+	return 0;
 }
 
 /* What a frontend that keeps the control queue would not ask for. */
@@ -330,12 +342,8 @@ net_weir_args_parse(const char *name, const char *str, struct net_weir_args *a)
 		snprintf(why, sizeof(why), "%s", needs_ctrl_vq(a));
 		ret = -EINVAL;
 	}
-	if (ret == 0 && dma_without_queue(a) != NULL) {
-		snprintf(why, sizeof(why),
-			 "argument 'dmas': %s is for a queue beyond queues=%u",
-			 dma_without_queue(a), a->queues);
-		ret = -EINVAL;
-	}
+	if (ret == 0)
+		ret = dma_without_queue(a, why, sizeof(why));
 	if (ret != 0)
 		weir_log(WEIR_LOG_ERR, "%s: %s", name, why);
 	return ret;

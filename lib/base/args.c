@@ -29,11 +29,15 @@ cut_argument(char *s)
 	return NULL;
 }
 
+#define SHOWN 120
+
 __attribute__((format(printf, 4, 5))) static int
 refuse(char *why, size_t why_len, const char *arg, const char *fmt, ...)
 {
 	va_list ap;
-	int n = snprintf(why, why_len, "argument '%s': ", arg);
+	/* so much of a long one that what is wrong with it fits behind */
+	int n = snprintf(why, why_len, "argument '%.*s%s': ", SHOWN, arg,
+			 strlen(arg) > SHOWN ? "..." : "");
 
 	if (n > 0 && (size_t)n < why_len) {
 		va_start(ap, fmt);
@@ -75,6 +79,10 @@ weir_args_parse(const char *args, const struct weir_arg *table, size_t nr, void 
 	memcpy(copy, args, len);
 	for (arg = copy; arg != NULL && ret == 0; arg = next) {
 		next = cut_argument(arg);
+		if (arg[0] == '\0') {
+			ret = refuse(why, why_len, arg, "there is a ',' too many");
+			break;
+		}
 		eq = strchr(arg, '=');
 		if (eq == NULL) {
 			ret = refuse(why, why_len, arg, "has no value");

@@ -128,9 +128,13 @@ BAD_ARGS = [
     ("iface={path},dma-watchdog=1s", "argument 'dma-watchdog=1s'"),
     ("iface={path},dma-threshold=automatic", "argument 'dma-threshold=automatic'"),
     ("iface={path},dma-policy=far", "argument 'dma-policy=far'"),
-    ("iface={path},dmas=[txq1@dma_weir0]", "argument 'dmas': .* queues=1"),
+    ("iface={path},dmas=[txq1@dma_weir0]", "argument 'dmas': txq1@dma_weir0: .* queues=1"),
+    ("iface={path},dmas=[rxq1@dma_weir0;txq3@a]", "argument 'dmas': rxq1@dma_weir0: .* queues=1"),
+    ("iface={path},", "argument '': there is a ',' too many"),
+    ("iface={path},,tso=1", "argument '': there is a ',' too many"),
     ("iface={path},colour=blue", "argument 'colour=blue': no such argument"),
-    ("iface=" + "x" * 108, "File name too long"),
+    ("iface=" + "x" * 108, "argument 'iface=x*': wants .* of up to 107 bytes"),
+    ("iface=" + "x" * 400, r"argument 'iface=x*\.\.\.': wants .* of up to 107 bytes"),
 ]
 
 
