@@ -306,6 +306,19 @@ act(struct weir_port *p, struct weir_vhost_event *ev)
 	return ret;
 }
 
+/* A message that was accepted so far (ret 0) has a ring if its name says so. */
+static void
+message_show(const struct weir_port *p, const struct weir_vhost_event *ev, int ret)
+{
+	const char *name = weir_vhost_request_name(ev->request);
+	char ring[24] = "";
+
+	if (ret == 0 && strstr(name, "VRING") != NULL)
+		snprintf(ring, sizeof(ring), ", ring %" PRIu32, ev->ring);
+	weir_log(WEIR_LOG_DEBUG, "%s: %s%s, %" PRIu32 " bytes", p->name, name, ring,
+		 ev->len);
+}
+
 static void
 message(struct weir_port *p)
 {
@@ -316,7 +329,7 @@ message(struct weir_port *p)
 
 	ret = weir_vhost_session_input(p->session, &p->rx, &ev);
 	snprintf(why, sizeof(why), "%s", weir_vhost_session_error(p->session));
-	weir_log(WEIR_LOG_DEBUG, "%s: %s", p->name, weir_vhost_request_name(ev.request));
+	message_show(p, &ev, ret);
 	if (ret == 0) {
 		ret = act(p, &ev);
 		/* a ring that neither runs nor is at rest is of no use to anyone */
@@ -337,6 +350,8 @@ message(struct weir_port *p)
 			snprintf(why, sizeof(why), "%s: %s",
 				 weir_vhost_request_name(ev.request), weir_strerror(ret));
 	}
+	weir_log(WEIR_LOG_DEBUG, "%s: %s: %s", p->name,
+		 weir_vhost_request_name(ev.request), weir_strerror(ret));
 	answer = weir_vhost_session_reply(p->session, &ev, ret, &p->tx);
 	if (ret == 0 && ev.answer == WEIR_VHOST_ANSWER_REGIONS)
 		port_postcopy_answer(p, &p->rx, &p->tx);

@@ -126,7 +126,9 @@ msg_read(int fd, struct weir_vhost_msg *msg, void *to, size_t len)
 	if (!msg_take_fds(msg, &mh))
 		return msg_fail(msg, -EPROTO, "more descriptors than a message may have");
 	if ((mh.msg_flags & MSG_CTRUNC) != 0)
-		return msg_fail(msg, -EMFILE, "descriptors were lost: too many are open");
+		return msg_fail(msg, -EMFILE,
+				"descriptors were lost: this process has too many open; "
+				"raise its limit (ulimit -n)");
 	if (n == 0 && msg->got != 0)
 		return msg_fail(msg, -EPROTO,
 				"the peer closed in the middle of a message");
