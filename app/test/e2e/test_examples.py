@@ -52,6 +52,8 @@ def headers_compile_alone(ws):
     folder = run(["pkg-config", "--variable=includedir", "weir"], env).strip()
     headers = glob.glob(os.path.join(folder, "weir", "*.h"))
     check(len(headers) > 10, f"installed headers: {headers}")
+    drivers = run(["pkg-config", "--variable=pmddir", "weir"], env).strip()
+    check(os.path.exists(os.path.join(drivers, "librte_net_weir.so")), f"no driver in {drivers}")
     there = [cc for cc in COMPILERS if shutil.which(cc[0])]
     check(there, "no compiler")
     source = os.path.join(ws.path, "alone")
