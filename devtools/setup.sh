@@ -34,7 +34,8 @@ say() {
 }
 
 die() {
-	printf 'setup: error: %s\n' "$*" >&2
+	# of the script that was called: demo.sh and test.sh use this file
+	printf '%s: error: %s\n' "${0##*/}" "$*" >&2
 	exit 1
 }
 

@@ -153,7 +153,7 @@ run(struct weir_mirror *mirror, struct weir_sim *sim, struct weir_sim_dev *dev, 
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	struct weir_mirror *mirror = NULL;
 	struct weir_sim *sim = NULL;
@@ -161,6 +161,10 @@ main(void)
 	char *mem;
 	int ret;
 
+	if (argc > 1) {
+		fprintf(stderr, "%s: takes no arguments, not '%s'\n", argv[0], argv[1]);
+		return EXIT_FAILURE;
+	}
 	mem = mmap(NULL, NR_CHUNKS * CHUNK, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	/* a reader's counter has a cache line of its own: malloc() will not do */

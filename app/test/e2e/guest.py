@@ -17,14 +17,11 @@ import shlex
 import socket
 import stat
 import subprocess
-import sys
 import time
 
-from harness import (BUILD_ROOT, Failed, Process, Skip, SOURCE_ROOT, TIMEOUT_S, check,
-                     check_equal, need_program, wait_for)
-
-sys.path.insert(0, os.path.join(SOURCE_ROOT, "devtools"))
-import vmboot  # noqa: E402  pylint: disable=wrong-import-position
+import vmboot
+from harness import (BUILD_ROOT, Failed, Process, Skip, TIMEOUT_S, check, check_equal,
+                     need_program, wait_for)
 
 QEMU = os.environ.get("WEIR_QEMU", "qemu-system-x86_64")
 TOOL = os.path.join(BUILD_ROOT, "app/test/weir-guest-tool")
