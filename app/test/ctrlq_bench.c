@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "ctrlq_bench.h"
+#include "run_folder.h"
 #include "weir_log.h"
 
 struct ctrlq_bench ctrlq_bench;
@@ -42,7 +43,7 @@ ctrlq_open(uint64_t features, bool rss)
 	};
 	int ret;
 
-	snprintf(b->path, sizeof(b->path), "/tmp/weir-test-ctrl.%d.sock", (int)getpid());
+	run_folder_path(b->path, sizeof(b->path), "ctrl.sock");
 	weir_log_set_sink(keep_errors);
 	atomic_store(&b->nr_told, 0);
 	if (b->pool == NULL)

@@ -20,7 +20,7 @@ struct ctrlq_bench {
 	struct rte_mempool *pool;
 	struct weir_port *port;
 	struct fe fe;
-	char path[64];
+	char path[108];
 	_Atomic unsigned int nr_told; /* changes of the filter */
 	char last_error[256];	      /* that was logged */
 };

@@ -9,6 +9,7 @@
 #include <rte_bus_vdev.h>
 
 #include "eth_bench.h"
+#include "run_folder.h"
 #include "weir_log.h"
 
 #define EVENT_IDX (UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
@@ -53,7 +54,7 @@ eth_open(struct eth_bench *b, const struct eth_conf *c)
 	weir_log_set_sink(no_log);
 	/* what a failed case left behind is not the next one's fault */
 	rte_vdev_uninit(ETH_NAME);
-	snprintf(b->path, sizeof(b->path), "/tmp/weir-test-eth.%d.sock", (int)getpid());
+	run_folder_path(b->path, sizeof(b->path), "eth.sock");
 	snprintf(args, sizeof(args), "iface=%s,queues=%u%s", b->path, c->queues,
 		 c->args != NULL ? c->args : "");
 	if (eth_pool == NULL)

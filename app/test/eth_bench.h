@@ -17,7 +17,7 @@
 #define ETH_BURST 32u
 
 struct eth_bench {
-	char path[64];
+	char path[108];
 	uint16_t port, queues;
 	struct fe fe;
 };

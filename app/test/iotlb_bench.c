@@ -11,6 +11,7 @@
 #include <rte_mbuf.h>
 
 #include "iotlb_bench.h"
+#include "run_folder.h"
 #include "weir_copy.h"
 #include "weir_log.h"
 
@@ -180,7 +181,7 @@ iotlb_open(struct iotlb_bench *b, uint64_t features, const char *dma_args)
 	int ret;
 
 	memset(b, 0, sizeof(*b));
-	snprintf(b->path, sizeof(b->path), "/tmp/weir-test-iotlb.%d.sock", (int)getpid());
+	run_folder_path(b->path, sizeof(b->path), "iotlb.sock");
 	weir_log_set_sink(keep_message);
 	memset(messages, 0, sizeof(messages));
 	weir_copy_set_watchdog(0);

@@ -26,7 +26,7 @@
 #define RW VHOST_ACCESS_RW
 
 struct iotlb_bench {
-	char path[64];
+	char path[108];
 	struct weir_port *port;
 	struct weir_space *space;
 	struct weir_queue *rxq, *txq;

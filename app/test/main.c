@@ -7,6 +7,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 
+#include "run_folder.h"
 #include "test.h"
 
 #define EXIT_SKIPPED 77
@@ -128,11 +129,27 @@ known(const char *name)
 	return strcmp(name, "all") == 0;
 }
 
+static void
+usage(FILE *out)
+{
+	fputs("usage: weir-test            lists the autotests\n"
+	      "       weir-test NAME...    runs them; `all` runs all\n"
+	      "Exit code: 0 passed, 1 failed, 77 all skipped. WEIR_TEST_SEED repeats a\n"
+	      "random test, WEIR_TEST_EAL has other arguments for EAL; files are in\n"
+	      "TMPDIR, and go with the process.\n",
+	      out);
+}
+
 int
 main(int argc, char **argv)
 {
 	unsigned int run = 0, skipped = 0, failed = 0;
+	int ret;
 
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		usage(stdout);
+		return EXIT_SUCCESS;
+	}
 	for (int i = 1; i < argc; i++) {
 		if (!known(argv[i])) {
 			fprintf(stderr,
@@ -141,6 +158,12 @@ main(int argc, char **argv)
 				argv[i]);
 			return EXIT_FAILURE;
 		}
+	}
+	ret = argc > 1 ? run_folder_make() : 0;
+	if (ret != 0) {
+		fprintf(stderr, "weir-test: no folder for files: %s\n",
+			rte_strerror(-ret));
+		return EXIT_FAILURE;
 	}
 	for (struct autotest *t = tests; t != NULL; t = t->next) {
 		if (argc == 1)

@@ -7,6 +7,7 @@
 #include <rte_bus_vdev.h>
 
 #include "port_bench.h"
+#include "run_folder.h"
 #include "weir_copy.h"
 #include "weir_log.h"
 
@@ -67,7 +68,7 @@ open_with(struct bench *b, const char *dma, uint32_t threshold, bool postcopy)
 	int ret = 0;
 
 	*b = (struct bench){ 0 };
-	snprintf(b->path, sizeof(b->path), "/tmp/weir-test.%d.sock", (int)getpid());
+	run_folder_path(b->path, sizeof(b->path), "w0.sock");
 	weir_log_set_sink(keep_errors);
 	last_error[0] = '\0';
 	if (pool == NULL)

@@ -20,7 +20,7 @@
 #define NR_SIZES 10u
 
 struct bench {
-	char path[64];
+	char path[108];
 	struct weir_port *port;
 	struct weir_space *space;
 	struct weir_queue *rxq, *txq;

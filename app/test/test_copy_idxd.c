@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "copy_impl.h"
+#include "run_folder.h"
 #include "test.h"
 
 static enum test_result
@@ -54,8 +55,9 @@ config_write(const char *folder, uint16_t vendor)
 static enum test_result
 pci_device_pulled_out_is_known(void)
 {
-	char folder[] = "/tmp/weir-test-pci-XXXXXX", path[96];
+	char folder[64], path[96];
 
+	run_folder_path(folder, sizeof(folder), "XXXXXX");
 	TEST_ASSERT(mkdtemp(folder) != NULL);
 	TEST_EQ(setenv("SYSFS_PCI_DEVICES", folder, 1), 0);
 	TEST_ASSERT(!copy_pci_gone("0000:6a:01.0-q0"));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "port_bench.h"
+#include "run_folder.h"
 
 #define PF(f) WEIR_VHOST_BIT(WEIR_VHOST_PF_##f)
 #define INBAND (PF(BACKEND_REQ) | PF(INBAND_NOTIFICATIONS))
@@ -31,7 +32,7 @@ port_open(struct guest *g)
 	};
 	int ret;
 
-	snprintf(g->b.path, sizeof(g->b.path), "/tmp/weir-test.%d.inband", (int)getpid());
+	run_folder_path(g->b.path, sizeof(g->b.path), "inband.sock");
 	ret = weir_port_create(&conf, &g->b.port);
 	if (ret == 0)
 		ret = weir_port_rxq_setup(g->b.port, 0, pool, NULL);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "port_bench.h"
+#include "run_folder.h"
 
 #define NR_PORTS 64u
 #define NR_STEADY 6u /* guests that stay */
@@ -38,7 +39,7 @@ listen_at(const char *path)
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	strncpy(a.sun_path, path, sizeof(a.sun_path) - 1);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
 	unlink(path);
 	if (s < 0 || bind(s, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(s, 4) != 0)
 		return -errno;
@@ -58,7 +59,7 @@ port_open(struct end *e, unsigned int i)
 	int ret;
 
 	snprintf(e->name, sizeof(e->name), "w%u", i);
-	snprintf(e->b.path, sizeof(e->b.path), "/tmp/weir-test.%d.%u", (int)getpid(), i);
+	run_folder_path(e->b.path, sizeof(e->b.path), e->name);
 	e->listen_fd = -1;
 	ret = weir_port_create(&conf, &e->b.port);
 	if (ret == 0)

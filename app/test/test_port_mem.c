@@ -18,6 +18,7 @@
 #include "frontend.h"
 #include "port_lcore.h"
 #include "queue.h"
+#include "run_folder.h"
 #include "test.h"
 #include "weir_copy.h"
 #include "weir_fail.h"
@@ -37,7 +38,7 @@
 #define QUICK "mode=thread,delay_us=20"
 
 struct bench {
-	char path[64];
+	char path[108];
 	struct weir_port *port;
 	struct weir_space *space;
 	struct weir_queue *rxq, *txq;
@@ -127,7 +128,7 @@ bench_open(struct bench *b, const char *dma_args, bool rx_dma, bool tx_dma)
 	int ret;
 
 	memset(b, 0, sizeof(*b));
-	snprintf(b->path, sizeof(b->path), "/tmp/weir-test-mem.%d.sock", (int)getpid());
+	run_folder_path(b->path, sizeof(b->path), "mem.sock");
 	weir_log_set_sink(keep_warning);
 	warnings[0] = '\0';
 	weir_copy_set_watchdog(0);

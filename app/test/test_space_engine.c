@@ -14,6 +14,7 @@
 
 #include "fake_vfio.h"
 #include "space_impl.h"
+#include "run_folder.h"
 #include "test.h"
 #include "vfio_name.h"
 #include "weir_log.h"
@@ -32,13 +33,13 @@ keep_log(enum weir_log_level level, const char *msg)
 
 /* A folder as SYSFS_PCI_DEVICES, with one device and the driver it is bound to. */
 struct folder {
-	char path[32], device[64], link[96];
+	char path[96], device[128], link[160];
 };
 
 static bool
 folder_make(struct folder *f, const char *driver)
 {
-	strcpy(f->path, "/tmp/weir-XXXXXX");
+	run_folder_path(f->path, sizeof(f->path), "XXXXXX");
 	if (mkdtemp(f->path) == NULL)
 		return false;
 	snprintf(f->device, sizeof(f->device), "%s/" PCI_NAME, f->path);

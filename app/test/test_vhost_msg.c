@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "run_folder.h"
 #include "test.h"
 #include "weir_vhost_msg.h"
 #include "vhost_peer.h"
@@ -257,7 +258,7 @@ msg_send_to_full_socket_again(void)
 static bool
 folder_make(char *dir, size_t len, char *path, size_t path_len)
 {
-	snprintf(dir, len, "/tmp/weir-test-XXXXXX");
+	run_folder_path(dir, len, "XXXXXX");
 	if (mkdtemp(dir) == NULL)
 		return false;
 	snprintf(path, path_len, "%s/sock", dir);
@@ -269,7 +270,7 @@ sock_listen_connect_accept(void)
 {
 	static struct weir_vhost_msg tx, rx;
 	unsigned int before = open_fds();
-	char dir[64], path[96];
+	char dir[96], path[108];
 	int l, c, a;
 
 	TEST_ASSERT(folder_make(dir, sizeof(dir), path, sizeof(path)));
@@ -301,7 +302,7 @@ static enum test_result
 sock_stale_removed_live_kept(void)
 {
 	unsigned int before = open_fds();
-	char dir[64], path[96];
+	char dir[96], path[108];
 	int l, other, fd;
 
 	TEST_ASSERT(folder_make(dir, sizeof(dir), path, sizeof(path)));

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """The harness itself, on stock drivers: net_vhost and net_virtio_user."""
+import glob
 import importlib.machinery
 import importlib.util
 import os
@@ -9,8 +10,8 @@ import signal
 import subprocess
 import sys
 
-from harness import (SOURCE_ROOT, Failed, Process, Workspace, check, check_equal, main,
-                     wait_for)
+from harness import (BUILD_ROOT, SOURCE_ROOT, Failed, Process, Skip, Workspace, check,
+                     check_equal, main, wait_for)
 from testpmd import TestPmd
 
 
@@ -231,11 +232,30 @@ def tools_name_what_is_wrong(ws):
         check(not os.path.exists(os.path.join(ws.path, "new")), "a file was left behind")
 
 
+def weir_test_leaves_nothing(ws):
+    """weir-test's files are in TMPDIR, and go however it ends."""
+    program = os.path.join(BUILD_ROOT, "app/test/weir-test")
+    if not os.path.exists(program):
+        raise Skip(f"{program} was not built")
+    code, said = tool(ws, program, "--help")
+    check(code == 0 and said.startswith("usage: weir-test "), f"--help: {code}, {said}")
+    for number in (0, signal.SIGINT, signal.SIGKILL):
+        folder = os.path.join(ws.path, f"tmp{number}")
+        os.mkdir(folder)
+        test = Process(ws, f"test{number}", [program, "port_autotest"], env={"TMPDIR": folder})
+        wait_for(lambda folder=folder: glob.glob(f"{folder}/weir-test-*/*.sock"), "a socket")
+        if number != 0:
+            test.signal(number)
+        check_equal(test.wait(120), -number, "the exit code")
+        wait_for(lambda folder=folder: not os.listdir(folder), "an empty folder")
+
+
 if __name__ == "__main__":
     main("harness_e2e", [
         output_is_weir_tests,
         demo_accounts_for_each_packet,
         tools_name_what_is_wrong,
+        weir_test_leaves_nothing,
         workspace_leaves_nothing,
         resources_are_plausible,
         start_that_fails_is_told,
