@@ -15,17 +15,25 @@
 
 #define NOISE 0.02
 
-enum verdict { SAME, FASTER, SLOWER, NR_VERDICTS };
+/* Quartiles of fewer say nothing of how far values lie apart. */
+#define ENOUGH_ROUNDS 8
+
+enum verdict { SAME, FASTER, SLOWER, UNKNOWN, NR_VERDICTS };
 
 static const char *const verdict_name[NR_VERDICTS] = {
 	[SAME] = "same",
 	[FASTER] = "faster",
 	[SLOWER] = "slower",
+	[UNKNOWN] = "too few rounds",
 };
 
 static enum verdict
-judge(const struct perf_quartiles *old, const struct perf_quartiles *new)
+judge(const struct perf_result *o, const struct perf_result *n)
 {
+	const struct perf_quartiles *old = &o->ratio, *new = &n->ratio;
+
+	if (o->rounds < ENOUGH_ROUNDS || n->rounds < ENOUGH_ROUNDS)
+		return UNKNOWN;
 	if (new->q3 < old->q1 &&new->median < old->median *(1 - NOISE))
 		return FASTER;
 	if (new->q1 > old->q3 &&new->median > old->median *(1 + NOISE))
@@ -57,15 +65,18 @@ compare(const struct perf_result *old, const struct perf_result *new)
 			printf("%-44s only after\n", n->name);
 			continue;
 		}
-		v = judge(&o->ratio, &n->ratio);
+		v = judge(o, n);
 		count[v]++;
 		row_print(o, n, v);
 	}
 	for (const struct perf_result *o = old; o != NULL; o = o->next)
 		if (perf_result_find(new, o->name) == NULL)
 			printf("%-44s only before\n", o->name);
-	printf("%u faster, %u slower, %u same\n", count[FASTER], count[SLOWER],
+	printf("%u faster, %u slower, %u same", count[FASTER], count[SLOWER],
 	       count[SAME]);
+	if (count[UNKNOWN] != 0)
+		printf(", %u of fewer than %d rounds", count[UNKNOWN], ENOUGH_ROUNDS);
+	putchar('\n');
 	return count[SLOWER] != 0;
 }
 
@@ -76,12 +87,8 @@ run(const struct perf_args *args, struct perf_report *report)
 	int ret;
 
 	(void)report;
-	if (args->argc != 3) {
-		fputs("usage: weir-perf compare OLD.json NEW.json\n"
-		      "Exit code 1: a row has become slower by more than the noise.\n",
-		      stderr);
+	if (args->argc != 3)
 		return -EINVAL;
-	}
 	ret = perf_results_read(args->argv[1], &old);
 	if (ret != 0)
 		return ret;
@@ -93,4 +100,5 @@ run(const struct perf_args *args, struct perf_report *report)
 	return ret;
 }
 
-PERF_COMMAND(compare, "two reports: OLD.json NEW.json", run);
+PERF_COMMAND(compare, "two reports: OLD.json NEW.json", run, .usage = "OLD.json NEW.json",
+	     .options = "Exit code 1: a row has become slower by more than the noise.\n");

@@ -198,20 +198,15 @@ row_run(const struct options *o, struct perf_report *report, const struct row *r
 	return ret;
 }
 
-static void
-usage(FILE *out)
-{
-	fputs("weir-perf copy [--rounds N] [--json FILE] [-- OPTIONS]\n"
-	      "  --only TEXT     rows that have TEXT in their name\n"
-	      "  --cpu N         run on this CPU (default: the last one)\n"
-	      "  --no-huge       no huge pages\n"
-	      "  --threshold V   the hybrid's dma-threshold (default: 768)\n"
-	      "  --latency NS    of the engine (1000)\n"
-	      "  --bandwidth G   in Gbyte/s (30)\n"
-	      "  --copy NS       what it takes for each copy besides (20)\n"
-	      "  --doorbell NS   what it takes the CPU to tell it (50)\n",
-	      out);
-}
+#define OPTIONS                                                         \
+	"  --only TEXT     rows that have TEXT in their name\n"         \
+	"  --cpu N         run on this CPU (default: the last one)\n"   \
+	"  --no-huge       no huge pages\n"                             \
+	"  --threshold V   the hybrid's dma-threshold (default: 768)\n" \
+	"  --latency NS    of the engine (1000)\n"                      \
+	"  --bandwidth G   in Gbyte/s (30)\n"                           \
+	"  --copy NS       what it takes for each copy besides (20)\n"  \
+	"  --doorbell NS   what it takes the CPU to tell it (50)\n"
 
 /* A number that is not below 0. */
 static int
@@ -231,8 +226,7 @@ option_set(struct options *o, int opt)
 		o->only = optarg;
 		return 0;
 	case 'p':
-		o->cpu = (unsigned int)strtoul(optarg, NULL, 10);
-		return 0;
+		return perf_cpu(optarg, &o->cpu);
 	case 'n':
 		o->huge = false;
 		return 0;
@@ -308,8 +302,9 @@ all_run(const struct options *o, unsigned int rounds, struct perf_report *report
 			    (o->only != NULL && strstr(rows[i].name, o->only) == NULL))
 				continue;
 			ret = row_run(o, report, &rows[i], &pairs[k], rounds);
+			perf_report_print(report);
 		}
-	return ret;
+	return ret == 0 ? perf_report_chosen(report, o->only) : ret;
 }
 
 static int
@@ -318,10 +313,8 @@ run(const struct perf_args *args, struct perf_report *report)
 	struct options o;
 	int ret = options_read(&o, args);
 
-	if (ret != 0) {
-		usage(stderr);
+	if (ret != 0)
 		return ret;
-	}
 	kinds[HYBRID].threshold = o.threshold;
 	ret = bench_eal_start(o.cpu, o.huge);
 	if (ret != 0)
@@ -340,4 +333,5 @@ err_eal:
 	return ret;
 }
 
-PERF_COMMAND(copy, "net_weir whose copies are the CPU's, a dmadev's, or both's", run);
+PERF_COMMAND(copy, "net_weir whose copies are the CPU's, a dmadev's, or both's", run,
+	     .options = OPTIONS);

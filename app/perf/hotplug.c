@@ -36,6 +36,7 @@
 
 #include "frontend.h"
 #include "perf.h"
+#include "weir_args.h"
 #include "weir_port.h"
 #include "weir_space.h"
 
@@ -388,9 +389,10 @@ options(const struct perf_args *args, uint64_t *gib, uint64_t *mib)
 	       -1) {
 		if (opt != 'g' && opt != 'm')
 			return -EINVAL;
-		*(opt == 'g' ? gib : mib) = strtoull(optarg, NULL, 10);
+		if (weir_arg_number(optarg, 1, 1024, opt == 'g' ? gib : mib) != 0)
+			return -EINVAL;
 	}
-	return *gib > 0 && *gib <= 1024 && *mib > 0 && *mib <= 1024 ? 0 : -EINVAL;
+	return optind == args->argc ? 0 : -EINVAL;
 }
 
 static int
@@ -423,4 +425,6 @@ run(const struct perf_args *args, struct perf_report *report)
 	return ret;
 }
 
-PERF_COMMAND(hotplug, "an lcore's longest gap while memory comes and goes", run);
+PERF_COMMAND(hotplug, "an lcore's longest gap while memory comes and goes", run,
+	     .options = "  --gib N      of memory that comes and goes, 1 to 1024 (64)\n"
+			"  --granule N  MiB that it is mapped in, 1 to 1024 (2)\n");

@@ -30,18 +30,21 @@ struct perf_args {
 struct perf_command {
 	const char *name;
 	const char *summary; /**< a line for the list of commands */
+	const char *options; /**< its own ones, a line each; NULL: it has none */
+	const char *usage;   /**< what comes behind its name; NULL: as of all */
 	/** @return 0; 1: it ran, and what it says is not good, which it has printed;
-	 * -ENOTSUP: cannot run here, the reason was printed; -errno. */
+	 * -ENOTSUP: cannot run here, the reason was printed; -EINVAL: its options are
+	 * wrong, and are shown; -errno. */
 	int (*run)(const struct perf_args *args, struct perf_report *report);
 	struct perf_command *next;
 };
 
 void perf_command_register(struct perf_command *c);
 
-#define PERF_COMMAND(nm, text, fn)                                            \
-	static struct perf_command perf_command_##nm = { .name = #nm,         \
-							 .summary = text,     \
-							 .run = fn };         \
+#define PERF_COMMAND(nm, text, fn, ...)                                       \
+	static struct perf_command perf_command_##nm = {                      \
+		.name = #nm, .summary = text, .run = fn, ##__VA_ARGS__        \
+	};                                                                    \
 	__attribute__((constructor)) static void perf_command_ctor_##nm(void) \
 	{                                                                     \
 		perf_command_register(&perf_command_##nm);                    \
@@ -79,8 +82,23 @@ double perf_quantile(double *v, size_t n, double q);
 struct perf_report *perf_report_new(const char *command);
 void perf_report_free(struct perf_report *r);
 
-/** Print all rows as a table. */
-void perf_report_print(const struct perf_report *r);
+/** Print the rows that were not printed yet, those of a table that goes on. */
+void perf_report_print(struct perf_report *r);
+
+/**
+ * A CPU's number, as a command's option has it: one that we may run on.
+ *
+ * @return 0; -EINVAL: it is none, which was said.
+ */
+int perf_cpu(const char *text, unsigned int *cpu);
+
+/**
+ * Whether rows that were chosen by a part of their names are there; says so if not.
+ *
+ * @param only  That part; NULL: all were chosen.
+ * @return 0; -ENOENT.
+ */
+int perf_report_chosen(const struct perf_report *r, const char *only);
 
 /** Write {command, rows: [{name, unit, weir, peer, ratio, spread}]}. @return 0, -errno.
  */

@@ -18,6 +18,8 @@ struct perf_row {
 struct perf_report {
 	const char *command;
 	struct perf_row *rows, **last;
+	struct perf_row *
+		*shown; /* where the first row is, or will be, that was not printed */
 };
 
 /* A row's figures, ready to be shown. */
@@ -34,6 +36,7 @@ perf_report_new(const char *command)
 		return NULL;
 	r->command = command;
 	r->last = &r->rows;
+	r->shown = &r->rows;
 	return r;
 }
 
@@ -157,13 +160,15 @@ row_figures(const struct perf_row *row, struct figures *f)
 }
 
 void
-perf_report_print(const struct perf_report *r)
+perf_report_print(struct perf_report *r)
 {
-	if (r->rows == NULL)
+	if (*r->shown == NULL)
 		return;
-	printf("%-44s %10s %10s  %-14s %s\n", r->command, "weir", "peer", "unit",
-	       "weir/peer (quartiles)");
-	for (const struct perf_row *row = r->rows; row != NULL; row = row->next) {
+	if (r->shown == &r->rows)
+		printf("%-44s %10s %10s  %-14s %s\n", r->command, "weir", "peer", "unit",
+		       "weir/peer (quartiles)");
+	for (; *r->shown != NULL; r->shown = &(*r->shown)->next) {
+		const struct perf_row *row = *r->shown;
 		struct figures f;
 
 		if (row_figures(row, &f))
@@ -171,6 +176,16 @@ perf_report_print(const struct perf_report *r)
 			       f.weir.median, f.peer.median, row->unit, f.ratio.median,
 			       f.ratio.q1, f.ratio.q3);
 	}
+	fflush(stdout);
+}
+
+int
+perf_report_chosen(const struct perf_report *r, const char *only)
+{
+	if (only == NULL || r->rows != NULL)
+		return 0;
+	fprintf(stderr, "weir-perf %s: no row has '%s' in its name\n", r->command, only);
+	return -ENOENT;
 }
 
 /* Names are ours: letters, digits and spaces, so that nothing is to be escaped. */

@@ -127,6 +127,8 @@ row_read(const char **p, struct perf_result *r)
 			good = len >= 0;
 		} else if (key(p, "ratio")) {
 			good = ratio = number(p, &r->ratio.median);
+		} else if (key(p, "rounds")) {
+			good = number(p, &r->rounds);
 		} else if (key(p, "spread")) {
 			good = spread = take(p, '[') && number(p, &r->ratio.q1) &&
 					take(p, ',') && number(p, &r->ratio.q3) &&

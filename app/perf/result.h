@@ -9,6 +9,7 @@
 struct perf_result {
 	char *name;
 	struct perf_quartiles ratio;
+	double rounds; /* 0: the report does not say */
 	struct perf_result *next;
 };
 

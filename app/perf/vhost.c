@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <linux/virtio_config.h>
@@ -21,6 +20,7 @@
 
 #include "perf.h"
 #include "vhost_bench.h"
+#include "weir_args.h"
 
 #define ROUNDS 200u
 #define BURSTS 64u /* of a side in a round */
@@ -300,22 +300,17 @@ group_run(const struct options *o, unsigned int rounds, const struct group *g,
 	return 0;
 }
 
-static void
-usage(FILE *out, const char *name)
-{
-	fprintf(out, "weir-perf %s [--rounds N] [--json FILE] [-- OPTIONS]\n", name);
-	fputs("  --only TEXT  rows that have TEXT in their name\n"
-	      "  --cpu N      run on this CPU (default: the last one)\n"
-	      "  --no-huge    no huge pages\n"
-	      "  --control    vhost: net_vhost on both sides, how far from 1 a ratio is "
-	      "by chance\n"
-	      "  --cold       with nothing the guest wrote in the caches\n"
-	      "  --count N    N bursts a side and no timing, for a profiler that "
-	      "collects\n"
-	      "               inside of bench_measured_weir() and "
-	      "bench_measured_peer()\n",
-	      out);
-}
+#define OPTIONS                                                                     \
+	"  --only TEXT  rows that have TEXT in their name\n"                        \
+	"  --cpu N      run on this CPU (default: the last one)\n"                  \
+	"  --no-huge    no huge pages\n"                                            \
+	"  --control    vhost: net_vhost on both sides, how far from 1 a ratio is " \
+	"by chance\n"                                                               \
+	"  --cold       with nothing the guest wrote in the caches\n"               \
+	"  --count N    N bursts a side and no timing, for a profiler that "        \
+	"collects\n"                                                                \
+	"               inside of bench_measured_weir() and "                       \
+	"bench_measured_peer()\n"
 
 static int
 options_read(struct options *o, const struct perf_args *args)
@@ -329,17 +324,18 @@ options_read(struct options *o, const struct perf_args *args)
 		{ "control", no_argument, NULL, 'a' },
 		{ NULL, 0, NULL, 0 },
 	};
-	int opt;
+	int opt, ret = 0;
 
 	*o = (struct options){ .cpu = bench_last_cpu(), .huge = bench_huge_pages() };
 	optind = 0;
-	while ((opt = getopt_long(args->argc, args->argv, "", known, NULL)) != -1) {
+	while (ret == 0 &&
+	       (opt = getopt_long(args->argc, args->argv, "", known, NULL)) != -1) {
 		if (opt == 'o')
 			o->only = optarg;
 		else if (opt == 'c')
-			o->count = strtoul(optarg, NULL, 10);
+			ret = weir_arg_number(optarg, 1, UINT32_MAX, &o->count);
 		else if (opt == 'p')
-			o->cpu = (unsigned int)strtoul(optarg, NULL, 10);
+			ret = perf_cpu(optarg, &o->cpu);
 		else if (opt == 'n')
 			o->huge = false;
 		else if (opt == 'd')
@@ -349,7 +345,7 @@ options_read(struct options *o, const struct perf_args *args)
 		else
 			return -EINVAL;
 	}
-	return optind == args->argc ? 0 : -EINVAL;
+	return ret == 0 && optind == args->argc ? 0 : -EINVAL;
 }
 
 static int
@@ -362,19 +358,21 @@ run(const struct perf_args *args, struct perf_report *report, bool dma,
 	o.dma = dma;
 	if (ret == 0 && dma && o.control)
 		ret = -EINVAL;
-	if (ret != 0) {
-		usage(stderr, args->argv[0]);
+	if (ret != 0)
 		return ret;
-	}
 	ret = bench_eal_start(o.cpu, o.huge);
 	if (ret != 0)
 		return ret;
 	ret = bench_start(&bench, o.cold);
 	if (ret != 0)
 		goto err_eal;
-	for (unsigned int i = 0; i < nr_groups && ret == 0; i++)
+	for (unsigned int i = 0; i < nr_groups && ret == 0; i++) {
 		ret = group_run(&o, args->rounds != 0 ? args->rounds : ROUNDS, &groups[i],
 				report);
+		perf_report_print(report);
+	}
+	if (ret == 0 && o.count == 0)
+		ret = perf_report_chosen(report, o.only);
 	bench_stop(&bench);
 err_eal:
 	rte_eal_cleanup();
@@ -393,6 +391,7 @@ run_async(const struct perf_args *args, struct perf_report *report)
 	return run(args, report, true, async_groups, RTE_DIM(async_groups));
 }
 
-PERF_COMMAND(vhost, "cycles of a packet in net_weir and in DPDK's net_vhost", run_vhost);
+PERF_COMMAND(vhost, "cycles of a packet in net_weir and in DPDK's net_vhost", run_vhost,
+	     .options = OPTIONS);
 PERF_COMMAND(async, "cycles of a packet whose copies a dmadev makes, and rte_vhost's",
-	     run_async);
+	     run_async, .options = OPTIONS);

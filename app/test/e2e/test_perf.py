@@ -63,10 +63,10 @@ def vhost_rows_chosen(ws):
     check("3 bursts" in said, said)
 
 
-def report(ws, name, ratios):
+def report(ws, name, ratios, rounds=9):
     """A report with rows of these names and (first quartile, median, third quartile)."""
     path = os.path.join(ws.path, name)
-    rows = [{"name": row, "unit": "ns", "rounds": 9, "weir": median, "peer": 1, "ratio": median,
+    rows = [{"name": row, "unit": "ns", "rounds": rounds, "weir": median, "peer": 1, "ratio": median,
              "spread": [low, high]} for row, (low, median, high) in ratios.items()]
     with open(path, "w", encoding="utf-8") as f:
         json.dump({"command": "vhost", "rows": rows}, f)
@@ -86,6 +86,9 @@ def compare_knows_noise(ws):
         check(re.search(f"^{line}$", said, re.M), f"no '{line}' in {said}")
     check(weir_perf(ws, "compare", new, old, code=1).endswith("0 faster, 1 slower, 2 same\n"),
           "c has become slower")
+    few = report(ws, "few", {"a": (1.2, 1.2, 1.2)}, rounds=1)
+    check(weir_perf(ws, "compare", old, few).endswith(
+        "0 faster, 0 slower, 0 same, 1 of fewer than 8 rounds\n"), "one round says nothing")
 
 
 def compare_refuses_what_is_no_report(ws):
@@ -101,12 +104,45 @@ def compare_refuses_what_is_no_report(ws):
     for number, wrong in enumerate(texts):
         with open(bad, "w", encoding="utf-8") as f:
             f.write(wrong)
-        said = weir_perf(ws, "compare", good, bad, code=1)
+        said = weir_perf(ws, "compare", good, bad, code=2)
         check(said.startswith(f"{bad}: "), f"text {number}: {said}")
     check(f"{ws.path}/none: No such file" in weir_perf(ws, "compare", f"{ws.path}/none", good,
-                                                       code=1), "a file that is not there")
-    weir_perf(ws, "compare", good, code=1)
+                                                       code=2), "a file that is not there")
+    check("usage: weir-perf compare OLD.json NEW.json" in weir_perf(ws, "compare", good, code=2),
+          "one report alone")
+
+
+# arguments, and what is said of them before anything is measured
+WRONG = [
+    (["nosuch"], "there is no command 'nosuch'"),
+    (["vhost", "--rounds", "x"], "--rounds x: wants a number from 1 to"),
+    (["vhost", "--rounds", "0"], "--rounds 0: wants a number from 1 to"),
+    (["vhost", "--rounds", "-5"], "--rounds -5: wants a number from 1 to"),
+    (["vhost", "--rounds", "99999999999"], "--rounds 99999999999: wants a number from 1 to"),
+    (["vhost", "--json", "/nonexist/x"], "--json /nonexist/x: No such file"),
+    (["vhost", "--", "--cpu", "x"], "--cpu x: no CPU that may be used"),
+    (["copy", "--", "--cpu", "9999"], "--cpu 9999: no CPU that may be used"),
+    (["vhost", "--", "--count", "x"], "usage: weir-perf vhost"),
+    (["map", "--", "--bogus"], "weir-perf map: takes no '--bogus'"),
+    (["hotplug", "--", "--gib", "0"], "usage: weir-perf hotplug"),
+]
+
+
+def arguments_are_checked(ws):
+    """What is wrong is named, by exit code 2; help is what was asked for."""
+    for args, wanted in WRONG:
+        said = weir_perf(ws, *args, code=2)
+        check(wanted in said, f"{args}: no '{wanted}' in {said}")
+    for args, wanted in ((["-h"], "usage: weir-perf COMMAND"),
+                         (["vhost", "--help"], "  --control "), (["copy", "-h"], "  --latency "),
+                         (["map", "--help"], "usage: weir-perf map")):
+        check(wanted in weir_perf(ws, *args), f"{args}: no '{wanted}'")
+    path = os.path.join(ws.path, "report.json")
+    said = weir_perf(ws, "vhost", "--rounds", "1", "--json", path, "--", "--no-huge", "--only",
+                     "nosuch", code=2)
+    check("no row has 'nosuch' in its name" in said, said)
+    check(not os.path.exists(path), "a report without rows was written")
 
 
 main("perf_e2e", [vhost_rows_complete, vhost_rows_chosen, compare_knows_noise,
-                  compare_refuses_what_is_no_report])
+                  arguments_are_checked, compare_refuses_what_is_no_report])
