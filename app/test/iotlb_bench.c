@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <rte_bus_vdev.h>
+#include <rte_dmadev.h>
 #include <rte_mbuf.h>
 
 #include "iotlb_bench.h"
@@ -16,6 +17,7 @@
 #include "weir_log.h"
 
 #define DMA "dma_weir_iotlb"
+#define DMA2 "dma_weir_iotlb2"
 
 static struct rte_mempool *pool;
 static char messages[4096]; /* the newest first */
@@ -121,7 +123,7 @@ iotlb_serve(struct iotlb_bench *b)
 /* ---- the bench */
 
 static int
-port_open(struct iotlb_bench *b, bool dma)
+port_open(struct iotlb_bench *b, const char *dmas)
 {
 	struct weir_port_conf conf = {
 		.name = "w0",
@@ -136,9 +138,9 @@ port_open(struct iotlb_bench *b, bool dma)
 	conf.mirror = weir_space_mirror(b->space);
 	ret = weir_port_create(&conf, &b->port);
 	if (ret == 0)
-		ret = weir_port_rxq_setup(b->port, 0, pool, dma ? DMA : NULL);
+		ret = weir_port_rxq_setup(b->port, 0, pool, dmas);
 	if (ret == 0)
-		ret = weir_port_txq_setup(b->port, 0, dma ? DMA : NULL);
+		ret = weir_port_txq_setup(b->port, 0, dmas);
 	if (ret == 0)
 		ret = weir_port_start(b->port);
 	b->rxq = weir_port_rxq(b->port, 0);
@@ -149,6 +151,21 @@ port_open(struct iotlb_bench *b, bool dma)
 		.pool = pool,
 	};
 	return ret;
+}
+
+/* One engine, or two with '/' between their arguments; @return the port's dmas. */
+static const char *
+engines_open(const char *args)
+{
+	const char *second = strchr(args, '/');
+	char first[64];
+
+	snprintf(first, sizeof(first), "%.*s", (int)strcspn(args, "/"), args);
+	if (rte_vdev_init(DMA, first) != 0)
+		return NULL;
+	if (second == NULL)
+		return DMA;
+	return rte_vdev_init(DMA2, second + 1) == 0 ? DMA "," DMA2 : NULL;
 }
 
 static int
@@ -178,6 +195,7 @@ frontend_open(struct iotlb_bench *b, uint64_t features)
 int
 iotlb_open(struct iotlb_bench *b, uint64_t features, const char *dma_args)
 {
+	const char *dmas = NULL;
 	int ret;
 
 	memset(b, 0, sizeof(*b));
@@ -190,9 +208,9 @@ iotlb_open(struct iotlb_bench *b, uint64_t features, const char *dma_args)
 					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
 	if (pool == NULL)
 		return -ENOMEM;
-	ret = dma_args != NULL ? rte_vdev_init(DMA, dma_args) : 0;
-	if (ret == 0)
-		ret = port_open(b, dma_args != NULL);
+	if (dma_args != NULL)
+		dmas = engines_open(dma_args);
+	ret = dma_args == NULL || dmas != NULL ? port_open(b, dmas) : -ENODEV;
 	if (ret == 0)
 		ret = frontend_open(b, features);
 	if (ret != 0)
@@ -210,6 +228,8 @@ iotlb_close(struct iotlb_bench *b, bool dma)
 	weir_port_destroy(b->port);
 	if (dma)
 		rte_vdev_uninit(DMA);
+	if (dma && rte_dma_get_dev_id_by_name(DMA2) >= 0)
+		rte_vdev_uninit(DMA2);
 	weir_space_put(b->space);
 	weir_copy_set_watchdog(500000);
 	weir_log_set_sink(NULL);

@@ -62,8 +62,8 @@ uint32_t iotlb_page_of(const struct iotlb_bench *b, const void *p);
 /* Serve the misses there are. False: the channel or an answer is not as it should be. */
 bool iotlb_serve(struct iotlb_bench *b);
 
-/* Rings are mapped, and none of the buffers. @dma_args: of the engine that copies; NULL:
- * the CPU does. 0; -errno. */
+/* Rings are mapped, and none of the buffers. @dma_args: of the engine that copies, or of
+ * two, with '/' between them; NULL: the CPU does. 0; -errno. */
 int iotlb_open(struct iotlb_bench *b, uint64_t features, const char *dma_args);
 
 /* @return mbufs that nobody gave back. */

@@ -257,3 +257,23 @@ dma_close(void)
 	rte_vdev_uninit("dma_weir_test");
 	weir_copy_set_watchdog(500000);
 }
+
+int
+dma_open_two(const char *first, const char *second)
+{
+	int ret = dma_open(first);
+
+	if (ret != 0)
+		return ret;
+	ret = rte_vdev_init("dma_weir_other", second);
+	if (ret != 0)
+		dma_close();
+	return ret;
+}
+
+void
+dma_close_two(void)
+{
+	rte_vdev_uninit("dma_weir_other");
+	dma_close();
+}

@@ -77,4 +77,9 @@ enum test_result bench_packed(enum test_result (*run)(void));
 int dma_open(const char *args);
 void dma_close(void);
 
+/* Two of them, for a port that is opened with TWO_DMAS. 0; -errno. */
+#define TWO_DMAS "dma_weir_test,dma_weir_other"
+int dma_open_two(const char *first, const char *second);
+void dma_close_two(void);
+
 #endif /* PORT_BENCH_H */

@@ -22,16 +22,74 @@
 
 #define SPLIT (FE_SPLIT)
 #define PACKED UINT64_MAX
+#define ONE_LATE "mode=thread,delay_us=100"
+
+/* A dirty log, as long as guest memory. */
+struct dirty_log {
+	uint8_t *bits;
+	uint64_t len;
+	int fd;
+};
+
+/* The frontend sets a log and has all that is written logged; rings run again. */
+static enum test_result
+log_begin(struct iotlb_bench *b, struct dirty_log *l)
+{
+	struct weir_vhost_wire_log log;
+	uint64_t with_log, answer;
+
+	l->len = (FE_GPA / IOTLB_PAGE + IOTLB_MAX_PAGES) / 8 + 1;
+	l->fd = memfd_create("test-iotlb-log", MFD_CLOEXEC);
+	TEST_ASSERT(l->fd >= 0 && ftruncate(l->fd, (off_t)l->len) == 0);
+	l->bits = mmap(NULL, l->len, PROT_READ | PROT_WRITE, MAP_SHARED, l->fd, 0);
+	TEST_ASSERT(l->bits != MAP_FAILED);
+	log = (struct weir_vhost_wire_log){ .len = l->len };
+	TEST_EQ(fe_msg(&b->f, WEIR_VHOST_SET_LOG_BASE, &log, sizeof(log), &l->fd, 1,
+		       &answer, sizeof(answer)),
+		0);
+	with_log = b->f.features | WEIR_VHOST_BIT(VHOST_F_LOG_ALL);
+	TEST_EQ(fe_msg_ack(&b->f, WEIR_VHOST_SET_FEATURES, &with_log, sizeof(with_log),
+			   NULL, 0),
+		0);
+	b->f.log_used = true;
+	for (unsigned int i = 0; i < 2; i++) {
+		const struct vhost_vring_addr a = fe_ring_addr(&b->f, i);
+
+		TEST_EQ(fe_msg_ack(&b->f, WEIR_VHOST_SET_VRING_ADDR, &a, sizeof(a), NULL,
+				   0),
+			0);
+	}
+	TEST_ASSERT(iotlb_rings_run(b));
+	return TEST_OK;
+}
+
+static void
+log_end(struct dirty_log *l)
+{
+	munmap(l->bits, l->len);
+	close(l->fd);
+}
+
+static bool
+log_has(const struct dirty_log *l, uint32_t page)
+{
+	const uint64_t at = FE_GPA / IOTLB_PAGE + page;
+
+	return (l->bits[at / 8] >> at % 8 & 1) != 0;
+}
 
 /* Frames both ways, each from and into a page that is mapped for it alone. */
 static enum test_result
-pages_come_and_go(uint64_t features, const char *dma_args)
+pages_come_and_go(uint64_t features, const char *dma_args, bool logs)
 {
 	const uint32_t frames = 1500;
+	struct dirty_log l = { 0 };
 	static struct iotlb_bench b;
 
 	TEST_EQ(iotlb_open(&b, features, dma_args), 0);
 	TEST_ASSERT(iotlb_rings_run(&b));
+	if (logs)
+		TEST_EQ(log_begin(&b, &l), TEST_OK);
 	atomic_store(&b.lcore.to_give, frames);
 	TEST_EQ(lcore_start(&b.lcore), 0);
 	for (int i = 0;
@@ -50,32 +108,51 @@ pages_come_and_go(uint64_t features, const char *dma_args)
 	TEST_ASSERT(b.misses >= 2 * frames);
 	/* a page may have come and gone before it was asked for */
 	TEST_ASSERT(b.refused < frames / 100);
+	/* each buffer to receive into has been written to, none to send from has */
+	for (uint32_t i = 0; i < FE_RING * FE_BUF / IOTLB_PAGE && logs; i++) {
+		TEST_ASSERT(log_has(&l, iotlb_page_of(&b, b.f.ring[0].buf) + i));
+		TEST_ASSERT(!log_has(&l, iotlb_page_of(&b, b.f.ring[1].buf) + i));
+	}
 	TEST_EQ(iotlb_close(&b, dma_args != NULL), 0);
+	if (logs)
+		log_end(&l);
 	return TEST_OK;
 }
 
 static enum test_result
 pages_come_and_go_split(void)
 {
-	return pages_come_and_go(SPLIT, NULL);
+	return pages_come_and_go(SPLIT, NULL, false);
 }
 
 static enum test_result
 pages_come_and_go_packed(void)
 {
-	return pages_come_and_go(PACKED, NULL);
+	return pages_come_and_go(PACKED, NULL, false);
 }
 
 static enum test_result
 pages_come_and_go_split_dma(void)
 {
-	return pages_come_and_go(SPLIT, "mode=thread,delay_us=20");
+	return pages_come_and_go(SPLIT, "mode=thread,delay_us=20", false);
 }
 
 static enum test_result
 pages_come_and_go_packed_dma(void)
 {
-	return pages_come_and_go(PACKED, "mode=thread,delay_us=20");
+	return pages_come_and_go(PACKED, "mode=thread,delay_us=20", false);
+}
+
+/* All at once: pages that come and go, two engines of which one is late and one fails
+ * now and then, a log. */
+static enum test_result
+pages_come_and_go_two_engines_log(void)
+{
+	const uint64_t log = WEIR_VHOST_BIT(VHOST_F_LOG_ALL);
+	const char *args = ONE_LATE "/mode=thread,fail_nth=40,reorder=1";
+
+	TEST_EQ(pages_come_and_go(SPLIT & ~log, args, true), TEST_OK);
+	return pages_come_and_go(PACKED & ~log, args, true);
 }
 
 /* Serve, receive, until so many were got; 5 s are a failed test. */
@@ -403,35 +480,14 @@ memory_goes_with_its_translations(void)
 
 /* The dirty log counts in guest addresses, whatever the driver's are. */
 static enum test_result
-log_is_of_guest_addresses(uint64_t features)
+log_is_of_guest_addresses(uint64_t features, const char *dma_args)
 {
 	static struct iotlb_bench b;
-	const uint64_t log_len = (FE_GPA / IOTLB_PAGE + IOTLB_MAX_PAGES) / 8 + 1;
-	struct weir_vhost_wire_log log = { .len = log_len };
-	uint64_t with_log, answer;
-	uint8_t *bits;
-	int fd = memfd_create("test-iotlb-log", MFD_CLOEXEC);
+	struct dirty_log l;
 
-	TEST_ASSERT(fd >= 0 && ftruncate(fd, (off_t)log_len) == 0);
-	bits = mmap(NULL, log_len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	TEST_EQ(iotlb_open(&b, features, NULL), 0);
+	TEST_EQ(iotlb_open(&b, features & ~WEIR_VHOST_BIT(VHOST_F_LOG_ALL), dma_args), 0);
 	TEST_ASSERT(iotlb_rings_run(&b));
-	TEST_EQ(fe_msg(&b.f, WEIR_VHOST_SET_LOG_BASE, &log, sizeof(log), &fd, 1, &answer,
-		       sizeof(answer)),
-		0);
-	with_log = b.f.features | WEIR_VHOST_BIT(VHOST_F_LOG_ALL);
-	TEST_EQ(fe_msg_ack(&b.f, WEIR_VHOST_SET_FEATURES, &with_log, sizeof(with_log),
-			   NULL, 0),
-		0);
-	b.f.log_used = true;
-	for (unsigned int i = 0; i < 2; i++) {
-		const struct vhost_vring_addr a = fe_ring_addr(&b.f, i);
-
-		TEST_EQ(fe_msg_ack(&b.f, WEIR_VHOST_SET_VRING_ADDR, &a, sizeof(a), NULL,
-				   0),
-			0);
-	}
-	TEST_ASSERT(iotlb_rings_run(&b));
+	TEST_EQ(log_begin(&b, &l), TEST_OK);
 	atomic_store(&b.lcore.to_give, 1);
 	for (int i = 0; i < 5000 && b.taken == 0; i++) {
 		TEST_ASSERT(iotlb_serve(&b) && iotlb_guest_take(&b));
@@ -440,33 +496,42 @@ log_is_of_guest_addresses(uint64_t features)
 	}
 	TEST_EQ(b.taken, 1);
 	for (uint32_t page = 0; page < IOTLB_MAX_PAGES; page++) {
-		const uint64_t at = FE_GPA / IOTLB_PAGE + page;
-		const bool set = (bits[at / 8] >> at % 8 & 1) != 0;
 		const uint32_t first = iotlb_page_of(&b, b.f.ring[0].buf);
 		const uint32_t used = first - 4 + (b.f.ring[0].packed != NULL ? 0 : 2);
 
 		if (page == first || page == used)
-			TEST_ASSERT(set);
+			TEST_ASSERT(log_has(&l, page));
 		/* nothing of the page behind the first buffer's, nor of the table */
 		if (page == first + 1 || page == first - 1)
-			TEST_ASSERT(!set);
+			TEST_ASSERT(!log_has(&l, page));
 	}
-	TEST_EQ(iotlb_close(&b, false), 0);
-	munmap(bits, log_len);
-	close(fd);
+	TEST_EQ(iotlb_close(&b, dma_args != NULL), 0);
+	log_end(&l);
 	return TEST_OK;
 }
 
 static enum test_result
 log_is_of_guest_addresses_split(void)
 {
-	return log_is_of_guest_addresses(SPLIT & ~WEIR_VHOST_BIT(VHOST_F_LOG_ALL));
+	return log_is_of_guest_addresses(SPLIT, NULL);
 }
 
 static enum test_result
 log_is_of_guest_addresses_packed(void)
 {
-	return log_is_of_guest_addresses(PACKED & ~WEIR_VHOST_BIT(VHOST_F_LOG_ALL));
+	return log_is_of_guest_addresses(PACKED, NULL);
+}
+
+static enum test_result
+log_is_of_guest_addresses_split_dma(void)
+{
+	return log_is_of_guest_addresses(SPLIT, ONE_LATE);
+}
+
+static enum test_result
+log_is_of_guest_addresses_packed_dma(void)
+{
+	return log_is_of_guest_addresses(PACKED, ONE_LATE);
 }
 
 /* A frontend without a channel uses guest addresses, whatever it has agreed to. */
@@ -570,6 +635,7 @@ static const struct test_case cases[] = {
 	{ "pages_come_and_go_packed", pages_come_and_go_packed },
 	{ "pages_come_and_go_split_dma", pages_come_and_go_split_dma },
 	{ "pages_come_and_go_packed_dma", pages_come_and_go_packed_dma },
+	{ "pages_come_and_go_two_engines_log", pages_come_and_go_two_engines_log },
 	{ "invalidation_waits_for_a_copy", invalidation_waits_for_a_copy },
 	{ "ring_unmapped_waits_for_a_copy", ring_unmapped_waits_for_a_copy },
 	{ "invalidation_waits_for_a_burst", invalidation_waits_for_a_burst },
@@ -582,6 +648,8 @@ static const struct test_case cases[] = {
 	{ "memory_goes_with_its_translations", memory_goes_with_its_translations },
 	{ "log_is_of_guest_addresses_split", log_is_of_guest_addresses_split },
 	{ "log_is_of_guest_addresses_packed", log_is_of_guest_addresses_packed },
+	{ "log_is_of_guest_addresses_split_dma", log_is_of_guest_addresses_split_dma },
+	{ "log_is_of_guest_addresses_packed_dma", log_is_of_guest_addresses_packed_dma },
 	{ "tables_are_looked_behind_split", tables_are_looked_behind_split },
 	{ "tables_are_looked_behind_packed", tables_are_looked_behind_packed },
 	{ "no_channel_no_iotlb", no_channel_no_iotlb },

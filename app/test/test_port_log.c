@@ -286,6 +286,24 @@ copies_by_both_migrate_whole(void)
 	return migrated_by("mode=thread,delay_us=100,fail_nth=7", 500);
 }
 
+/* Of two engines one is late and one fails, in turns by the burst. */
+static enum test_result
+copies_by_two_engines_migrate_whole(void)
+{
+	enum test_result r;
+
+	TEST_EQ(dma_open_two("mode=thread,delay_us=300",
+			     "mode=thread,fail_nth=7,reorder=1"),
+		0);
+	r = migrated(TWO_DMAS, 0);
+	wanted = UINT64_MAX;
+	if (r == TEST_OK)
+		r = migrated(TWO_DMAS, 500);
+	wanted = FE_SPLIT;
+	dma_close_two();
+	return r;
+}
+
 static enum test_result
 packed_rings_migrate_whole(void)
 {
@@ -560,6 +578,7 @@ static const struct test_case port_log_cases[] = {
 	{ "copies_by_dma_migrate_whole", copies_by_dma_migrate_whole },
 	{ "copies_by_both_migrate_whole", copies_by_both_migrate_whole },
 	{ "packed_rings_migrate_whole", packed_rings_migrate_whole },
+	{ "copies_by_two_engines_migrate_whole", copies_by_two_engines_migrate_whole },
 	{ "frames_cut_in_the_ring_migrate_whole", frames_cut_in_the_ring_migrate_whole },
 	{ "frames_cut_among_dma_migrate_whole", frames_cut_among_dma_migrate_whole },
 	{ "page_marked_when_its_copy_is_over", page_marked_when_its_copy_is_over },

@@ -383,9 +383,20 @@ packed_reset_begins_anew(void)
 	return TEST_OK;
 }
 
+static enum test_result
+frames_in_flight_received_again_by_two(void)
+{
+	enum test_result r;
+
+	TEST_EQ(dma_open_two("mode=thread,delay_us=300", "mode=thread,delay_us=20"), 0);
+	r = received_again(TWO_DMAS);
+	dma_close_two();
+	return r;
+}
+
 /* Buffers that were taken come first, then the guest's others; a frame takes both. */
 static enum test_result
-buffers_in_flight_filled_first(void)
+filled_first(const char *dma)
 {
 	static uint8_t buf[65536];
 	struct fe_ring *r;
@@ -393,7 +404,7 @@ buffers_in_flight_filled_first(void)
 	struct bench b;
 	uint16_t first;
 
-	TEST_EQ(bench_open(&b, NULL, 0), 0);
+	TEST_EQ(bench_open(&b, dma, 0), 0);
 	TEST_EQ(guest_open(&g, &b), TEST_OK);
 	r = &g.fe.ring[0];
 	fe_post(&g.fe, 0);
@@ -411,6 +422,11 @@ buffers_in_flight_filled_first(void)
 			TEST_ASSERT(i < 5000);
 			usleep(1000);
 		}
+		for (int i = 0; r->used->idx == r->used_idx; i++) {
+			TEST_ASSERT(i < 5000);
+			usleep(1000);
+			weir_port_tx_burst(b.txq, NULL, 0);
+		}
 		if (nr == 0) {
 			TEST_EQ(r->used->ring[first].id, 0);
 			TEST_EQ(r->used->ring[first + 1].id, 3);
@@ -425,6 +441,23 @@ buffers_in_flight_filled_first(void)
 	guest_close(&g);
 	TEST_EQ(bench_close(&b), 0);
 	return TEST_OK;
+}
+
+static enum test_result
+buffers_in_flight_filled_first(void)
+{
+	return filled_first(NULL);
+}
+
+static enum test_result
+buffers_in_flight_filled_first_by_two(void)
+{
+	enum test_result r;
+
+	TEST_EQ(dma_open_two("mode=thread,delay_us=300", "mode=thread,delay_us=20"), 0);
+	r = filled_first(TWO_DMAS);
+	dma_close_two();
+	return r;
 }
 
 /* Areas that do not fit, or make no sense, and one that goes away. */
@@ -491,7 +524,11 @@ static const struct test_case port_recover_cases[] = {
 	{ "packed_place_kept", packed_place_kept },
 	{ "packed_place_kept_by_dma", packed_place_kept_by_dma },
 	{ "packed_reset_begins_anew", packed_reset_begins_anew },
+	{ "frames_in_flight_received_again_by_two",
+	  frames_in_flight_received_again_by_two },
 	{ "buffers_in_flight_filled_first", buffers_in_flight_filled_first },
+	{ "buffers_in_flight_filled_first_by_two",
+	  buffers_in_flight_filled_first_by_two },
 	{ "area_of_no_use_refused", area_of_no_use_refused },
 	{ "area_cut_short_resets_the_port", area_cut_short_resets_the_port },
 };
