@@ -415,12 +415,12 @@ others_do_not_wait_for_a_page(void)
 	const struct timeval soon = { .tv_sec = 1 };
 	enum test_result r = no_userfaultfd();
 	struct weir_port_conf conf = { .name = "other", .path = "", .nr_pairs = 1 };
-	char path[80];
+	struct bench b;
+	char path[sizeof(b.path) + sizeof(".other")];
 	struct pollfd answer = { .events = POLLIN };
 	struct weir_port *other;
 	struct arrival a;
 	struct fe fe;
-	struct bench b;
 
 	if (r != TEST_OK)
 		return r;
