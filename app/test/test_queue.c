@@ -128,7 +128,10 @@ trail_leads_to_the_queue_that_came_next(void)
 	TEST_ASSERT(t->place[7].line[1] ==
 		    &avail->ring[rig.q.vr.last_avail & rig.q.vr.mask]);
 	TEST_EQ(t->last, 9);
-	/* a queue that is not live leaves no trace */
+	/* neither one that has nothing nor one that is not live leaves a trace */
+	rig.q.place = 10;
+	TEST_EQ(queue_rx_burst(&rig.q, &m, 1), 0);
+	TEST_EQ(t->last, 9);
 	TEST_EQ(queue_quiet(&rig.q, 0), 0);
 	rig.q.place = 11;
 	TEST_EQ(queue_rx_burst(&rig.q, &m, 1), 0);

@@ -629,6 +629,9 @@ queue_rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 	/* inside: the port is not put away, nor the pair, while we are */
 	if (q->pair != NULL)
 		queue_collect_idle(q->pair);
-	queue_burst_leave(q, t);
+	if (got != 0)
+		queue_burst_leave(q, t);
+	else
+		queue_leave(q);
 	return got;
 }

@@ -12,7 +12,8 @@
  * But it polls them in the same order again and again. So each lcore notes, when it
  * leaves a queue, under the queue that it was in before, where the next burst here
  * will look; and asks for that when it is in that one again, a burst ahead. If the
- * order changes it has asked for a line too many.
+ * order changes it has asked for a line too many. A queue in which there was nothing
+ * to do leaves no note: it is passed over.
  *
  * Only addresses are kept, and nothing is read from them: the queue, or the guest's
  * memory, may be gone meanwhile.

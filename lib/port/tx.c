@@ -652,6 +652,9 @@ queue_tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 	if (!queue_burst_enter(q, &t))
 		return 0;
 	sent = q->burst(q, pkts, n);
-	queue_burst_leave(q, t);
+	if (sent != 0)
+		queue_burst_leave(q, t);
+	else
+		queue_leave(q);
 	return sent;
 }
