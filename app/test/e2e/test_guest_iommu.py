@@ -11,7 +11,7 @@ MIB, MIB_LAZY = 4, 1
 
 
 def patient_switch(ws, engine=None):
-    """A switch that offers a frame again for 0.2 s.
+    """A switch that offers a frame again for 2 s.
 
     A guest may be without a translated buffer for a moment, or without a ring: each page
     costs a round trip to an emulator. What is thrown away meanwhile, one frame in four
@@ -19,7 +19,7 @@ def patient_switch(ws, engine=None):
     """
     port = PORT if engine is None else PORT + "," + BOTH_BY_DMA
     switch = Switch(ws, [port] * 2, engine=engine, paired=True)
-    for line in ("stop", "set fwd io retry", "set burst tx delay 500 retry 400", "start"):
+    for line in ("stop", "set fwd io retry", "set burst tx delay 500 retry 4000", "start"):
         switch.command(line)
     return switch
 
