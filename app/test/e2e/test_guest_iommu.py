@@ -7,7 +7,7 @@ from netweir import BOTH_BY_DMA, Switch
 
 ACCESS_PLATFORM = 33
 PORT = "iommu-support=1,tso=1,legacy-ol-flags=1"
-MIB, MIB_LAZY = 4, 1
+MIB = 1
 
 
 def patient_switch(ws, engine=None):
@@ -36,13 +36,13 @@ def two_nics(ws, switch, kernel, args=""):
     return vm
 
 
-def exchange(vm, mib=MIB):
+def exchange(vm):
     """Pings and streams both ways."""
     for index, other in ((0, vm.nics[1]), (1, vm.nics[0])):
         for size in (0, 56, 1472, 20000):
             vm.ping(index, other.address, size)
     vm.serve(1)
-    vm.stream(0, vm.nics[1].address, mib)
+    vm.stream(0, vm.nics[1].address, MIB)
     vm.check_intact()
 
 
@@ -73,7 +73,7 @@ def lazy_by_dma(ws):
     """All translations, those of the rings too, go whenever some buffers are unmapped."""
     switch = patient_switch(ws, engine="")
     vm = two_nics(ws, switch, "iommu.strict=0")
-    exchange(vm, MIB_LAZY)
+    exchange(vm)
     end(vm, switch, by_dma=True)
 
 
