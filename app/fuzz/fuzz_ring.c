@@ -13,9 +13,10 @@
  * from the same memory: a double fetch is for the review to find.
  *
  * After each step: used entries and heads taken go together, a broken queue
- * touches nothing, and frames received are frames. At the end: every mbuf is
- * back. Guest memory and the DMA engine are those of queue_rig.h, which die of
- * an address that is not the guest's.
+ * touches nothing, and frames received are frames; with an in-flight area, it says
+ * where the ring is. At the end: every mbuf is back, and with a dirty log each page
+ * that was written has its bit. Guest memory and the DMA engine are those of queue_rig.h,
+ * which die of an address that is not the guest's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +27,10 @@
 #include <rte_ether.h>
 #include <rte_log.h>
 
+#include "hash.h"
 #include "offload.h"
 #include "queue_rig.h"
+#include "weir_inflight.h"
 
 #define STEPS_MAX 128u
 #define FRAME_MAX 9000u
@@ -50,7 +53,13 @@ enum {
 	CONF_CSUM = 8,
 	CONF_TSO = 16,
 	CONF_PACKED = 32,
-	CONF_TWO = 64 /* DMA engines */
+	CONF_TWO = 64,	/* DMA engines */
+	CONF_HASH = 128 /* the header has the frame's hash */
+};
+enum {
+	CONF_SIZE = 15, /* log2, modulo 7 */
+	CONF_KEPT = 16, /* packed: with an in-flight area */
+	CONF_LOG = 32	/* with a dirty log */
 };
 enum {
 	CONF_LINEAR = 1,
@@ -64,7 +73,7 @@ enum {
 };
 
 struct conf {
-	uint8_t size_log2; /* modulo 7 */
+	uint8_t size; /* and what else CONF_SIZE leaves room for */
 	uint8_t flags, flags2;
 	uint8_t threshold; /* times 16 */
 	uint16_t base;
@@ -77,9 +86,11 @@ enum op {
 	OP_POKE,    /* b: address; c and d are written there */
 	OP_DESC,    /* a: which; b: address; c: length; d: flags, next in its high byte */
 	OP_IDX,	    /* avail.idx += b; packed: flags of descriptor b */
-	OP_RESTART, /* stop and start; c: base if a is odd */
+	OP_RESTART, /* stop and start; c: base if a is odd; if a has 2 the area says
+		       where, in another process */
 	OP_CREDIT,  /* the engine has b more; all if a is 0xff */
 	OP_COLLECT, /* as a thread that is not the owner */
+	OP_AREA,    /* b: offset in the in-flight area; c and d are written there */
 	OP_NR,
 };
 
@@ -94,6 +105,26 @@ struct input {
 };
 
 static struct rte_mempool *pool, *pool_small;
+
+/* What an input has chosen for as long as it is played. */
+struct game {
+	struct rig r;
+	bool event_idx, any_mode, kept, log;
+	bool poked; /* the in-flight area, since the queue was started */
+};
+
+/* The in-flight area: of the longest ring, and of another backend's that is longer. */
+#define AREA_SIZE (RIG_SIZE_MAX + 1)
+static union {
+	struct weir_inflight_packed part;
+	uint8_t bytes[32 + AREA_SIZE * sizeof(struct weir_inflight_packed_desc)];
+} area __attribute__((aligned(64)));
+
+/* The dirty log, and the pages that were written. */
+static uint8_t log_bits, written;
+_Static_assert(RIG_MEM / QUEUE_LOG_PAGE == 8, "a bit each");
+
+static struct hash hash;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -125,6 +156,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 					     RTE_PKTMBUF_HEADROOM + POOL_SMALL, 0);
 	if (pool == NULL || pool_small == NULL)
 		abort();
+	hash_init(&hash, &(struct hash_conf){ .types = HASH_TYPES, .key = { 1, 2, 3 } });
 	return 0;
 }
 
@@ -166,11 +198,21 @@ memory_keep(const struct rig *r)
 	memcpy(was[1], r->slot[1], RIG_SLOT);
 }
 
-static bool
-memory_same(const struct rig *r)
+/* Pages that are not as they were, a bit each. */
+static uint8_t
+memory_changed(const struct rig *r)
 {
-	return memcmp(was[0], r->slot[0], RIG_SLOT) == 0 &&
-	       memcmp(was[1], r->slot[1], RIG_SLOT) == 0;
+	const uint32_t per_slot = RIG_SLOT / QUEUE_LOG_PAGE;
+	uint8_t pages = 0;
+
+	for (uint32_t i = 0; i < 2 * per_slot; i++) {
+		const uint32_t at = i % per_slot * QUEUE_LOG_PAGE;
+
+		if (memcmp(was[i / per_slot] + at, r->slot[i / per_slot] + at,
+			   QUEUE_LOG_PAGE) != 0)
+			pages |= (uint8_t)(1u << i);
+	}
+	return pages;
 }
 
 /* What came out must be a frame, within its mbufs. */
@@ -262,28 +304,63 @@ burst(struct rig *r, const struct step *s)
 {
 	bool was_live = r->q.live;
 
-	if (!was_live)
-		memory_keep(r);
 	if (r->q.pool != NULL)
 		burst_rx(r, s->a % (BURST + 1));
 	else
 		burst_tx(r, s->a % (BURST + 1), s->b, s->c);
 	if (!was_live)
-		FUZZ_CHECK(memory_same(r), "a broken queue touched memory");
+		FUZZ_CHECK(memory_changed(r) == 0, "a broken queue touched memory");
 }
 
-/* Start, with what the input wants of the burst function. */
+/* Find the ring, and start with what the input wants. @param take  The area says
+ * where, if it makes sense. */
 static void
-start(struct rig *r, bool any_mode)
+start(struct game *g, uint16_t base, bool take)
 {
+	struct queue_log_conf log = {
+		.bits = &log_bits,
+		.len = sizeof(log_bits),
+		.data = true,
+		.used = true,
+		.event_fd = -1,
+	};
+	struct rig *r = &g->r;
+	uint16_t nr = 0;
+
+	FUZZ_CHECK(rig_ring(r, base, g->event_idx) == 0, "the ring was there");
+	if (g->kept && (!take || weir_inflight_packed_take(&area.part, AREA_SIZE,
+							   &r->q.vr, &nr) != 0))
+		weir_inflight_packed_begin(&area.part, AREA_SIZE, &r->q.vr);
+	else if (g->kept && nr != 0)
+		/* put back; it is the port that logs it */
+		log_bits |= 1;
+	g->poked = false;
+	if (g->log) {
+		log.used_gpa = log_gpa(r->q.vr.gmem, r->q.vr.used, &(uint32_t){ 0 });
+		FUZZ_CHECK(queue_log_start(&r->q, &log) == 0, "no memory for a log");
+	}
+	r->offer_pos = r->q.vr.last_avail;
 	queue_start(&r->q);
-	if (any_mode)
+	if (g->any_mode)
 		r->q.burst = r->q.pool != NULL ? queue_rx_any : queue_tx_any;
 }
 
-static void
-restart(struct rig *r, const struct step *s, bool event_idx, bool any_mode)
+/* Whether the area says where the ring is. */
+static bool
+area_says(const struct weir_vring *vr)
 {
+	const union weir_inflight_place p = area.part.place;
+
+	return p.used_idx == p.old_used_idx &&
+	       p.used_wrap_counter == p.old_used_wrap_counter &&
+	       p.used_idx == (vr->used_pos & WEIR_VRING_POS_IDX) &&
+	       p.used_wrap_counter == vr->used_pos >> 15;
+}
+
+static void
+restart(struct game *g, const struct step *s)
+{
+	struct rig *r = &g->r;
 	uint16_t base;
 
 	if (queue_stop(&r->q, 0) != 0) {
@@ -296,9 +373,8 @@ restart(struct rig *r, const struct step *s, bool event_idx, bool any_mode)
 		   "frames in the window of a stopped queue");
 	FUZZ_CHECK(r->q.vr.used_next == r->q.vr.used_idx, "used entries not given back");
 	base = (s->a & 1) != 0 ? s->c : r->q.vr.last_avail;
-	FUZZ_CHECK(rig_ring(r, base, event_idx) == 0, "the ring was there");
-	r->offer_pos = r->q.vr.last_avail;
-	start(r, any_mode);
+	queue_log_stop(&r->q);
+	start(g, base, (s->a & 2) != 0);
 }
 
 /* The guest moves its index; packed: says of a descriptor that it is offered, or
@@ -315,8 +391,10 @@ shift(struct rig *r, uint16_t by)
 }
 
 static void
-step_run(struct rig *r, const struct step *s, bool event_idx, bool any_mode)
+step_run(struct game *g, const struct step *s)
 {
+	struct rig *r = &g->r;
+
 	switch ((enum op)(s->op % OP_NR)) {
 	case OP_BURST:
 		burst(r, s);
@@ -335,7 +413,7 @@ step_run(struct rig *r, const struct step *s, bool event_idx, bool any_mode)
 		shift(r, s->b);
 		break;
 	case OP_RESTART:
-		restart(r, s, event_idx, any_mode);
+		restart(g, s);
 		break;
 	case OP_CREDIT:
 		r->engine.credit = s->a == 0xff ? RIG_DMA_ALL : s->b % 64u;
@@ -344,6 +422,11 @@ step_run(struct rig *r, const struct step *s, bool event_idx, bool any_mode)
 	case OP_COLLECT:
 		if (r->q.chan != NULL && r->q.pool == NULL)
 			queue_collect_idle(&r->q);
+		break;
+	case OP_AREA:
+		if (s->b < sizeof(area) - 4)
+			memcpy(area.bytes + s->b, &s->c, 4);
+		g->poked = true;
 		break;
 	case OP_NR:
 		break;
@@ -357,6 +440,10 @@ queue_conf(struct weir_queue *q, const struct conf *c)
 
 	q->mergeable = (c->flags & CONF_MERGEABLE) != 0;
 	q->hdr_len = (c->flags2 & CONF_SHORT_HDR) != 0 && !q->mergeable ? 10 : 12;
+	if ((c->flags & CONF_HASH) != 0) {
+		q->hdr_len = sizeof(struct virtio_net_hdr_v1_hash);
+		atomic_store(&q->hash, &hash);
+	}
 	q->rx_offload = (c->flags & CONF_CSUM) != 0;
 	if ((c->flags & CONF_CSUM) != 0)
 		guest |= OFFLOAD_BIT(GUEST_CSUM);
@@ -369,14 +456,29 @@ queue_conf(struct weir_queue *q, const struct conf *c)
 	q->legacy_flags = (c->flags2 & CONF_LEGACY) != 0;
 }
 
-static void
-play(struct rig *r, struct input *in, bool event_idx, bool any_mode)
+/* What the device does, not its guest. */
+static bool
+is_ours(const struct step *s)
 {
+	const enum op op = s->op % OP_NR;
+
+	return op == OP_BURST || op == OP_RESTART || op == OP_COLLECT;
+}
+
+static void
+play(struct game *g, struct input *in)
+{
+	struct rig *r = &g->r;
 	uint16_t behind = backlog(&r->q);
 	struct step s;
 
 	for (unsigned int i = 0; i < STEPS_MAX && take(in, &s, sizeof(s)); i++) {
-		step_run(r, &s, event_idx, any_mode);
+		memory_keep(r);
+		step_run(g, &s);
+		if (is_ours(&s))
+			written |= memory_changed(r);
+		if (g->kept && !g->poked)
+			FUZZ_CHECK(area_says(&r->q.vr), "the area says another place");
 		if (s.op % OP_NR == OP_RESTART)
 			behind = backlog(&r->q);
 		FUZZ_CHECK(backlog(&r->q) == behind,
@@ -389,16 +491,19 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
-	static struct rig r;
+	static struct game g;
+	struct rig *r = &g.r;
 	struct conf c;
 	size_t len;
 
 	if (!take(&in, &c, sizeof(c)))
 		return 0;
-	memset(&r, 0, sizeof(r));
-	queue_conf(&r.q, &c);
+	memset(&g, 0, sizeof(g));
+	memset(&area, 0, sizeof(area));
+	log_bits = written = 0;
+	queue_conf(&r->q, &c);
 	const struct rig_conf conf = {
-		.size = (uint16_t)(1u << c.size_log2 % 7),
+		.size = (uint16_t)(1u << (c.size & CONF_SIZE) % 7),
 		.packed = (c.flags & CONF_PACKED) != 0,
 		.dma = (c.flags & CONF_DMA) != 0,
 		.two = (c.flags & CONF_TWO) != 0,
@@ -407,27 +512,31 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			: (c.flags2 & CONF_SMALL_MBUFS) != 0 ? pool_small
 							     : pool,
 	};
-	bool any_mode = (c.flags2 & CONF_ANY_MODE) != 0;
-	bool event_idx = (c.flags2 & CONF_EVENT_IDX) != 0;
 
-	if (rig_start(&r, &conf) != 0)
+	g.any_mode = (c.flags2 & CONF_ANY_MODE) != 0;
+	g.event_idx = (c.flags2 & CONF_EVENT_IDX) != 0;
+	g.kept = conf.packed && (c.size & CONF_KEPT) != 0;
+	g.log = (c.size & CONF_LOG) != 0;
+	if (rig_start(r, &conf) != 0)
 		abort();
-	r.engine.fail_nth = (c.flags2 & CONF_FAILS) != 0 ? 3 : 0;
-	r.engine2.fail_nth = (c.flags2 & CONF_FAILS) != 0 ? 5 : 0;
+	r->engine.fail_nth = (c.flags2 & CONF_FAILS) != 0 ? 3 : 0;
+	r->engine2.fail_nth = (c.flags2 & CONF_FAILS) != 0 ? 5 : 0;
 	len = RTE_MIN((size_t)c.memory * 16 % RIG_MEM, in.left);
-	rig_poke(&r, 0, in.at, len);
+	rig_poke(r, 0, in.at, len);
 	in.at += len;
 	in.left -= len;
 	/* the ring may begin anywhere */
-	if (!r.packed) {
-		r.q.vr.used->idx = c.base;
-		r.q.vr.avail->idx = c.base;
+	if (!r->packed) {
+		r->q.vr.used->idx = c.base;
+		r->q.vr.avail->idx = c.base;
 	}
-	FUZZ_CHECK(rig_ring(&r, c.base, event_idx) == 0, "the ring was there");
-	r.offer_pos = r.q.vr.last_avail;
-	start(&r, any_mode);
-	play(&r, &in, event_idx, any_mode);
-	rig_stop(&r);
+	start(&g, c.base, false);
+	play(&g, &in);
+	memory_keep(r);
+	rig_stop(r);
+	written |= memory_changed(r);
+	FUZZ_CHECK(!g.log || (written & ~log_bits) == 0, "a page that was not logged");
+	queue_log_stop(&r->q);
 	FUZZ_CHECK(rte_mempool_in_use_count(pool) == 0 &&
 			   rte_mempool_in_use_count(pool_small) == 0,
 		   "an mbuf is lost");

@@ -10,16 +10,16 @@ import os
 import struct
 import sys
 
-BURST, OFFER, POKE, DESC, IDX, RESTART, CREDIT, COLLECT = range(8)
-TX, DMA, MERGEABLE, CSUM, TSO, PACKED = 1, 2, 4, 8, 16, 32
+BURST, OFFER, POKE, DESC, IDX, RESTART, CREDIT, COLLECT, AREA = range(9)
+TX, DMA, MERGEABLE, CSUM, TSO, PACKED, TWO, HASH = 1, 2, 4, 8, 16, 32, 64, 128
 LINEAR, EXT_BUF, LEGACY, EVENT_IDX, SHORT_HDR, SMALL, FAILS, ANY = 1, 2, 4, 8, 16, 32, 64, 128
 NEXT, WRITE, INDIRECT = 1, 2, 4
 SLOT, DATA = 0x4000, 0x400
-SIZE_LOG2 = 4
+SIZE_LOG2, KEPT, LOG = 4, 16, 32
 
 
-def conf(flags, flags2=0, threshold=0, base=0, memory=b''):
-    return struct.pack('<BBBBHH', SIZE_LOG2, flags, flags2, threshold, base,
+def conf(flags, flags2=0, threshold=0, base=0, memory=b'', more=0):
+    return struct.pack('<BBBBHH', SIZE_LOG2 | more, flags, flags2, threshold, base,
                        len(memory) // 16) + memory
 
 
@@ -83,6 +83,28 @@ def seeds_packed():
         yield 'tx_packed_' + name, conf(PACKED | flags | TX, flags2, 2, 0x800e, room) + tx
 
 
+def seeds_more():
+    """With an in-flight area, a dirty log, a hash in the header."""
+    hdr = struct.pack('<BBHHHHH', 1, 1, 54, 40, 34, 16, 0)
+    image = memory(table_packed(), hdr + ipv4_tcp(200))
+    room = memory(table_packed(WRITE))
+    plain = memory(b''.join(packed(DATA + 512 * i, 512, WRITE, i) for i in range(16)))
+    for name, flags, more in (('kept', 0, KEPT), ('kept_dma', DMA, KEPT | LOG)):
+        rx = step(OFFER, 5) + step(CREDIT, 0, 1) + step(BURST, 32) + step(BURST, 1)
+        rx += step(CREDIT, 0xff) + step(RESTART, 2) + step(OFFER, 9) + step(BURST, 32)
+        # an entry is marked, its chain is of one descriptor; and no longer free
+        rx += step(AREA, 0, 12, 1, 1) + step(AREA, 0, 32, 1, 1) + step(AREA, 0, 36, 0, 1)
+        rx += step(AREA, 0, 52, 300) + step(AREA, 0, 56, DATA) + step(RESTART, 2)
+        yield 'rx_packed_' + name, conf(PACKED | flags, 0, 2, 0x8003, image, more) + rx
+    for name, flags, more in (('kept', 0, KEPT), ('kept_dma', DMA, KEPT | LOG),
+                              ('log', 0, LOG), ('hash', HASH, 0), ('hash_log', HASH | DMA, LOG)):
+        tx = step(OFFER, 12) + step(CREDIT, 0, 1) + step(BURST, 3, 0, 1200)
+        tx += step(COLLECT) + step(CREDIT, 0xff) + step(RESTART, 2) + step(BURST, 4, 0, 1001)
+        yield 'tx_packed_' + name, conf(PACKED | MERGEABLE | flags | TX, 0, 2, 0x8003, plain,
+                                        more) + tx
+        yield 'tx_' + name, conf(MERGEABLE | flags | TX, 0, 2, 3, room, more) + tx
+
+
 def seeds():
     hdr = struct.pack('<BBHHHHH', 1, 1, 54, 40, 34, 16, 0)
     image = memory(table_rx(), hdr + ipv4_tcp(200))
@@ -109,7 +131,7 @@ def seeds():
 
 def main(folder):
     os.makedirs(folder, exist_ok=True)
-    for name, data in (*seeds(), *seeds_packed()):
+    for name, data in (*seeds(), *seeds_packed(), *seeds_more()):
         with open(os.path.join(folder, name), 'wb') as out:
             out.write(data)
 

@@ -104,6 +104,18 @@ fe_adopt(struct fe *f, int sock, unsigned int nr_pairs)
 	return 0;
 }
 
+void
+fe_rings_anew(struct fe *f)
+{
+	for (unsigned int i = 0; i < 2 * f->nr_pairs; i++) {
+		close(f->ring[i].kick);
+		close(f->ring[i].call);
+		f->ring[i] = (struct fe_ring){ 0 };
+	}
+	memset(f->mem, 0, f->mem_len);
+	rings_lay_out(f);
+}
+
 int
 fe_connect_again(struct fe *f, const char *path)
 {

@@ -136,6 +136,9 @@ int fe_inflight_get(struct fe *f, struct weir_vhost_wire_inflight *area, int *fd
 /* As after the backend's death: a new connection, the same memory and rings. */
 int fe_connect_again(struct fe *f, const char *path);
 
+/* Memory and rings as fe_connect() makes them, split ones, for another guest. */
+void fe_rings_anew(struct fe *f);
+
 /* Offer buffers for receiving until the ring is full. */
 void fe_post(struct fe *f, unsigned int pair);
 
