@@ -368,3 +368,29 @@ rig_stop(struct rig *r)
 	if (r->q.chan != NULL)
 		rte_dma_fp_objs = r->saved;
 }
+
+void
+rig_send_frames(struct rig *r, uint16_t nr, uint16_t n)
+{
+	uint8_t bytes[RIG_HDR + 60] = { 0 };
+
+	for (uint16_t i = nr; i < nr + n; i++) {
+		memset(bytes + RIG_HDR, i + 1, sizeof(bytes) - RIG_HDR);
+		rig_poke(r, RIG_DATA + i % 16u * 0x100u, bytes, sizeof(bytes));
+		rig_desc(r, i % 16, RIG_DATA + i % 16u * 0x100u, sizeof(bytes), 0, 0);
+		rig_offer(r, i % 16);
+	}
+}
+
+enum test_result
+rig_frames_come(struct rig *r, uint16_t nr, uint16_t n)
+{
+	struct rte_mbuf *m[16];
+
+	TEST_EQ(queue_rx_burst(&r->q, m, 16), n);
+	for (uint16_t i = 0; i < n; i++) {
+		TEST_EQ(*rte_pktmbuf_mtod(m[i], uint8_t *), nr + i + 1);
+		rte_pktmbuf_free(m[i]);
+	}
+	return TEST_OK;
+}

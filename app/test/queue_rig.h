@@ -27,6 +27,7 @@
 #include <rte_dmadev.h>
 
 #include "queue.h"
+#include "test.h"
 
 #define RIG_SLOT 0x4000u
 #define RIG_MEM (2 * RIG_SLOT)
@@ -106,5 +107,14 @@ void rig_desc(const struct rig *r, uint16_t i, uint64_t gpa, uint32_t len, uint1
 
 /* Make a head available; packed: the next descriptor, as it stands. */
 void rig_offer(struct rig *r, uint16_t head);
+
+/* Bytes of the header of what follows. */
+#define RIG_HDR 12u
+
+/* The guest sends frame number @nr and those after it, one buffer each. */
+void rig_send_frames(struct rig *r, uint16_t nr, uint16_t n);
+
+/* What a receive burst brings: those, and no other. */
+enum test_result rig_frames_come(struct rig *r, uint16_t nr, uint16_t n);
 
 #endif /* WEIR_TEST_QUEUE_RIG_H */

@@ -17,7 +17,7 @@
 #include "queue_rig.h"
 #include "test.h"
 
-#define HDR 12u
+#define HDR RIG_HDR
 
 #define TWO_ENGINES ((struct rig_conf){ .size = 16, .dma = true, .two = true })
 
@@ -374,34 +374,6 @@ copies_touching_a_slot_are_told_from_others(void)
 	return TEST_OK;
 }
 
-/* Frame number @nr in the guest's transmit ring, and the frames after it. */
-static void
-send_frames(uint16_t nr, uint16_t n)
-{
-	uint8_t bytes[HDR + 60] = { 0 };
-
-	for (uint16_t i = nr; i < nr + n; i++) {
-		memset(bytes + HDR, i + 1, sizeof(bytes) - HDR);
-		rig_poke(&rig, RIG_DATA + i % 16u * 0x100u, bytes, sizeof(bytes));
-		rig_desc(&rig, i % 16, RIG_DATA + i % 16u * 0x100u, sizeof(bytes), 0, 0);
-		rig_offer(&rig, i % 16);
-	}
-}
-
-/* What arrived: @n frames from number @nr on, and no other. */
-static enum test_result
-frames_come(uint16_t nr, uint16_t n)
-{
-	struct rte_mbuf *m[16];
-
-	TEST_EQ(queue_rx_burst(&rig.q, m, 16), n);
-	for (uint16_t i = 0; i < n; i++) {
-		TEST_EQ(*rte_pktmbuf_mtod(m[i], uint8_t *), nr + i + 1);
-		rte_pktmbuf_free(m[i]);
-	}
-	return TEST_OK;
-}
-
 /* Fewer mbufs than frames: as many as there are come, and the rest when there are. */
 static enum test_result
 frames_come_as_mbufs_do(void)
@@ -424,12 +396,12 @@ frames_come_as_mbufs_do(void)
 		memset(&rig, 0, sizeof(rig));
 		rig.q.hdr_len = HDR;
 		TEST_EQ(rig_start(&rig, &conf), 0);
-		send_frames(0, 8);
+		rig_send_frames(&rig, 0, 8);
 		TEST_EQ(queue_rx_burst(&rig.q, m, 16), 5);
 		no_mbuf = rig.q.stats.no_mbuf;
 		TEST_ASSERT(no_mbuf != 0);
 		rte_pktmbuf_free_bulk(m, 5);
-		TEST_EQ(frames_come(5, 3), TEST_OK);
+		TEST_EQ(rig_frames_come(&rig, 5, 3), TEST_OK);
 		TEST_EQ(rig.q.stats.no_mbuf, no_mbuf);
 		rig_stop(&rig);
 		TEST_EQ(rte_mempool_in_use_count(conf.pool), 0);
@@ -448,8 +420,8 @@ two_engines_frames_in_the_rings_order(void)
 	rig.engine.credit = 0;
 	rig.engine2.credit = 0;
 	for (uint16_t i = 0; i < 4; i++) {
-		send_frames((uint16_t)(4 * i), 4);
-		TEST_EQ(frames_come(0, 0), TEST_OK);
+		rig_send_frames(&rig, (uint16_t)(4 * i), 4);
+		TEST_EQ(rig_frames_come(&rig, 0, 0), TEST_OK);
 	}
 	TEST_EQ(rig.chan.submitted, 8);
 	TEST_EQ(rig.chan2.submitted, 8);
@@ -457,13 +429,13 @@ two_engines_frames_in_the_rings_order(void)
 	first = rig.q.win[0].chan == 0 ? &rig.engine : &rig.engine2;
 	second = first == &rig.engine ? &rig.engine2 : &rig.engine;
 	second->credit = 8;
-	TEST_EQ(frames_come(0, 0), TEST_OK);
+	TEST_EQ(rig_frames_come(&rig, 0, 0), TEST_OK);
 	first->credit = 3;
-	TEST_EQ(frames_come(0, 3), TEST_OK);
+	TEST_EQ(rig_frames_come(&rig, 0, 3), TEST_OK);
 	first->credit = 1;
-	TEST_EQ(frames_come(3, 5), TEST_OK);
+	TEST_EQ(rig_frames_come(&rig, 3, 5), TEST_OK);
 	first->credit = 4;
-	TEST_EQ(frames_come(8, 8), TEST_OK);
+	TEST_EQ(rig_frames_come(&rig, 8, 8), TEST_OK);
 	TEST_EQ(rig_close(), 0);
 	return TEST_OK;
 }
@@ -477,15 +449,15 @@ engine_full_passes_its_turn_on(void)
 	rig.engine2.credit = 0;
 	rig.chan.mask = 1;
 	rig.chan2.mask = 3;
-	send_frames(0, 16);
-	TEST_EQ(frames_come(0, 0), TEST_OK);
+	rig_send_frames(&rig, 0, 16);
+	TEST_EQ(rig_frames_come(&rig, 0, 0), TEST_OK);
 	TEST_EQ(rig.chan.submitted, 2);
 	TEST_EQ(rig.chan2.submitted, 4);
 	TEST_EQ(rig.q.stats.dma_copies, 6);
 	TEST_EQ(rig.q.stats.cpu_copies, 10);
 	rig.engine.credit = RIG_DMA_ALL;
 	rig.engine2.credit = RIG_DMA_ALL;
-	TEST_EQ(frames_come(0, 16), TEST_OK);
+	TEST_EQ(rig_frames_come(&rig, 0, 16), TEST_OK);
 	TEST_EQ(rig_close(), 0);
 	return TEST_OK;
 }
@@ -497,14 +469,14 @@ engine_down_is_passed_over(void)
 	TEST_EQ(rig_open_as(false, TWO_ENGINES), 0);
 	rig.chan2.down = true;
 	for (uint16_t i = 0; i < 4; i++) {
-		send_frames((uint16_t)(4 * i), 4);
-		TEST_EQ(frames_come((uint16_t)(4 * i), 4), TEST_OK);
+		rig_send_frames(&rig, (uint16_t)(4 * i), 4);
+		TEST_EQ(rig_frames_come(&rig, (uint16_t)(4 * i), 4), TEST_OK);
 	}
 	TEST_EQ(rig.chan.submitted, 16);
 	TEST_EQ(rig.chan2.submitted, 0);
 	rig.chan.down = true;
-	send_frames(0, 4);
-	TEST_EQ(frames_come(0, 4), TEST_OK);
+	rig_send_frames(&rig, 0, 4);
+	TEST_EQ(rig_frames_come(&rig, 0, 4), TEST_OK);
 	TEST_EQ(rig.q.stats.cpu_copies, 4);
 	TEST_EQ(rig_close(), 0);
 	return TEST_OK;
@@ -521,13 +493,13 @@ engine_near_the_lcore_is_preferred(void)
 	rig.chan2.mask = 7;
 	rig.engine2.credit = 0;
 	for (uint16_t i = 0; i < 4; i++) {
-		send_frames((uint16_t)(4 * i), 4);
-		TEST_EQ(frames_come(0, 0), TEST_OK);
+		rig_send_frames(&rig, (uint16_t)(4 * i), 4);
+		TEST_EQ(rig_frames_come(&rig, 0, 0), TEST_OK);
 		TEST_EQ(rig.chan2.submitted, RTE_MIN(8, 4 * (i + 1)));
 	}
 	TEST_EQ(rig.chan.submitted, 8);
 	rig.engine2.credit = RIG_DMA_ALL;
-	TEST_EQ(frames_come(0, 16), TEST_OK);
+	TEST_EQ(rig_frames_come(&rig, 0, 16), TEST_OK);
 	TEST_EQ(rig_close(), 0);
 	return TEST_OK;
 }
@@ -543,8 +515,8 @@ stop_waits_for_both_engines(void)
 		rig.engine.credit = 0;
 		rig.engine2.credit = 0;
 		for (uint16_t k = 0; k < 2; k++) {
-			send_frames((uint16_t)(4 * k), 4);
-			TEST_EQ(frames_come(0, 0), TEST_OK);
+			rig_send_frames(&rig, (uint16_t)(4 * k), 4);
+			TEST_EQ(rig_frames_come(&rig, 0, 0), TEST_OK);
 		}
 		TEST_EQ(queue_stop(&rig.q, 0), -EBUSY);
 		rig.engine.credit = RIG_DMA_ALL;
@@ -594,7 +566,7 @@ mixed_burst_rings_once(void)
 		memset(rig_mem(&rig, RIG_DATA + i * 0x400u + HDR, 1000), i + 1, 1000);
 		rig_offer(&rig, i);
 	}
-	TEST_EQ(frames_come(0, 8), TEST_OK);
+	TEST_EQ(rig_frames_come(&rig, 0, 8), TEST_OK);
 	TEST_EQ(rig.engine.bells, 1);
 	TEST_EQ(rig.q.stats.dma_copies, 4);
 	TEST_EQ(rig_close(), 0);
@@ -681,149 +653,9 @@ rx_buffers_filled_in_mid_burst_taken(void)
 	return TEST_OK;
 }
 
-/* Costs of classes 6, 9 and 11, of a copy by DMA, and what follows from them. */
-static const struct tune_case {
-	uint64_t cpu6, cpu9, cpu11, dma;
-	uint32_t now, then;
-} tune_cases[] = {
-	{ 100, 200, 400, 0, 512, 512 },	    /* nothing is known of DMA */
-	{ 100, 200, 400, 300, 512, 1024 },  /* 2 KiB are worth it, 512 bytes are not */
-	{ 100, 200, 400, 50, 512, 0 },	    /* all are */
-	{ 100, 200, 400, 1000, 512, 4096 }, /* none of those that came */
-	{ 100, 200, 400, 410, 4096, 4096 }, /* alike: as it was, */
-	{ 100, 200, 400, 410, 1024, 1024 }, /* ... either way */
-	{ 100, 200, 400, 360, 4096, 4096 }, /* not for a little, */
-	{ 100, 200, 400, 350, 4096, 1024 }, /* but for more */
-	{ 100, 200, 400, 450, 1024, 1024 }, { 100, 200, 400, 460, 1024, 4096 },
-	{ 0, 200, 0, 100, 4096, 0 },
-};
-
-static enum test_result
-threshold_follows_costs_with_hysteresis(void)
-{
-	for (size_t i = 0; i < RTE_DIM(tune_cases); i++) {
-		const struct tune_case *c = &tune_cases[i];
-		struct queue_tune t = { .submit = c->dma / 2,
-					.complete = c->dma - c->dma / 2 };
-
-		t.cpu[6] = c->cpu6;
-		t.cpu[9] = c->cpu9;
-		t.cpu[11] = c->cpu11;
-		if (tune_threshold(&t, c->now) != c->then) {
-			printf("    case %zu: %u\n", i, tune_threshold(&t, c->now));
-			return TEST_FAILED;
-		}
-	}
-	return TEST_OK;
-}
-
-static enum test_result
-cost_is_averaged_and_outliers_are_not_believed(void)
-{
-	uint64_t average = 0;
-
-	tune_sample(&average, 100);
-	TEST_EQ(average, 1600);
-	for (int i = 0; i < 100; i++)
-		tune_sample(&average, 100);
-	TEST_ASSERT(average > 1400 && average < 1800);
-	tune_sample(&average, 1000000);
-	TEST_ASSERT(average < 2600);
-	for (int i = 0; i < 100; i++)
-		tune_sample(&average, 1000);
-	TEST_ASSERT(average > 14000 && average < 18000);
-	for (int i = 0; i < 100; i++)
-		tune_sample(&average, 0);
-	TEST_ASSERT(average < 200);
-	return TEST_OK;
-}
-
-/* An engine to which it costs a millisecond to give a copy: the CPU has them all,
- * but for those that are measured, and they arrive in order either way. */
-static enum test_result
-engine_that_is_dear_is_seldom_used(void)
-{
-	TEST_EQ(rig_open(false, true, 16), 0);
-	rig.q.tuned = true;
-	rig.q.threshold = TUNE_FIRST;
-	rig.engine.cost = rte_get_tsc_hz() / 1000;
-	for (unsigned int i = 0; i < 200; i++) {
-		send_frames((uint16_t)(4 * i % 200), 4);
-		TEST_EQ(frames_come((uint16_t)(4 * i % 200), 4), TEST_OK);
-	}
-	TEST_ASSERT(rig.q.stats.dma_copies != 0);
-	TEST_EQ(rig.q.stats.dma_copies + rig.q.stats.cpu_copies, 800);
-	TEST_EQ(rig.q.threshold, 64);
-	/* 32 bursts at first and one in 64 then, two copies of four */
-	TEST_ASSERT(rig.q.stats.dma_copies <= 2 * (32 + 3));
-	TEST_EQ(rig_close(), 0);
-	return TEST_OK;
-}
-
-/* A frame of four pieces, which is what engines with lists take as one. */
-static void
-send_frame_in_pieces(uint16_t nr)
-{
-	const uint8_t hdr[HDR] = { 0 };
-	uint8_t bytes[100];
-
-	memset(bytes, nr + 1, sizeof(bytes));
-	rig_poke(&rig, RIG_DATA, hdr, sizeof(hdr));
-	rig_desc(&rig, 0, RIG_DATA, HDR, VRING_DESC_F_NEXT, 1);
-	for (uint16_t i = 1; i <= 4; i++) {
-		rig_poke(&rig, RIG_DATA + i * 0x100u, bytes, sizeof(bytes));
-		rig_desc(&rig, i, RIG_DATA + i * 0x100u, sizeof(bytes),
-			 i < 4 ? VRING_DESC_F_NEXT : 0, (uint16_t)(i + 1));
-	}
-	rig_offer(&rig, 0);
-}
-
-/* What giving a piece is found to cost where it costs so much to give a job; it
- * has to become less than @p want. */
-static enum test_result
-cost_of_a_piece_becomes(bool sg, uint64_t job, uint64_t want)
-{
-	const uint64_t end = rte_get_timer_cycles() + 20 * rte_get_timer_hz();
-	const struct rig_conf conf = { .size = 16, .dma = true, .sg = sg };
-	uint64_t found;
-
-	TEST_EQ(rig_open_as(false, conf), 0);
-	rig.q.tuned = true;
-	rig.q.threshold = TUNE_FIRST;
-	rig.engine.cost = job;
-	for (uint16_t i = 0;; i++) {
-		send_frame_in_pieces(i % 200);
-		TEST_EQ(frames_come(i % 200, 1), TEST_OK);
-		found = rig.q.tune.submit / 16;
-		if (found != 0 && i >= 8 && found < want)
-			break;
-		TEST_ASSERT(rte_get_timer_cycles() < end);
-	}
-	TEST_ASSERT(found >= job / (sg ? 5 : 2));
-	TEST_EQ(rig_close(), 0);
-	return TEST_OK;
-}
-
-/* The pieces of a frame that are one job share its cost. */
-static enum test_result
-list_is_measured_as_what_it_is(void)
-{
-	const uint64_t ms = rte_get_tsc_hz() / 1000;
-
-	TEST_EQ(cost_of_a_piece_becomes(true, ms, ms / 2), TEST_OK);
-	TEST_EQ(cost_of_a_piece_becomes(false, ms, 2 * ms), TEST_OK);
-	return TEST_OK;
-}
-
 static const struct test_case queue_cases[] = {
-	{ "list_is_measured_as_what_it_is", list_is_measured_as_what_it_is },
 	{ "counters_reset_while_one_is_written_stay_reset",
 	  counters_reset_while_one_is_written_stay_reset },
-	{ "threshold_follows_costs_with_hysteresis",
-	  threshold_follows_costs_with_hysteresis },
-	{ "cost_is_averaged_and_outliers_are_not_believed",
-	  cost_is_averaged_and_outliers_are_not_believed },
-	{ "engine_that_is_dear_is_seldom_used", engine_that_is_dear_is_seldom_used },
 	{ "frames_come_as_mbufs_do", frames_come_as_mbufs_do },
 	{ "two_engines_frames_in_the_rings_order",
 	  two_engines_frames_in_the_rings_order },

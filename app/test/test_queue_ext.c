@@ -11,7 +11,7 @@
 #include "queue_rig.h"
 #include "test.h"
 
-#define HDR 12u
+#define HDR RIG_HDR
 
 static struct rte_mempool *pool;
 static struct rig rig;

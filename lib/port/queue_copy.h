@@ -8,7 +8,7 @@
 #include <rte_memcpy.h>
 
 #include "queue.h"
-#include "weir_inflight.h"
+#include "queue_publish.h"
 
 /*
  * Bytes from where to where copies go by libc, which looks once what the CPU has;
@@ -25,37 +25,6 @@ queue_hdr_len(const struct weir_queue *q, unsigned int mode)
 {
 	return (mode & QUEUE_HDR12) != 0 ? sizeof(struct virtio_net_hdr_mrg_rxbuf)
 					 : q->hdr_len;
-}
-
-/* Give back the next n chains, a frame's: all or none, whenever this process dies. */
-static __rte_always_inline void
-publish_frame(struct weir_queue *q, unsigned int mode, uint16_t n)
-{
-	if ((mode & QUEUE_KEPT) != 0)
-		weir_vring_publish_kept(&q->vr, n);
-	else
-		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, n);
-}
-
-/* Give back the next n chains, a frame each. */
-static __rte_always_inline void
-publish_each(struct weir_queue *q, unsigned int mode, uint16_t n)
-{
-	if ((mode & QUEUE_KEPT) == 0)
-		weir_vring_publish(&q->vr, mode & QUEUE_PACKED, n);
-	for (; (mode & QUEUE_KEPT) != 0 && n != 0; n--)
-		weir_vring_publish_kept(&q->vr, 1);
-}
-
-/* Give back chains of a run. */
-static __rte_always_inline void
-publish_run(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
-	    uint16_t dir, const struct weir_vring_run *run, uint16_t n)
-{
-	if ((mode & QUEUE_KEPT) != 0)
-		weir_vring_run_publish_kept(&q->vr, at, dir, run, n);
-	else
-		weir_vring_run_publish(&q->vr, mode & QUEUE_PACKED, at, dir, run, n);
 }
 
 /* 33 to 64 bytes: from either end, which meet or overlap. */
