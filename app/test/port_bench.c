@@ -62,6 +62,8 @@ open_with(struct bench *b, const char *dma, uint32_t threshold, bool postcopy)
 		.path = b->path,
 		.nr_pairs = 1,
 		.dma_threshold = threshold,
+		/* what could tempt it to use an engine where there is to be none */
+		.dma_auto = postcopy,
 		.postcopy = postcopy,
 		.notify = told,
 	};

@@ -287,6 +287,21 @@ port_ring_addr(const struct weir_port *p, const struct weir_vhost_ring *want,
 	};
 }
 
+/* From which length on the engine copies; what was found to pay does so still. */
+static void
+threshold_begin(const struct weir_port *p, struct weir_queue *q)
+{
+	const uint32_t never = UINT32_MAX; /* no piece is so long */
+
+	q->tuned = p->conf.dma_auto && q->nr_chans != 0 && !p->postcopy.by_cpu;
+	if (p->postcopy.by_cpu)
+		q->threshold = never;
+	else if (!q->tuned)
+		q->threshold = p->conf.dma_threshold;
+	else if (q->threshold == never)
+		q->threshold = TUNE_FIRST;
+}
+
 static int
 ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 {
@@ -306,8 +321,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 		return ret;
 	}
 	queue_features(r, features);
-	/* no piece is so long */
-	r->q.threshold = p->postcopy.by_cpu ? UINT32_MAX : p->conf.dma_threshold;
+	threshold_begin(p, &r->q);
 	atomic_store(&r->q.guest_offloads, port_ctrl_offloads(p));
 	port_hash_begin(p, i);
 	atomic_store(&r->q.coal.fresh, true);
