@@ -520,6 +520,38 @@ change_any_failure_leaves_the_old_table(void)
 	return TEST_OK;
 }
 
+/* Each fails in turn while memory comes back that a ring is in: what was refused can be
+ * asked for again, else the frontend is parted with. */
+static enum test_result
+ring_memory_any_failure_is_as_told(void)
+{
+	static struct bench b;
+	struct fe_mem rings;
+	unsigned int nr_refused = 0, nr_parted = 0;
+	bool unused = false;
+
+	for (unsigned int n = 1; !unused; n++) {
+		int64_t ret, again = 0;
+
+		TEST_EQ(bench_open(&b, QUICK, true, true), 0);
+		rings = (struct fe_mem){ FE_GPA, b.f.mem_len, b.f.mem, b.f.mem_fd };
+		TEST_EQ(fe_mem_add(&b.f, &b.mem), 0);
+		TEST_EQ(fe_mem_del(&b.f, &rings), 0);
+		ctl_run(arm, &n);
+		ret = fe_mem_add(&b.f, &rings);
+		ctl_run(disarm, &unused);
+		if (ret != 0)
+			again = fe_mem_add(&b.f, &rings);
+		TEST_ASSERT(again <= 0);
+		nr_refused += ret != 0 && again == 0;
+		nr_parted += again < 0;
+		TEST_EQ(weir_port_link(b.port), again == 0);
+		TEST_EQ(bench_close(&b, true), 0);
+	}
+	TEST_ASSERT(nr_refused != 0 && nr_parted != 0);
+	return TEST_OK;
+}
+
 /* A table that has what the old one has: nothing of it is mapped anew, no ring stops. */
 static enum test_result
 table_that_shares_regions_keeps_them(void)
@@ -584,6 +616,7 @@ static const struct test_case port_mem_cases[] = {
 	{ "mem_unmapped_by_others_waits_for_copies",
 	  mem_unmapped_by_others_waits_for_copies },
 	{ "ring_in_memory_that_goes_stops", ring_in_memory_that_goes_stops },
+	{ "ring_memory_any_failure_is_as_told", ring_memory_any_failure_is_as_told },
 	{ "table_that_shares_regions_keeps_them", table_that_shares_regions_keeps_them },
 	{ "mem_that_cannot_be_mapped_is_named", mem_that_cannot_be_mapped_is_named },
 	{ "change_any_failure_leaves_the_old_table",

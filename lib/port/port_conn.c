@@ -319,6 +319,13 @@ message_show(const struct weir_port *p, const struct weir_vhost_event *ev, int r
 		 ev->len);
 }
 
+static bool
+is_of_memory(enum weir_vhost_event_type type)
+{
+	return type == WEIR_VHOST_EV_MEM_TABLE || type == WEIR_VHOST_EV_MEM_ADD ||
+	       type == WEIR_VHOST_EV_MEM_DEL;
+}
+
 static void
 message(struct weir_port *p)
 {
@@ -342,7 +349,8 @@ message(struct weir_port *p)
 		 */
 		if (ret == 0) {
 			ret = port_rings_sync(p);
-			stuck = ret == -EBUSY;
+			/* nor is one that does not start with memory that was taken */
+			stuck = ret == -EBUSY || (ret != 0 && is_of_memory(ev.type));
 		}
 		if (ret == 0 && ev.type == WEIR_VHOST_EV_RING_STOP)
 			port_iotlb_rest(p);
