@@ -680,6 +680,36 @@ session_every_slot_filled_then_no_more(void)
 	return TEST_OK;
 }
 
+/* There are slots left, and no more memory: neither one by one nor as a table. */
+static enum test_result
+session_memory_beyond_its_bound_refused(void)
+{
+	static struct weir_vhost_msg reply;
+	struct weir_vhost_wire_mem_reg reg = { 0, { 0, TALK_MEM_LEN, 0, 0 } };
+	struct talk add = { WEIR_VHOST_ADD_MEM_REG, .data = &reg, .size = sizeof(reg),
+			    FILES(1) };
+	struct weir_vhost_session *s;
+	struct weir_vhost_event ev;
+	uint32_t nr;
+	int ret = 0;
+
+	TEST_ASSERT(session_at(AGREED, &s));
+	for (uint32_t i = 0; i <= TALK_MEM_MAX / TALK_MEM_LEN; i++) {
+		TEST_EQ(ret, 0);
+		reg.region.gpa = i * TALK_MEM_LEN;
+		reg.region.user = U + i * TALK_MEM_LEN;
+		ret = say(s, add, &ev);
+		weir_vhost_session_reply(s, &ev, ret, &reply);
+		weir_vhost_mem_close_fds(s);
+	}
+	TEST_EQ(ret, -ENOSPC);
+	TEST_ASSERT(strstr(weir_vhost_session_error(s), "bytes of memory") != NULL);
+	weir_vhost_mem(s, &nr);
+	TEST_EQ(nr, TALK_MEM_MAX / TALK_MEM_LEN);
+	weir_vhost_session_destroy(s);
+	return TEST_OK;
+}
+
 static enum test_result
 session_offer_out_of_limits_refused(void)
 {
@@ -858,6 +888,8 @@ static const struct test_case vhost_cases[] = {
 	  session_ring_outside_memory_not_ready },
 	{ "session_ring_of_other_layout_not_ready",
 	  session_ring_of_other_layout_not_ready },
+	{ "session_memory_beyond_its_bound_refused",
+	  session_memory_beyond_its_bound_refused },
 	{ "session_every_slot_filled_then_no_more",
 	  session_every_slot_filled_then_no_more },
 	{ "session_offer_out_of_limits_refused", session_offer_out_of_limits_refused },

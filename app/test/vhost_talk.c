@@ -15,6 +15,7 @@ const struct weir_vhost_config talk_offer = {
 	.nr_queue_pairs = 2,
 	.nr_mem_slots = WEIR_VHOST_MEM_SLOTS,
 	.config_len = 12,
+	.max_mem = TALK_MEM_MAX,
 };
 
 /* Always the same file, so that a table that is sent again names the same one. */

@@ -15,6 +15,8 @@
 
 #define TALK_USER UINT64_C(0x7f0000000000)
 #define TALK_MEM_LEN UINT64_C(0x1000000)
+/* all of it that the session takes */
+#define TALK_MEM_MAX (200 * TALK_MEM_LEN)
 #define TALK_BASE 77 /* what a ring is said to have reached when it is stopped */
 #define TALK_FD 1000 /* what is said to be sent along, and is not looked at */
 

@@ -97,6 +97,23 @@ table_same(const struct vhost_table *a, const struct vhost_table *b)
 	return true;
 }
 
+/* All of it together. What is mapped comes out of this process's addresses, 128 TiB of
+ * them, and a file without a byte on disk can take them all. */
+static int
+table_check_len(struct weir_vhost_session *s, const struct vhost_table *t)
+{
+	uint64_t len = 0;
+
+	/* regions do not overlap, so the sum does not wrap */
+	for (uint32_t i = 0; i < t->nr; i++)
+		len += weir_range_len(t->region[i].user);
+	if (len <= s->offer.max_mem)
+		return 0;
+	return vhost_why(&s->why, -ENOSPC,
+			 "%" PRIu64 " bytes of memory, more than %" PRIu64, len,
+			 s->offer.max_mem);
+}
+
 /* Publish a table and remember how to take that back. */
 static void
 table_replace(struct weir_vhost_session *s, struct vhost_table *t,
@@ -132,6 +149,9 @@ vhost_set_mem_table(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		if (ret != 0)
 			goto err_free;
 	}
+	ret = table_check_len(s, t);
+	if (ret != 0)
+		goto err_free;
 	/* sent again, as virtio-user does: what is mapped stays mapped */
 	if (table_same(s->mem, t)) {
 		for (uint32_t i = 0; i < t->nr; i++)
@@ -196,6 +216,8 @@ vhost_add_mem_reg(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 	if (t == NULL)
 		return vhost_why(&s->why, -ENOMEM, "no memory");
 	ret = table_insert(t, &r, &s->why);
+	if (ret == 0)
+		ret = table_check_len(s, t);
 	if (ret != 0)
 		goto err_free;
 	msg->nr_fds = 0;

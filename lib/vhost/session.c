@@ -98,6 +98,8 @@ weir_vhost_session_create(const struct weir_vhost_config *config,
 	s->offer = *config;
 	if (s->offer.nr_mem_slots == 0)
 		s->offer.nr_mem_slots = WEIR_VHOST_MEM_SLOTS;
+	if (s->offer.max_mem == 0)
+		s->offer.max_mem = WEIR_VHOST_MEM_BYTES;
 	s->backend_fd = -1;
 	s->log.fd = -1;
 	s->log.event_fd = -1;

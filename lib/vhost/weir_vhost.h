@@ -83,9 +83,9 @@
  * descriptors is wrong. -EPROTONOSUPPORT: not implemented, not offered, not
  * negotiated. -EINVAL: a field's value. -ERANGE: a ring or slot that is not
  * there, or a region beyond its file. -EOVERFLOW: a range wraps. -EEXIST:
- * regions overlap. -ENOENT: no such region. -ENOSPC: no slot left. -EFAULT: a
- * started ring lies outside memory. -EBUSY: the ring runs. -EBADF: a descriptor
- * that cannot serve. -ENOMEM, -EMFILE, -ENFILE.
+ * regions overlap. -ENOENT: no such region. -ENOSPC: no slot left, or too much memory.
+ * -EFAULT: a started ring lies outside memory. -EBUSY: the ring runs. -EBADF: a
+ * descriptor that cannot serve. -ENOMEM, -EMFILE, -ENFILE.
  *
  * **Threads.** One at a time; a session has no lock. What it returns is valid
  * until the next call that is not a getter.
@@ -105,6 +105,9 @@ struct weir_vhost_session;
 
 /** Slots of guest memory that a port offers unless it has a reason not to. */
 #define WEIR_VHOST_MEM_SLOTS 509u
+
+/** Bytes of guest memory that a session takes: 16 guests as large have room here. */
+#define WEIR_VHOST_MEM_BYTES (UINT64_C(8) << 40)
 
 /** Protocol features that a session carries out; a port offers a subset. */
 #define WEIR_VHOST_PF_SUPPORTED                                                         \
@@ -129,6 +132,7 @@ struct weir_vhost_config {
 	bool ctrl_queue;	    /**< one ring more, then up to 127 pairs */
 	uint16_t nr_mem_slots;	    /**< 8 to 32764; 0: WEIR_VHOST_MEM_SLOTS */
 	uint32_t config_len;	    /**< bytes of configuration space, up to 256 */
+	uint64_t max_mem;	    /**< bytes of guest memory; 0: WEIR_VHOST_MEM_BYTES */
 };
 
 /** A region of guest memory. */
