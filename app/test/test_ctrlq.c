@@ -672,7 +672,7 @@ static int
 status_told(int chan)
 {
 	struct weir_vhost_hdr h;
-	uint16_t status;
+	uint16_t status = 0;
 
 	if (fe_channel_recv(chan, &h, NULL, 0) != 0 ||
 	    h.request != WEIR_VHOST_BACKEND_CONFIG_CHANGE_MSG ||
@@ -716,7 +716,7 @@ port_asks_the_driver_to_announce(void)
 	const int both = VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE;
 	const uint8_t mac[8] = { 2, 0, 0, 0, 0, 7 }, ack[] = { 3, 0 };
 	struct weir_queue *rxq;
-	uint16_t status;
+	uint16_t status = 0;
 	int chan;
 
 	TEST_EQ(ctrlq_open(FE_SPLIT, false), 0);

@@ -212,8 +212,8 @@ take(void)
 	if (first % 64 != 0 || which >= drv.offered || chain.nr != drv.nr[which] ||
 	    nr != chain.nr || chain.id != which % SIZE)
 		return UINT16_MAX - 1;
-	for (uint16_t i = 0; i < nr; i++)
-		if (iov[i].len != 1u + which * 3u + i)
+	for (int i = 0; i < nr; i++)
+		if (iov[i].len != 1u + which * 3u + (unsigned int)i)
 			return UINT16_MAX - 1;
 	weir_vring_use(&vr, true, chain, (uint32_t)len);
 	weir_vring_next(&vr, true, &at, chain);
@@ -636,7 +636,7 @@ comes_as_fetched(const uint16_t *order, uint16_t nr_order)
 static void
 life(uint64_t *rnd, uint16_t *order, uint16_t *nr_order)
 {
-	uint16_t next = drv.seen;
+	uint16_t next;
 
 	if (test_rand(rnd) % 2 == 0) {
 		uint16_t n = (uint16_t)(test_rand(rnd) % 5);

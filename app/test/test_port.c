@@ -583,7 +583,7 @@ pool_without_room_for_a_header_refused(void)
 
 	TEST_EQ(bench_open(&b, NULL, 0), 0);
 	weir_port_stop(b.port);
-	for (uint16_t room = 0; room < RTE_ETHER_HDR_LEN + 2; room++) {
+	for (unsigned int room = 0; room < RTE_ETHER_HDR_LEN + 2; room++) {
 		small = rte_pktmbuf_pool_create("test_port_small", 3, 0, 0,
 						(uint16_t)(RTE_PKTMBUF_HEADROOM + room),
 						0);

@@ -314,8 +314,9 @@ backends_die(const char *dma, bool iommu, bool log)
 		TEST_EQ(begin(&g, life == 0, iommu, log), TEST_OK);
 		TEST_EQ(some_traffic(&g, life, iommu), TEST_OK);
 		/* nothing but the port writes from here on */
-		was = malloc(g.f.mem_len);
-		TEST_ASSERT(was != NULL);
+		was = mmap(NULL, g.f.mem_len, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		TEST_ASSERT(was != MAP_FAILED);
 		memcpy(was, g.f.mem, g.f.mem_len);
 		memset(g.log, 0, g.log_len);
 		for (uint32_t i = 0; i < 3; i++) {
@@ -330,7 +331,7 @@ backends_die(const char *dma, bool iommu, bool log)
 		port_close(&g);
 		if (log)
 			TEST_EQ(pages_are_logged(&g, was), TEST_OK);
-		free(was);
+		munmap(was, g.f.mem_len);
 		for (uint32_t i = 0; i < 3; i++, g.to_guest++) {
 			static uint8_t buf[65536];
 

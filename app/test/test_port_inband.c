@@ -120,7 +120,7 @@ calls_are_sent_one_at_a_time(void)
 {
 	struct weir_vhost_hdr h;
 	struct bench first;
-	struct guest g;
+	struct guest g = { 0 };
 
 	TEST_EQ(bench_open(&first, NULL, 0), 0);
 	TEST_EQ(port_open(&g), 0);
@@ -155,7 +155,7 @@ call_waits_for_the_channel(void)
 {
 	struct weir_vhost_hdr h;
 	struct bench first;
-	struct guest g;
+	struct guest g = { 0 };
 
 	TEST_EQ(bench_open(&first, NULL, 0), 0);
 	TEST_EQ(port_open(&g), 0);
@@ -185,7 +185,7 @@ kick_wakes_who_sleeps(void)
 	struct rte_mbuf *m;
 	struct bench first;
 	struct pollfd p;
-	struct guest g;
+	struct guest g = { 0 };
 
 	TEST_EQ(bench_open(&first, NULL, 0), 0);
 	TEST_EQ(port_open(&g), 0);
@@ -218,7 +218,7 @@ kick_of_no_sense_refused(void)
 {
 	struct vhost_vring_state kick = { 1, 0 };
 	struct bench first;
-	struct guest g;
+	struct guest g = { 0 };
 	uint64_t pf;
 
 	TEST_EQ(bench_open(&first, NULL, 0), 0);

@@ -20,17 +20,20 @@ key_of_any_name_is_taken(void)
 		{ "net_weir-a/b", "net_weir_a/b" },
 		{ "\xc3\xa4 \x7f\n\"", "______" },
 	};
-	struct rte_tel_data *d = tel_new_dict(), *part;
+	struct rte_tel_data *d = tel_new_dict(), *part[RTE_DIM(names)];
 	char key[RTE_TEL_MAX_STRING_LEN];
 
 	TEST_ASSERT(d != NULL);
 	for (size_t i = 0; i < RTE_DIM(names); i++) {
 		tel_key(key, names[i][0]);
 		TEST_EQ(strcmp(key, names[i][1]), 0);
-		part = tel_new_dict();
-		TEST_ASSERT(part != NULL);
-		TEST_EQ(tel_add_named(d, names[i][0], part), 0);
+		part[i] = tel_new_dict();
+		TEST_ASSERT(part[i] != NULL);
+		TEST_EQ(tel_add_named(d, names[i][0], part[i]), 0);
 	}
+	/* what DPDK does when it has sent them */
+	for (size_t i = 0; i < RTE_DIM(names); i++)
+		rte_tel_data_free(part[i]);
 	rte_tel_data_free(d);
 	return TEST_OK;
 }
@@ -64,17 +67,21 @@ long_ones_are_cut(void)
 static enum test_result
 dict_without_room_refuses_and_frees(void)
 {
-	struct rte_tel_data *d = tel_new_dict(), *part;
+	static struct rte_tel_data *part[RTE_TEL_MAX_DICT_ENTRIES + 1];
+	struct rte_tel_data *d = tel_new_dict();
 	int ret = 0;
 
 	TEST_ASSERT(d != NULL);
 	for (unsigned int i = 0; i <= RTE_TEL_MAX_DICT_ENTRIES; i++) {
 		TEST_EQ(ret, 0);
-		part = tel_new_dict();
-		TEST_ASSERT(part != NULL);
-		ret = tel_add_part(d, "x", part);
+		part[i] = tel_new_dict();
+		TEST_ASSERT(part[i] != NULL);
+		ret = tel_add_part(d, "x", part[i]);
 	}
 	TEST_EQ(ret, -ENOSPC);
+	/* the last one is gone */
+	for (unsigned int i = 0; i < RTE_TEL_MAX_DICT_ENTRIES; i++)
+		rte_tel_data_free(part[i]);
 	rte_tel_data_free(d);
 	return TEST_OK;
 }

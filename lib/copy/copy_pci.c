@@ -30,8 +30,8 @@ address_len(const char *name)
 bool
 copy_pci_gone(const char *name)
 {
-	/* EAL's way to say where; NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets it
-	 */
+	/* EAL's way to say where */
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets it */
 	const char *folder = getenv("SYSFS_PCI_DEVICES");
 	const size_t len = address_len(name);
 	uint16_t vendor = 0;

@@ -90,13 +90,14 @@ weir_queue_watch(struct weir_queue *q, struct weir_queue_watch *out)
 	out->rxq = q;
 	/* first: a ring that starts from here on is noticed */
 	out->run = atomic_load(&q->run);
-	watch_field(out, &q->live, 1, 1, true);
+	watch_field(out, &q->run, UINT64_MAX, out->run, false);
 	if (!queue_enter(q))
 		return;
 	if (is_busy(q)) {
 		/* over, whatever is there */
 		out->mask = 0;
 		out->value = 0;
+		out->until_equal = true;
 	} else {
 		watch_ring(&q->vr, out);
 		q->burst = queue_rx_unwatch;

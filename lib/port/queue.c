@@ -122,16 +122,19 @@ queue_start(struct weir_queue *q)
 	atomic_store(&q->gmem, q->vr.gmem);
 	atomic_store(&q->asked, false);
 	q->scout = q->vr.last_avail;
-	queue_watch_wake(q);
 	atomic_store(&q->live, true);
+	/* last: who has seen that it is not live looks whether this number is another */
+	queue_watch_wake(q);
 }
 
 void
 queue_resume(struct weir_queue *q)
 {
 	/* a guest that broke the ring meanwhile is not let in again */
-	if (atomic_load(&q->fault) == WEIR_VRING_OK)
-		atomic_store(&q->live, true);
+	if (atomic_load(&q->fault) != WEIR_VRING_OK)
+		return;
+	atomic_store(&q->live, true);
+	queue_watch_wake(q);
 }
 
 /* Looks before a waiting thread gives up its core: a burst is over by then. */

@@ -188,7 +188,7 @@ struct weir_queue {
 	/* rx: the word of guest memory at which its owner may be looking until its next
 	 * burst; 0: none. See port_watch.c */
 	_Atomic uint64_t watched;
-	_Atomic uint32_t run; /* how often the word may have become another */
+	_Atomic uint64_t run; /* how often the word may have become another */
 
 	/* control */
 	uint8_t announced[6]; /* rx: whom the next burst announces */

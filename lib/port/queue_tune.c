@@ -85,11 +85,11 @@ measure_dma(struct weir_queue *q, const struct weir_copy_piece *p, unsigned int 
 	uint64_t start = rte_rdtsc();
 	bool taken;
 
-	if (weir_copy_room(q->chan) < nr)
+	if (nr == 0 || weir_copy_room(q->chan) < nr)
 		return 0;
-	taken = nr > 1 ? weir_copy_submit_sg(q->chan, p, nr)
-		       : weir_copy_submit(q->chan, p->dst, p->dst_iova, p->src,
-					  p->src_iova, p->len);
+	taken = nr == 1 ? weir_copy_submit(q->chan, p->dst, p->dst_iova, p->src,
+					   p->src_iova, p->len)
+			: weir_copy_submit_sg(q->chan, p, nr);
 	if (!taken)
 		return 0;
 	tune_sample(&t->submit, (rte_rdtsc() - start) / nr);

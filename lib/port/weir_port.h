@@ -277,7 +277,7 @@ struct weir_queue_watch {
 	volatile uint64_t *word; /**< aligned; never to be changed */
 	uint64_t mask, value;	 /**< bits of it, and what they are compared with */
 	bool until_equal;	 /**< sleep until they are equal; else while they are */
-	uint32_t run;		 /**< of the ring whose word it is */
+	uint64_t run;		 /**< of the ring whose word it is */
 	const struct weir_queue *rxq;
 };
 

@@ -244,27 +244,38 @@ ring_own_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg, bool *inba
 	return 0;
 }
 
-/* Put the message's descriptor in place of another. @param inband  NULL: without one
- * nobody is notified. */
+static int
+ring_check_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg)
+{
+	int ret = vhost_check_ring_fd(msg, &s->why);
+
+	return ret != 0 ? ret : vhost_check_event(msg, &s->why);
+}
+
+/* Put the message's descriptor in place of another. */
+static void
+ring_put_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
+	    struct weir_vhost_event *ev, int *slot)
+{
+	vhost_retire(s, *slot);
+	*slot = vhost_take_fd(msg);
+	ring_changed(s, ev);
+}
+
+/* The same, or one of our own where the frontend wants messages. */
 static int
 ring_replace_fd(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		struct weir_vhost_event *ev, int *slot, bool *inband)
 {
 	bool own = false;
-	int ret;
+	int ret = ring_check_fd(s, msg);
 
-	ret = vhost_check_ring_fd(msg, &s->why);
 	if (ret == 0)
-		ret = vhost_check_event(msg, &s->why);
-	if (ret == 0 && inband != NULL)
 		ret = ring_own_fd(s, msg, &own);
 	if (ret != 0)
 		return ret;
-	vhost_retire(s, *slot);
-	*slot = vhost_take_fd(msg);
-	if (inband != NULL)
-		*inband = own;
-	ring_changed(s, ev);
+	ring_put_fd(s, msg, ev, slot);
+	*inband = own;
 	return 0;
 }
 
@@ -321,7 +332,11 @@ int
 vhost_set_vring_err(struct weir_vhost_session *s, struct weir_vhost_msg *msg,
 		    struct weir_vhost_event *ev)
 {
-	return ring_replace_fd(s, msg, ev, &s->ring[ev->ring].err_fd, NULL);
+	int ret = ring_check_fd(s, msg);
+
+	if (ret == 0)
+		ring_put_fd(s, msg, ev, &s->ring[ev->ring].err_fd);
+	return ret;
 }
 
 int
