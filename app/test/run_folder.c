@@ -10,7 +10,7 @@
 #include "run_folder.h"
 
 /* So long that a socket's path, of up to 107 bytes, has room for a name behind it. */
-#define TMPDIR_MAX 36
+#define TMPDIR_MAX 64
 
 static char folder[TMPDIR_MAX + sizeof("/weir-test-XXXXXX")];
 

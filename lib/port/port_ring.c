@@ -328,11 +328,11 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	r->gen = want->gen;
 	r->running = true;
 	r->ran = true;
-	queue_start(&r->q);
-	port_wake_started(r);
 	weir_log(WEIR_LOG_INFO, "%s: ring %u runs: %s, %u entries from %u", p->name, i,
 		 addr.packed ? "packed" : "split", want->num,
 		 r->q.vr.last_avail & (addr.packed ? WEIR_VRING_POS_IDX : UINT16_MAX));
+	queue_start(&r->q);
+	port_wake_started(r);
 	port_notify(p, WEIR_PORT_EV_QUEUE);
 	if (p->announce && i == 1)
 		port_announce(p);
