@@ -394,3 +394,27 @@ rig_frames_come(struct rig *r, uint16_t nr, uint16_t n)
 	}
 	return TEST_OK;
 }
+
+int
+rig_open(struct rig *r, struct rte_mempool **pool, bool tx, struct rig_conf conf)
+{
+	if (*pool == NULL)
+		*pool = rte_mempool_lookup("queue_rig");
+	if (*pool == NULL)
+		*pool = rte_pktmbuf_pool_create("queue_rig", 511, 0, 0,
+						RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	if (*pool == NULL)
+		return -ENOMEM;
+	conf.pool = tx ? NULL : *pool;
+	memset(r, 0, sizeof(*r));
+	r->q.hdr_len = RIG_HDR;
+	r->q.mergeable = true;
+	return rig_start(r, &conf);
+}
+
+unsigned int
+rig_close(struct rig *r, const struct rte_mempool *pool)
+{
+	rig_stop(r);
+	return rte_mempool_in_use_count(pool);
+}

@@ -117,4 +117,9 @@ void rig_send_frames(struct rig *r, uint16_t nr, uint16_t n);
 /* What a receive burst brings: those, and no other. */
 enum test_result rig_frames_come(struct rig *r, uint16_t nr, uint16_t n);
 
+/* A queue of a guest that merges buffers, with frames from @pool, which is made if it is
+ * NULL; @return mbufs of it that nobody gave back. */
+int rig_open(struct rig *r, struct rte_mempool **pool, bool tx, struct rig_conf conf);
+unsigned int rig_close(struct rig *r, const struct rte_mempool *pool);
+
 #endif /* WEIR_TEST_QUEUE_RIG_H */

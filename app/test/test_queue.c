@@ -24,35 +24,6 @@
 static struct rte_mempool *pool;
 static struct rig rig;
 
-static int
-rig_open_as(bool tx, struct rig_conf c)
-{
-	if (pool == NULL)
-		pool = rte_pktmbuf_pool_create("test_queue", 511, 0, 0,
-					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-	if (pool == NULL)
-		return -ENOMEM;
-	c.pool = tx ? NULL : pool;
-	memset(&rig, 0, sizeof(rig));
-	rig.q.hdr_len = HDR;
-	rig.q.mergeable = true;
-	return rig_start(&rig, &c);
-}
-
-static int
-rig_open(bool tx, bool dma, uint16_t size)
-{
-	return rig_open_as(tx, (struct rig_conf){ .size = size, .dma = dma });
-}
-
-/* @return mbufs that nobody gave back. */
-static unsigned int
-rig_close(void)
-{
-	rig_stop(&rig);
-	return rte_mempool_in_use_count(pool);
-}
-
 /* A frame of one segment. */
 static struct rte_mbuf *
 frame(uint16_t len)
@@ -70,7 +41,7 @@ tx_scratch_full_is_a_fault(void)
 	struct vring_desc table[16];
 	struct rte_mbuf *m;
 
-	TEST_EQ(rig_open(true, false, 16), 0);
+	TEST_EQ(rig_open(&rig, &pool, true, (struct rig_conf){ .size = 16 }), 0);
 	for (uint16_t i = 0; i < 16; i++)
 		table[i] = (struct vring_desc){ RIG_DATA, 1,
 						VRING_DESC_F_WRITE | VRING_DESC_F_NEXT,
@@ -87,7 +58,7 @@ tx_scratch_full_is_a_fault(void)
 	TEST_EQ(queue_tx_burst(&rig.q, &m, 1), 0);
 	TEST_EQ(rig.q.fault, WEIR_VRING_CHAIN_TOO_LONG);
 	rte_pktmbuf_free(m);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -117,7 +88,7 @@ trail_leads_to_the_queue_that_came_next(void)
 	trail_leave(t, 7, &line[2], &line[3]);
 	TEST_ASSERT(t->place[5].line[0] == &line[2] && t->place[5].line[1] == &line[3]);
 
-	TEST_EQ(rig_open(false, false, 16), 0);
+	TEST_EQ(rig_open(&rig, &pool, false, (struct rig_conf){ .size = 16 }), 0);
 	rig.q.place = 9;
 	rig_desc(&rig, 0, RIG_DATA, 100, 0, 0);
 	rig_offer(&rig, 0);
@@ -136,7 +107,7 @@ trail_leads_to_the_queue_that_came_next(void)
 	rig.q.place = 11;
 	TEST_EQ(queue_rx_burst(&rig.q, &m, 1), 0);
 	TEST_EQ(t->last, 9);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 
 	TEST_EQ(pthread_create(&thread, NULL, enter_as_no_lcore, &none), 0);
 	TEST_EQ(pthread_join(thread, NULL), 0);
@@ -199,7 +170,8 @@ rx_long_frame_waits_for_mbufs(void)
 	pool = rte_pktmbuf_pool_create("test_queue_short", RTE_DIM(all), 0, 0,
 				       RTE_PKTMBUF_HEADROOM + 128, 0);
 	TEST_ASSERT(pool != NULL);
-	TEST_EQ(rig_open(false, false, RIG_SIZE_MAX), 0);
+	TEST_EQ(rig_open(&rig, &pool, false, (struct rig_conf){ .size = RIG_SIZE_MAX }),
+		0);
 	long_frame_offer();
 	for (uint16_t left = 0; left <= segs; left++) {
 		const unsigned int taken = RTE_DIM(all) - left;
@@ -213,7 +185,7 @@ rx_long_frame_waits_for_mbufs(void)
 	TEST_EQ(m->nb_segs, segs);
 	TEST_ASSERT(long_frame_is(m));
 	rte_pktmbuf_free(m);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	rte_mempool_free(pool);
 	pool = usual;
 	return TEST_OK;
@@ -236,7 +208,8 @@ wait_out_of_a_queue_that_is_always_held(void)
 {
 	pthread_t passer;
 
-	TEST_EQ(rig_open(true, true, 16), 0);
+	TEST_EQ(rig_open(&rig, &pool, true, (struct rig_conf){ .size = 16, .dma = true }),
+		0);
 	TEST_EQ(queue_wait_out(&rig.q, 0), 0);
 	TEST_ASSERT(queue_enter(&rig.q));
 	TEST_EQ(queue_wait_out(&rig.q, 1000), -EBUSY);
@@ -245,7 +218,7 @@ wait_out_of_a_queue_that_is_always_held(void)
 	TEST_EQ(pthread_join(passer, NULL), 0);
 	queue_leave(&rig.q);
 	TEST_EQ(queue_quiet(&rig.q, 0), 0);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -255,7 +228,7 @@ tx_frame_longer_than_a_full_ring_dropped(void)
 {
 	struct rte_mbuf *m[2];
 
-	TEST_EQ(rig_open(true, false, 4), 0);
+	TEST_EQ(rig_open(&rig, &pool, true, (struct rig_conf){ .size = 4 }), 0);
 	for (uint16_t i = 0; i < 4; i++)
 		rig_desc(&rig, i, RIG_DATA, 100, VRING_DESC_F_WRITE, 0);
 	for (uint16_t i = 0; i < 3; i++)
@@ -268,7 +241,7 @@ tx_frame_longer_than_a_full_ring_dropped(void)
 	TEST_EQ(rig.q.stats.dropped, 1);
 	TEST_EQ(rig.q.stats.packets, 1);
 	TEST_EQ(rig.q.vr.used->idx, 1);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -279,7 +252,7 @@ counters_reset_while_one_is_written_stay_reset(void)
 	struct weir_queue_stats st;
 	uint64_t packets;
 
-	TEST_EQ(rig_open(true, false, 4), 0);
+	TEST_EQ(rig_open(&rig, &pool, true, (struct rig_conf){ .size = 4 }), 0);
 	stat_add(&rig.q.stats.packets, 1000);
 	stat_add(&rig.q.stats.rewound, 5);
 	packets = rig.q.stats.packets;
@@ -288,7 +261,7 @@ counters_reset_while_one_is_written_stay_reset(void)
 	weir_queue_stats_get(&rig.q, &st);
 	TEST_EQ(st.packets, 1);
 	TEST_EQ(st.rewound, 0);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -300,7 +273,7 @@ memory_that_comes_in_mid_burst_is_no_fault(void)
 	const struct weir_gmem *now;
 	struct rte_mbuf *m;
 
-	TEST_EQ(rig_open(true, false, 4), 0);
+	TEST_EQ(rig_open(&rig, &pool, true, (struct rig_conf){ .size = 4 }), 0);
 	rig_desc(&rig, 0, RIG_DATA, 2000, VRING_DESC_F_WRITE, 0);
 	rig_offer(&rig, 0);
 	m = frame(100);
@@ -319,7 +292,7 @@ memory_that_comes_in_mid_burst_is_no_fault(void)
 	TEST_EQ(rig.q.fault, WEIR_VRING_ADDRESS);
 	rig.q.gmem = now;
 	rte_pktmbuf_free(m);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -347,7 +320,8 @@ copies_touching_a_slot_are_told_from_others(void)
 	const struct weir_range elsewhere = { 0x1000, 0x1fff };
 	struct rte_mbuf *m[4];
 
-	TEST_EQ(rig_open(true, true, 16), 0);
+	TEST_EQ(rig_open(&rig, &pool, true, (struct rig_conf){ .size = 16, .dma = true }),
+		0);
 	TEST_EQ(weir_copy_touching(&rig.chan, slot_hva(0)), 0);
 	rig.engine.credit = 0;
 	for (uint16_t i = 0; i < 4; i++) {
@@ -370,7 +344,7 @@ copies_touching_a_slot_are_told_from_others(void)
 	TEST_EQ(weir_copy_drain(&rig.chan, 2, 1000), 0);
 	TEST_EQ(weir_copy_touching(&rig.chan, slot_hva(0)), 0);
 	TEST_EQ(weir_copy_touching(&rig.chan, slot_hva(1)), 4);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -416,7 +390,7 @@ two_engines_frames_in_the_rings_order(void)
 {
 	struct rig_engine *first, *second;
 
-	TEST_EQ(rig_open_as(false, TWO_ENGINES), 0);
+	TEST_EQ(rig_open(&rig, &pool, false, TWO_ENGINES), 0);
 	rig.engine.credit = 0;
 	rig.engine2.credit = 0;
 	for (uint16_t i = 0; i < 4; i++) {
@@ -436,7 +410,7 @@ two_engines_frames_in_the_rings_order(void)
 	TEST_EQ(rig_frames_come(&rig, 3, 5), TEST_OK);
 	first->credit = 4;
 	TEST_EQ(rig_frames_come(&rig, 8, 8), TEST_OK);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -444,7 +418,7 @@ two_engines_frames_in_the_rings_order(void)
 static enum test_result
 engine_full_passes_its_turn_on(void)
 {
-	TEST_EQ(rig_open_as(false, TWO_ENGINES), 0);
+	TEST_EQ(rig_open(&rig, &pool, false, TWO_ENGINES), 0);
 	rig.engine.credit = 0;
 	rig.engine2.credit = 0;
 	rig.chan.mask = 1;
@@ -458,7 +432,7 @@ engine_full_passes_its_turn_on(void)
 	rig.engine.credit = RIG_DMA_ALL;
 	rig.engine2.credit = RIG_DMA_ALL;
 	TEST_EQ(rig_frames_come(&rig, 0, 16), TEST_OK);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -466,7 +440,7 @@ engine_full_passes_its_turn_on(void)
 static enum test_result
 engine_down_is_passed_over(void)
 {
-	TEST_EQ(rig_open_as(false, TWO_ENGINES), 0);
+	TEST_EQ(rig_open(&rig, &pool, false, TWO_ENGINES), 0);
 	rig.chan2.down = true;
 	for (uint16_t i = 0; i < 4; i++) {
 		rig_send_frames(&rig, (uint16_t)(4 * i), 4);
@@ -478,7 +452,7 @@ engine_down_is_passed_over(void)
 	rig_send_frames(&rig, 0, 4);
 	TEST_EQ(rig_frames_come(&rig, 0, 4), TEST_OK);
 	TEST_EQ(rig.q.stats.cpu_copies, 4);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -486,7 +460,7 @@ engine_down_is_passed_over(void)
 static enum test_result
 engine_near_the_lcore_is_preferred(void)
 {
-	TEST_EQ(rig_open_as(false, TWO_ENGINES), 0);
+	TEST_EQ(rig_open(&rig, &pool, false, TWO_ENGINES), 0);
 	rig.q.near = true;
 	rig.chan.node = (int16_t)(rte_socket_id() + 1);
 	rig.chan2.node = (int16_t)rte_socket_id();
@@ -500,7 +474,7 @@ engine_near_the_lcore_is_preferred(void)
 	TEST_EQ(rig.chan.submitted, 8);
 	rig.engine2.credit = RIG_DMA_ALL;
 	TEST_EQ(rig_frames_come(&rig, 0, 16), TEST_OK);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -511,7 +485,7 @@ stop_waits_for_both_engines(void)
 	for (int i = 0; i < 2; i++) {
 		struct rig_engine *slow = i == 0 ? &rig.engine : &rig.engine2;
 
-		TEST_EQ(rig_open_as(false, TWO_ENGINES), 0);
+		TEST_EQ(rig_open(&rig, &pool, false, TWO_ENGINES), 0);
 		rig.engine.credit = 0;
 		rig.engine2.credit = 0;
 		for (uint16_t k = 0; k < 2; k++) {
@@ -526,7 +500,7 @@ stop_waits_for_both_engines(void)
 		slow->credit = RIG_DMA_ALL;
 		TEST_EQ(queue_stop(&rig.q, 1000000), 0);
 		TEST_EQ(rig.q.stats.rewound, 8);
-		TEST_EQ(rig_close(), 0);
+		TEST_EQ(rig_close(&rig, pool), 0);
 	}
 	return TEST_OK;
 }
@@ -538,7 +512,7 @@ mixed_burst_rings_once(void)
 	const struct rig_conf conf = { .size = 16, .dma = true, .threshold = 500 };
 	struct rte_mbuf *m[8];
 
-	TEST_EQ(rig_open_as(true, conf), 0);
+	TEST_EQ(rig_open(&rig, &pool, true, conf), 0);
 	for (uint16_t i = 0; i < 8; i++) {
 		rig_desc(&rig, i, RIG_DATA + i * 0x400u, 0x400, VRING_DESC_F_WRITE, 0);
 		rig_offer(&rig, i);
@@ -557,9 +531,9 @@ mixed_burst_rings_once(void)
 		TEST_ASSERT(to[HDR] == 0x5a && to[HDR + len - 1] == 0x5a);
 		TEST_EQ(to[HDR + len], 0);
 	}
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 
-	TEST_EQ(rig_open_as(false, conf), 0);
+	TEST_EQ(rig_open(&rig, &pool, false, conf), 0);
 	for (uint16_t i = 0; i < 8; i++) {
 		rig_desc(&rig, i, RIG_DATA + i * 0x400u, HDR + (i % 2 != 0 ? 1000 : 60),
 			 0, 0);
@@ -569,7 +543,7 @@ mixed_burst_rings_once(void)
 	TEST_EQ(rig_frames_come(&rig, 0, 8), TEST_OK);
 	TEST_EQ(rig.engine.bells, 1);
 	TEST_EQ(rig.q.stats.dma_copies, 4);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -624,10 +598,11 @@ rx_buffers_filled_in_mid_burst_taken(void)
 	pthread_t driver;
 	int fds[2], event_fd;
 
-	TEST_EQ(rig_open_as(false, (struct rig_conf){ .size = 16,
-						      .packed = true,
-						      .dma = true,
-						      .threshold = 1 }),
+	TEST_EQ(rig_open(&rig, &pool, false,
+			 (struct rig_conf){ .size = 16,
+					    .packed = true,
+					    .dma = true,
+					    .threshold = 1 }),
 		0);
 	rig.engine.credit = 0;
 	for (uint16_t i = 0; i < 16; i++) {
@@ -649,7 +624,7 @@ rx_buffers_filled_in_mid_burst_taken(void)
 	close(fds[0]);
 	close(fds[1]);
 	rte_pktmbuf_free_bulk(m, 4);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 

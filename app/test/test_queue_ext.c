@@ -12,34 +12,10 @@
 #include "test.h"
 
 #define HDR RIG_HDR
+#define ENGINE ((struct rig_conf){ .size = 16, .dma = true })
 
 static struct rte_mempool *pool;
 static struct rig rig;
-
-/* A tx queue with an engine. */
-static int
-rig_open(void)
-{
-	const struct rig_conf conf = { .size = 16, .dma = true };
-
-	if (pool == NULL)
-		pool = rte_pktmbuf_pool_create("test_queue_ext_tx", 63, 0, 0,
-					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-	if (pool == NULL)
-		return -ENOMEM;
-	memset(&rig, 0, sizeof(rig));
-	rig.q.hdr_len = HDR;
-	rig.q.mergeable = true;
-	return rig_start(&rig, &conf);
-}
-
-/* @return mbufs that nobody gave back. */
-static unsigned int
-rig_close(void)
-{
-	rig_stop(&rig);
-	return rte_mempool_in_use_count(pool);
-}
 
 /* A frame of one segment. */
 static struct rte_mbuf *
@@ -93,7 +69,7 @@ tx_external_buffer_is_cut_at_pages(void)
 			(i & 4) != 0 ? RTE_BAD_IOVA : ms->iova + off % RIG_SCATTER_PAGE;
 		struct rte_mbuf *m, *seg;
 
-		TEST_EQ(rig_open(), 0);
+		TEST_EQ(rig_open(&rig, &pool, true, ENGINE), 0);
 		for (uint16_t k = 0; k < 5; k++) {
 			rig_desc(&rig, k, RIG_DATA + k * 2048u, 2048, VRING_DESC_F_WRITE,
 				 0);
@@ -117,7 +93,7 @@ tx_external_buffer_is_cut_at_pages(void)
 			TEST_EQ(got[HDR + k], 0x5a);
 		for (uint32_t k = 0; k < len; k++)
 			TEST_EQ(got[HDR + before + k], (uint8_t)(k * 7 + off));
-		TEST_EQ(rig_close(), 0);
+		TEST_EQ(rig_close(&rig, pool), 0);
 	}
 	return TEST_OK;
 }
@@ -129,7 +105,7 @@ tx_external_buffer_without_address_by_cpu(void)
 	static uint8_t mem[1000];
 	struct rte_mbuf *m;
 
-	TEST_EQ(rig_open(), 0);
+	TEST_EQ(rig_open(&rig, &pool, true, ENGINE), 0);
 	rig_desc(&rig, 0, RIG_DATA, 2000, VRING_DESC_F_WRITE, 0);
 	rig_offer(&rig, 0);
 	m = ext_frame(mem, 0, sizeof(mem), RTE_BAD_IOVA);
@@ -137,7 +113,7 @@ tx_external_buffer_without_address_by_cpu(void)
 	TEST_EQ(rig.q.stats.cpu_copies, 1);
 	TEST_EQ(rig.chan.submitted, 0);
 	TEST_EQ(memcmp(rig_mem(&rig, RIG_DATA + HDR, 1000), mem, 1000), 0);
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 

@@ -15,30 +15,6 @@
 static struct rte_mempool *pool;
 static struct rig rig;
 
-/* An rx queue. */
-static int
-rig_open(struct rig_conf conf)
-{
-	if (pool == NULL)
-		pool = rte_pktmbuf_pool_create("test_queue_tune", 511, 0, 0,
-					       RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-	if (pool == NULL)
-		return -ENOMEM;
-	conf.pool = pool;
-	memset(&rig, 0, sizeof(rig));
-	rig.q.hdr_len = HDR;
-	rig.q.mergeable = true;
-	return rig_start(&rig, &conf);
-}
-
-/* @return mbufs that nobody gave back. */
-static unsigned int
-rig_close(void)
-{
-	rig_stop(&rig);
-	return rte_mempool_in_use_count(pool);
-}
-
 /* Costs of classes 6, 9 and 11, of a copy by DMA, and what follows from them. */
 static const struct tune_case {
 	uint64_t cpu6, cpu9, cpu11, dma;
@@ -101,7 +77,9 @@ cost_is_averaged_and_outliers_are_not_believed(void)
 static enum test_result
 engine_that_is_dear_is_seldom_used(void)
 {
-	TEST_EQ(rig_open((struct rig_conf){ .size = 16, .dma = true }), 0);
+	TEST_EQ(rig_open(&rig, &pool, false,
+			 (struct rig_conf){ .size = 16, .dma = true }),
+		0);
 	rig.q.tuned = true;
 	rig.q.threshold = TUNE_FIRST;
 	rig.engine.cost = rte_get_tsc_hz() / 1000;
@@ -114,7 +92,7 @@ engine_that_is_dear_is_seldom_used(void)
 	TEST_EQ(rig.q.threshold, 64);
 	/* 32 bursts at first and one in 64 then, two copies of four */
 	TEST_ASSERT(rig.q.stats.dma_copies <= 2 * (32 + 3));
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -145,7 +123,7 @@ cost_of_a_piece_becomes(bool sg, uint64_t job, uint64_t want)
 	const struct rig_conf conf = { .size = 16, .dma = true, .sg = sg };
 	uint64_t found;
 
-	TEST_EQ(rig_open(conf), 0);
+	TEST_EQ(rig_open(&rig, &pool, false, conf), 0);
 	rig.q.tuned = true;
 	rig.q.threshold = TUNE_FIRST;
 	rig.engine.cost = job;
@@ -158,7 +136,7 @@ cost_of_a_piece_becomes(bool sg, uint64_t job, uint64_t want)
 		TEST_ASSERT(rte_get_timer_cycles() < end);
 	}
 	TEST_ASSERT(found >= job / (sg ? 5 : 2));
-	TEST_EQ(rig_close(), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 

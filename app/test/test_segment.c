@@ -427,19 +427,10 @@ lies_refused(void)
 	return TEST_OK;
 }
 
-#define HDR 12u
+#define HDR RIG_HDR
 #define BUF 0x200u
 
-static int
-rig_open(bool dma)
-{
-	const struct rig_conf conf = { .size = 16, .dma = dma };
-
-	memset(&rig, 0, sizeof(rig));
-	rig.q.hdr_len = HDR;
-	rig.q.mergeable = true;
-	return rig_start(&rig, &conf);
-}
+#define RIG(with_dma) ((struct rig_conf){ .size = 16, .dma = (with_dma) })
 
 static void
 offer(uint16_t from, uint16_t to)
@@ -458,7 +449,7 @@ ring_gets_all_segments_or_none(bool dma)
 	struct virtio_net_hdr_mrg_rxbuf *h;
 	struct rte_mbuf *m = frame(&sh);
 
-	TEST_EQ(rig_open(dma), 0);
+	TEST_EQ(rig_open(&rig, &pool, true, RIG(dma)), 0);
 	atomic_store(&rig.q.guest_offloads, OFFLOAD_BIT(GUEST_CSUM));
 	offer(0, 4);
 	TEST_EQ(queue_tx_burst(&rig.q, &m, 1), 0);
@@ -479,8 +470,7 @@ ring_gets_all_segments_or_none(bool dma)
 			HDR + ETH + 40 + (i == 4 ? 397 : 400));
 		TEST_EQ(((uint8_t *)h)[HDR + ETH + 40 + 7], pattern(i * 400u + 7));
 	}
-	rig_stop(&rig);
-	TEST_EQ(rte_mempool_in_use_count(pool), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -505,14 +495,13 @@ ring_too_small_for_its_segments_drops(void)
 	const struct shape fits = { SEGMENT_TCP, false, 16 * 10, 10, 300, 0 };
 	struct rte_mbuf *m[3] = { frame(&many), frame(&wide), frame(&fits) };
 
-	TEST_EQ(rig_open(false), 0);
+	TEST_EQ(rig_open(&rig, &pool, true, RIG(false)), 0);
 	offer(0, 16);
 	TEST_EQ(queue_tx_burst(&rig.q, m, 3), 3);
 	TEST_EQ(rig.q.stats.dropped, 2);
 	TEST_EQ(rig.q.stats.packets, 16);
 	TEST_EQ(rig.q.vr.used->idx, 16);
-	rig_stop(&rig);
-	TEST_EQ(rte_mempool_in_use_count(pool), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
@@ -524,7 +513,7 @@ ring_gets_a_frame_whole_if_it_may(void)
 	struct virtio_net_hdr_mrg_rxbuf *h;
 	struct rte_mbuf *m = frame(&sh);
 
-	TEST_EQ(rig_open(false), 0);
+	TEST_EQ(rig_open(&rig, &pool, true, RIG(false)), 0);
 	atomic_store(&rig.q.guest_offloads, OFFLOAD_GUEST);
 	offer(0, 16);
 	TEST_EQ(queue_tx_burst(&rig.q, &m, 1), 1);
@@ -533,8 +522,7 @@ ring_gets_a_frame_whole_if_it_may(void)
 	TEST_EQ(h->num_buffers, 3);
 	TEST_EQ(h->hdr.gso_type, VIRTIO_NET_HDR_GSO_TCPV4 | VIRTIO_NET_HDR_GSO_ECN);
 	TEST_EQ(h->hdr.gso_size, 400);
-	rig_stop(&rig);
-	TEST_EQ(rte_mempool_in_use_count(pool), 0);
+	TEST_EQ(rig_close(&rig, pool), 0);
 	return TEST_OK;
 }
 
