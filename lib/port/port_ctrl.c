@@ -325,14 +325,12 @@ fds_open(struct port_ctrl *c, const struct weir_vhost_ring *want)
 	struct epoll_event e = { .events = EPOLLIN | EPOLLET };
 	int ret;
 
-	c->call_fd = want->call_fd < 0 ? -1 : fcntl(want->call_fd, F_DUPFD_CLOEXEC, 0);
-	if (want->call_fd >= 0 && c->call_fd < 0)
-		return -errno;
-	c->kick_fd = fcntl(want->kick_fd, F_DUPFD_CLOEXEC, 0);
-	if (c->kick_fd < 0) {
-		ret = -errno;
+	ret = port_fd_take(want->call_fd, &c->call_fd);
+	if (ret != 0)
+		return ret;
+	ret = port_fd_take(want->kick_fd, &c->kick_fd);
+	if (ret != 0)
 		goto err_call;
-	}
 	c->kick = (struct ctl_fd){ .fd = epoll_create1(EPOLL_CLOEXEC),
 				   .ready = kick_ready };
 	c->again.expired = again_expired;

@@ -9,7 +9,6 @@
  * is under way at a time: those that come before its answer are one more.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -79,12 +78,10 @@ port_inband_start(struct weir_port *p, struct port_inband *b, uint32_t i,
 		return 0;
 	b->p = p;
 	b->ring = i;
-	b->call = (struct ctl_fd){
-		.fd = fcntl(want->call_fd, F_DUPFD_CLOEXEC, 0),
-		.ready = call_ready,
-	};
-	if (b->call.fd < 0)
-		return -errno;
+	b->call = (struct ctl_fd){ .ready = call_ready };
+	ret = port_fd_take(want->call_fd, &b->call.fd);
+	if (ret != 0)
+		return ret;
 	ret = ctl_watch(&b->call);
 	if (ret != 0)
 		ctl_close(&b->call);

@@ -3,8 +3,6 @@
  * The dirty log, from the frontend's file to each ring's queue. Rings begin to log,
  * and leave off, by starting anew: no lcore sees it come or go.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <linux/vhost_types.h>
@@ -20,10 +18,8 @@ port_log_set(struct weir_port *p)
 	int ret, event_fd = -1;
 
 	ret = port_rings_stop(p, port_drain_us());
-	if (ret == 0 && want->event_fd >= 0) {
-		event_fd = fcntl(want->event_fd, F_DUPFD_CLOEXEC, 0);
-		ret = event_fd < 0 ? -errno : 0;
-	}
+	if (ret == 0)
+		ret = port_fd_take(want->event_fd, &event_fd);
 	if (ret == 0 && want->fd >= 0)
 		ret = weir_gmem_file_map(&new, want->fd, want->mmap_offset, want->len);
 	if (ret != 0) {

@@ -199,15 +199,11 @@ queue_features(struct port_ring *r, uint64_t features)
 				       UINT64_C(1) << VIRTIO_NET_F_HOST_TSO6)) != 0;
 }
 
-/*
- * A descriptor of the queue's own: the session closes its when another comes or
- * the peer goes, which may be before a queue that hangs has let go of it.
- */
-static int
-call_fd_take(struct port_ring *r, int fd)
+int
+port_fd_take(int fd, int *own)
 {
-	r->q.call_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return fd < 0 || r->q.call_fd >= 0 ? 0 : -errno;
+	*own = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 || *own >= 0 ? 0 : -errno;
 }
 
 /* Where a ring goes on that has this base. What lies between the two halves of a
@@ -236,7 +232,7 @@ ring_find(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want,
 	if (ret == 0)
 		ret = weir_vring_init(&r->q.vr, port_iotlb_table(p), addr);
 	if (ret == 0)
-		ret = call_fd_take(r, want->call_fd);
+		ret = port_fd_take(want->call_fd, &r->q.call_fd);
 	if (ret != 0)
 		return ret;
 	r->q.vr.gmem = queue_table(&r->q, r->q.vr.gmem);

@@ -47,6 +47,13 @@ uint64_t port_drain_us(void);
 /* How often tx queues with a channel are looked at, in case nobody calls them. */
 #define PORT_IDLE_US 2000u
 
+/*
+ * A descriptor of one's own for one of the session's, or -1 for -1: the session closes
+ * its when another comes or the peer goes, which may be before a queue that hangs has let
+ * go of it. 0; -errno.
+ */
+int port_fd_take(int fd, int *own);
+
 /* Stop one; all. 0; -EBUSY: not within the time, call it again. */
 int port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us);
 int port_rings_stop(struct weir_port *p, uint64_t timeout_us);

@@ -15,7 +15,6 @@
  * first runs, then looks whether somebody armed. One of the two sees the other.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -67,10 +66,9 @@ port_wake_start(struct port_ring *r, int kick_fd)
 
 	if (r->q.wake_fd < 0 || kick_fd < 0)
 		return 0;
-	/* of our own: the session closes its when another comes */
-	r->q.kick_fd = fcntl(kick_fd, F_DUPFD_CLOEXEC, 0);
-	if (r->q.kick_fd < 0)
-		return -errno;
+	ret = port_fd_take(kick_fd, &r->q.kick_fd);
+	if (ret != 0)
+		return ret;
 	ret = wake_add(&r->q, r->q.kick_fd);
 	if (ret == 0)
 		return 0;

@@ -315,7 +315,7 @@ queue_unwatch(struct weir_queue *q)
 	atomic_store_explicit(&q->watched, 0, memory_order_release);
 }
 
-/* Control thread, nobody is inside: what is to be looked at is another from now on. */
+/* Control thread: what is to be looked at is another from now on. */
 void queue_watch_wake(struct weir_queue *q);
 
 /* The burst function of a queue at whose ring its owner may be looking. */
