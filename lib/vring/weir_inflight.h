@@ -98,20 +98,20 @@ struct weir_inflight_packed {
 	/** The list of entries that hold no chain; old: before the last batch. */
 	union weir_inflight_heads {
 		struct {
-			uint16_t free_head;
-			uint16_t old_free_head;
+			uint16_t free_head;	/**< now */
+			uint16_t old_free_head; /**< before the last batch */
 		};
-		uint32_t word;
+		uint32_t word; /**< both, for one store */
 	} heads;
 	/** Where the next used entry goes; old: where that of the last batch did. */
 	union weir_inflight_place {
 		struct {
-			uint16_t used_idx;
-			uint16_t old_used_idx;
-			uint8_t used_wrap_counter;
-			uint8_t old_used_wrap_counter;
+			uint16_t used_idx;	       /**< now */
+			uint16_t old_used_idx;	       /**< before the last batch */
+			uint8_t used_wrap_counter;     /**< of used_idx */
+			uint8_t old_used_wrap_counter; /**< of old_used_idx */
 		};
-		uint64_t word;
+		uint64_t word; /**< all, for one store */
 	} place;
 	uint8_t pad[8];
 	struct weir_inflight_packed_desc desc[];
