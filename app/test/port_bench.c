@@ -65,6 +65,7 @@ open_with(struct bench *b, const char *dma, uint32_t threshold, bool postcopy)
 		/* what could tempt it to use an engine where there is to be none */
 		.dma_auto = postcopy,
 		.postcopy = postcopy,
+		.iommu = postcopy, /* such a guest can have one as well */
 		.notify = told,
 	};
 	int ret = 0;

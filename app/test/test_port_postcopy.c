@@ -18,15 +18,26 @@
 #include <unistd.h>
 
 #include <linux/userfaultfd.h>
+#include <linux/vhost_types.h>
 
 #include "port_bench.h"
+#include "queue.h"
 
 #define PAGE 4096u
 #define PF (WEIR_VHOST_BIT(WEIR_VHOST_PF_PAGEFAULT))
 #define NR_MAX 1024u /* pages of guest memory */
+#define IOVA UINT64_C(0xffe00000)
+
+/* How a guest arrives: its memory told of by slots and not by a table; behind a vIOMMU.
+ */
+#define SLOTS 1u
+#define VIOMMU 2u
 
 struct arrival {
 	struct fe fe;
+	unsigned int how;
+	int chan; /* the port asks for translations there */
+	unsigned int nr_misses;
 	uint8_t *source;
 	_Atomic bool there[NR_MAX];
 	pthread_mutex_t lock; /* of fetching */
@@ -112,8 +123,9 @@ advise(struct arrival *a)
 
 /* Share memory by a table, or by slots; learn where the port has it; be ready. */
 static int
-share(struct arrival *a, bool slots)
+share(struct arrival *a)
 {
+	const bool slots = (a->how & SLOTS) != 0;
 	struct {
 		uint32_t nr, pad;
 		struct weir_vhost_wire_region r;
@@ -159,24 +171,77 @@ leave(struct arrival *a)
 #define NR_SENT 12u
 
 static enum test_result
-arrive(struct arrival *a, struct bench *b, bool slots)
+arrive(struct arrival *a, struct bench *b, unsigned int how)
 {
+	const uint64_t platform =
+		(how & VIOMMU) != 0 ? 0 : WEIR_VHOST_BIT(VIRTIO_F_ACCESS_PLATFORM);
 	static uint8_t buf[8000];
 
-	*a = (struct arrival){ .uffd = -1, .lock = PTHREAD_MUTEX_INITIALIZER };
+	*a = (struct arrival){
+		.how = how, .chan = -1, .uffd = -1, .lock = PTHREAD_MUTEX_INITIALIZER
+	};
 	TEST_EQ(fe_connect(&a->fe, b->path, 1), 0);
-	TEST_EQ(fe_features(&a->fe, ALL_FEATURES), 0);
+	a->fe.iova = (how & VIOMMU) != 0 ? IOVA : 0;
+	TEST_EQ(fe_features(&a->fe, ALL_FEATURES & ~platform), 0);
 	for (uint32_t i = 0; i < NR_SENT; i++) {
 		fill(buf, sizes[i % NR_SIZES] % 8000, i);
 		TEST_ASSERT(fe_send(&a->fe, 0, buf, sizes[i % NR_SIZES] % 8000, i % 4));
 	}
 	fe_post(&a->fe, 0);
 	TEST_EQ(leave(a), 0);
-	TEST_EQ(fe_protocol(&a->fe, PF), 0);
+	TEST_EQ(fe_protocol(&a->fe, PF | WEIR_VHOST_BIT(WEIR_VHOST_PF_BACKEND_REQ)), 0);
 	TEST_EQ(advise(a), 0);
 	TEST_EQ(fe_msg_ack(&a->fe, WEIR_VHOST_POSTCOPY_LISTEN, NULL, 0, NULL, 0), 0);
-	TEST_EQ(share(a, slots), 0);
+	TEST_EQ(share(a), 0);
+	if ((how & VIOMMU) != 0)
+		a->chan = fe_channel(&a->fe);
+	TEST_ASSERT((how & VIOMMU) == 0 || a->chan >= 0);
 	return TEST_OK;
+}
+
+static bool
+translate(struct arrival *a, uint64_t at, uint64_t len)
+{
+	const struct vhost_iotlb_msg m = { .iova = IOVA + at,
+					   .size = len,
+					   .uaddr = (uintptr_t)a->fe.mem + at,
+					   .perm = VHOST_ACCESS_RW,
+					   .type = VHOST_IOTLB_UPDATE };
+
+	return fe_msg_ack(&a->fe, WEIR_VHOST_IOTLB_MSG, &m, sizeof(m), NULL, 0) == 0;
+}
+
+/* The vIOMMU: a page is translated when the port asks for it. */
+static bool
+serve_misses(struct arrival *a)
+{
+	struct pollfd p = { .fd = a->chan, .events = POLLIN };
+
+	while (poll(&p, 1, 0) == 1) {
+		struct vhost_iotlb_msg m;
+		struct weir_vhost_hdr h;
+
+		if (fe_channel_recv(a->chan, &h, &m, sizeof(m)) != 0 ||
+		    m.type != VHOST_IOTLB_MISS || m.iova - IOVA >= a->fe.mem_len)
+			return false;
+		a->nr_misses++;
+		if (!translate(a, m.iova - IOVA, PAGE) ||
+		    fe_channel_answer(a->chan, &h, 0) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Behind a vIOMMU rings run when they have been translated; 10 s are a failed test. */
+static bool
+rings_run(struct arrival *a, struct bench *b)
+{
+	for (int i = 0; i < 10000 && serve_misses(a); i++) {
+		if (weir_queue_running(b->rxq) && weir_queue_running(b->txq))
+			return true;
+		usleep(1000);
+	}
+	return false;
 }
 
 static int
@@ -203,13 +268,15 @@ depart(struct arrival *a, struct bench *b)
 	atomic_store(&a->stop, true);
 	TEST_EQ(pthread_join(a->thread, NULL), 0);
 	close(a->uffd);
+	if (a->chan >= 0)
+		close(a->chan);
 	free(a->source);
 	return TEST_OK;
 }
 
 /* What the guest had sent comes, whole, out of pages that were not there. */
 static enum test_result
-sent_before_is_received(struct bench *b)
+sent_before_is_received(struct arrival *a, struct bench *b)
 {
 	struct rte_mbuf *pkts[BURST];
 	uint8_t flat[8000];
@@ -218,6 +285,7 @@ sent_before_is_received(struct bench *b)
 	for (int idle = 0; got < NR_SENT && idle < 2000000; idle++) {
 		uint16_t n = weir_port_rx_burst(b->rxq, pkts, BURST);
 
+		TEST_ASSERT(serve_misses(a));
 		for (uint16_t i = 0; i < n; i++, got++) {
 			uint32_t len = sizes[got % NR_SIZES] % 8000;
 			const uint8_t *p = rte_pktmbuf_read(pkts[i], 0, len, flat);
@@ -260,19 +328,20 @@ pages_are_the_guests(struct arrival *a)
 }
 
 static enum test_result
-arrives(const char *dma, bool slots)
+arrives(const char *dma, unsigned int how)
 {
 	struct arrival a;
 	struct bench b;
 	unsigned int early;
 
 	TEST_EQ(bench_open_postcopy(&b, dma), 0);
-	TEST_EQ(arrive(&a, &b, slots), TEST_OK);
+	TEST_EQ(arrive(&a, &b, how), TEST_OK);
 	TEST_EQ(start_rings(&a), 0);
+	TEST_ASSERT(rings_run(&a, &b));
 	TEST_ASSERT(pages_are_the_guests(&a));
 	early = atomic_load(&a.nr_faults);
 	TEST_ASSERT(early > 0);
-	TEST_EQ(sent_before_is_received(&b), TEST_OK);
+	TEST_EQ(sent_before_is_received(&a, &b), TEST_OK);
 	TEST_ASSERT(pages_are_the_guests(&a));
 	TEST_ASSERT(atomic_load(&a.nr_faults) > early);
 	TEST_EQ(dma_copies(&b), 0);
@@ -282,6 +351,9 @@ arrives(const char *dma, bool slots)
 	fetch_range(&a, a.fe.mem, a.fe.mem_len);
 	TEST_EQ(fe_reap(&a.fe, 0), NR_SENT);
 	TEST_EQ(fe_msg_ack(&a.fe, WEIR_VHOST_POSTCOPY_END, NULL, 0, NULL, 0), 0);
+	TEST_EQ(a.nr_misses > 0, (how & VIOMMU) != 0);
+	if ((how & VIOMMU) != 0)
+		TEST_ASSERT(translate(&a, 0, a.fe.mem_len));
 	TEST_EQ(to_host(&b, &a.fe, 100), TEST_OK);
 	TEST_EQ(to_guest(&b, &a.fe, 100), TEST_OK);
 	if (dma != NULL) {
@@ -311,10 +383,10 @@ guest_arrives_by_cpu(void)
 	enum test_result r = no_userfaultfd();
 
 	if (r == TEST_OK)
-		r = arrives(NULL, false);
+		r = arrives(NULL, 0);
 	wanted = UINT64_MAX;
 	if (r == TEST_OK)
-		r = arrives(NULL, true);
+		r = arrives(NULL, SLOTS);
 	wanted = FE_SPLIT;
 	return r;
 }
@@ -328,11 +400,31 @@ guest_arrives_before_dma(void)
 	if (r != TEST_OK)
 		return r;
 	TEST_EQ(dma_open("mode=thread"), 0);
-	r = arrives("dma_weir_test", true);
+	r = arrives("dma_weir_test", SLOTS);
 	wanted = UINT64_MAX;
 	if (r == TEST_OK)
-		r = arrives("dma_weir_test", false);
+		r = arrives("dma_weir_test", 0);
 	wanted = FE_SPLIT;
+	dma_close();
+	return r;
+}
+
+/* Each access has a translation that is asked for, and a page that is fetched. */
+static enum test_result
+guest_arrives_behind_a_viommu(void)
+{
+	enum test_result r = no_userfaultfd();
+
+	if (r == TEST_OK)
+		r = arrives(NULL, VIOMMU);
+	wanted = UINT64_MAX;
+	if (r == TEST_OK)
+		r = arrives(NULL, SLOTS | VIOMMU);
+	wanted = FE_SPLIT;
+	if (r != TEST_OK)
+		return r;
+	TEST_EQ(dma_open("mode=thread"), 0);
+	r = arrives("dma_weir_test", VIOMMU);
 	dma_close();
 	return r;
 }
@@ -347,9 +439,9 @@ guest_arrives_where_memory_is_locked(void)
 		return r;
 	if (mlockall(MCL_FUTURE) != 0)
 		return test_skip("mlockall: %s", strerror(errno));
-	r = arrives(NULL, false);
+	r = arrives(NULL, 0);
 	if (r == TEST_OK)
-		r = arrives(NULL, true);
+		r = arrives(NULL, SLOTS);
 	munlockall();
 	return r;
 }
@@ -386,7 +478,7 @@ lcore_wakes_when_its_frontend_dies(void)
 	if (r != TEST_OK)
 		return r;
 	TEST_EQ(bench_open_postcopy(&b, NULL), 0);
-	TEST_EQ(arrive(&a, &b, false), TEST_OK);
+	TEST_EQ(arrive(&a, &b, 0), TEST_OK);
 	TEST_EQ(start_rings(&a), 0);
 	TEST_ASSERT(link_becomes(&b, true));
 	atomic_store(&a.deaf, true);
@@ -398,9 +490,9 @@ lcore_wakes_when_its_frontend_dies(void)
 	TEST_ASSERT(link_becomes(&b, false));
 	TEST_EQ(depart(&a, &b), TEST_OK);
 	/* and the next guest is served */
-	TEST_EQ(arrive(&a, &b, true), TEST_OK);
+	TEST_EQ(arrive(&a, &b, SLOTS), TEST_OK);
 	TEST_EQ(start_rings(&a), 0);
-	TEST_EQ(sent_before_is_received(&b), TEST_OK);
+	TEST_EQ(sent_before_is_received(&a, &b), TEST_OK);
 	TEST_EQ(depart(&a, &b), TEST_OK);
 	TEST_EQ(bench_close(&b), 0);
 	return TEST_OK;
@@ -430,7 +522,7 @@ others_do_not_wait_for_a_page(void)
 	TEST_EQ(weir_port_create(&conf, &other), 0);
 	TEST_EQ(weir_port_start(other), 0);
 	TEST_EQ(fe_connect(&fe, path, 1), 0);
-	TEST_EQ(arrive(&a, &b, false), TEST_OK);
+	TEST_EQ(arrive(&a, &b, 0), TEST_OK);
 	atomic_store(&a.deaf, true);
 	/* the ring is looked at when it starts: there is no answer, soon or late */
 	TEST_EQ(setsockopt(a.fe.sock, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)), 0);
@@ -445,9 +537,9 @@ others_do_not_wait_for_a_page(void)
 	fe_close(&fe);
 	TEST_EQ(depart(&a, &b), TEST_OK);
 	/* the next guest finds it well */
-	TEST_EQ(arrive(&a, &b, true), TEST_OK);
+	TEST_EQ(arrive(&a, &b, SLOTS), TEST_OK);
 	TEST_EQ(start_rings(&a), 0);
-	TEST_EQ(sent_before_is_received(&b), TEST_OK);
+	TEST_EQ(sent_before_is_received(&a, &b), TEST_OK);
 	TEST_EQ(depart(&a, &b), TEST_OK);
 	weir_port_destroy(other);
 	TEST_EQ(bench_close(&b), 0);
@@ -468,7 +560,7 @@ peer_parted_with_keeps_its_pages(void)
 	if (r != TEST_OK)
 		return r;
 	TEST_EQ(bench_open_postcopy(&b, NULL), 0);
-	TEST_EQ(arrive(&a, &b, false), TEST_OK);
+	TEST_EQ(arrive(&a, &b, 0), TEST_OK);
 	TEST_EQ(start_rings(&a), 0);
 	TEST_ASSERT(link_becomes(&b, true));
 	a.fe.ring[0].avail->idx += 1000;
@@ -499,7 +591,7 @@ control_thread_wakes_when_its_frontend_dies(void)
 	if (r != TEST_OK)
 		return r;
 	TEST_EQ(bench_open_postcopy(&b, NULL), 0);
-	TEST_EQ(arrive(&a, &b, false), TEST_OK);
+	TEST_EQ(arrive(&a, &b, 0), TEST_OK);
 	atomic_store(&a.deaf, true);
 	addr = fe_ring_addr(&a.fe, 0);
 	TEST_EQ(fe_msg_ack(&a.fe, WEIR_VHOST_SET_VRING_NUM, &num, sizeof(num), NULL, 0),
@@ -515,9 +607,9 @@ control_thread_wakes_when_its_frontend_dies(void)
 		0);
 	TEST_ASSERT(waits_for_fault(&a));
 	TEST_EQ(depart(&a, &b), TEST_OK);
-	TEST_EQ(arrive(&a, &b, true), TEST_OK);
+	TEST_EQ(arrive(&a, &b, SLOTS), TEST_OK);
 	TEST_EQ(start_rings(&a), 0);
-	TEST_EQ(sent_before_is_received(&b), TEST_OK);
+	TEST_EQ(sent_before_is_received(&a, &b), TEST_OK);
 	TEST_EQ(depart(&a, &b), TEST_OK);
 	TEST_EQ(bench_close(&b), 0);
 	return TEST_OK;
@@ -616,6 +708,7 @@ failed_listen_parts_with_the_frontend(void)
 static const struct test_case cases[] = {
 	{ "guest_arrives_by_cpu", guest_arrives_by_cpu },
 	{ "guest_arrives_before_dma", guest_arrives_before_dma },
+	{ "guest_arrives_behind_a_viommu", guest_arrives_behind_a_viommu },
 	{ "guest_arrives_where_memory_is_locked", guest_arrives_where_memory_is_locked },
 	{ "lcore_wakes_when_its_frontend_dies", lcore_wakes_when_its_frontend_dies },
 	{ "peer_parted_with_keeps_its_pages", peer_parted_with_keeps_its_pages },
