@@ -122,6 +122,16 @@ port_open(struct bench *b, const char *rx_dma, const char *tx_dma)
 	return ret;
 }
 
+/* Both rings' start has been told of, which is after the answer; 5 s are a failed test.
+ */
+static int
+starts_told(void)
+{
+	for (int i = 0; i < 5000 && atomic_load(&nr_queue_events) != 2; i++)
+		usleep(1000);
+	return atomic_load(&nr_queue_events) == 2 ? 0 : -ETIMEDOUT;
+}
+
 static int
 bench_open(struct bench *b, const char *dma_args, bool rx_dma, bool tx_dma)
 {
@@ -131,6 +141,7 @@ bench_open(struct bench *b, const char *dma_args, bool rx_dma, bool tx_dma)
 	run_folder_path(b->path, sizeof(b->path), "mem.sock");
 	weir_log_set_sink(keep_warning);
 	warnings[0] = '\0';
+	atomic_store(&nr_queue_events, 0);
 	weir_copy_set_watchdog(0);
 	if (pool == NULL)
 		pool = rte_pktmbuf_pool_create("test_port_mem", 1023, 0, 0,
@@ -142,6 +153,8 @@ bench_open(struct bench *b, const char *dma_args, bool rx_dma, bool tx_dma)
 		ret = port_open(b, rx_dma ? DMA : NULL, tx_dma ? DMA : NULL);
 	if (ret == 0)
 		ret = fe_open(&b->f, b->path, 1, FE_SPLIT);
+	if (ret == 0)
+		ret = starts_told();
 	if (ret == 0)
 		ret = fe_mem_open(&b->mem, MEM_NAME, MEM_GPA, MEM_LEN);
 	return ret;
