@@ -23,12 +23,11 @@
 
 #include <linux/vhost_types.h>
 #include <rte_bus_vdev.h>
-#include <rte_eal.h>
 #include <rte_ether.h>
-#include <rte_log.h>
 #include <rte_mbuf.h>
 
 #include "frontend.h"
+#include "fuzz.h"
 #include "weir_copy.h"
 #include "weir_log.h"
 #include "weir_port.h"
@@ -43,14 +42,6 @@
 #define IOVA UINT64_C(0xffe00000)
 #define MORE_GPA UINT64_C(0x80000000)
 #define WAIT_MS 10000
-
-#define FUZZ_CHECK(cond, what)                                 \
-	do {                                                   \
-		if (!(cond)) {                                 \
-			fprintf(stderr, "broken: %s\n", what); \
-			abort();                               \
-		}                                              \
-	} while (0)
 
 enum { CONF_PACKED = 1, CONF_DMA = 2, CONF_ALL = 4 /* all is mapped at first */ };
 
@@ -74,11 +65,6 @@ enum op {
 struct step {
 	uint8_t op, a;
 	uint16_t b, c, d;
-};
-
-struct input {
-	const uint8_t *at;
-	size_t left;
 };
 
 struct bench {
@@ -105,9 +91,6 @@ static struct rte_mempool *pool;
 static struct weir_space *space;
 static uint64_t faults;
 static struct bench bench[2];
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
 swallow(enum weir_log_level level, const char *msg)
@@ -157,24 +140,9 @@ benches_close(void)
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static char arg[][20] = { "fuzz_iotlb",
-				  "--no-huge",
-				  "--no-pci",
-				  "--no-shconf",
-				  "--no-telemetry",
-				  "--lcores=0",
-				  "--iova-mode=va",
-				  "-m",
-				  "64" };
-	char *args[RTE_DIM(arg)];
-
 	(void)argc;
 	(void)argv;
-	for (size_t i = 0; i < RTE_DIM(arg); i++)
-		args[i] = arg[i];
-	rte_log_set_global_level(RTE_LOG_ERR);
-	if (rte_eal_init((int)RTE_DIM(args), args) < 0)
-		abort();
+	fuzz_eal_start();
 	weir_log_set_sink(swallow);
 	/* an engine that is slow because the machine is does not hang */
 	weir_copy_set_watchdog(0);
@@ -195,17 +163,6 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 		abort();
 	atexit(benches_close);
 	return 0;
-}
-
-static bool
-take(struct input *in, void *to, size_t len)
-{
-	if (in->left < len)
-		return false;
-	memcpy(to, in->at, len);
-	in->at += len;
-	in->left -= len;
-	return true;
 }
 
 /* ---- what the device may write */
@@ -559,15 +516,15 @@ guest_end(void)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input in = { data, size };
+	struct fuzz_input in = { data, size };
 	struct step s;
 	uint8_t conf;
 
-	if (!take(&in, &conf, sizeof(conf)))
+	if (!fuzz_take(&in, &conf, sizeof(conf)))
 		return 0;
 	guest_begin(conf);
-	for (unsigned int i = 0; i < STEPS_MAX && !guest.lost && take(&in, &s, sizeof(s));
-	     i++) {
+	for (unsigned int i = 0;
+	     i < STEPS_MAX && !guest.lost && fuzz_take(&in, &s, sizeof(s)); i++) {
 		step_run(&s);
 		memory_check();
 	}

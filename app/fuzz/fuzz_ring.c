@@ -23,10 +23,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include <rte_eal.h>
 #include <rte_ether.h>
-#include <rte_log.h>
 
+#include "fuzz.h"
 #include "hash.h"
 #include "offload.h"
 #include "queue_rig.h"
@@ -37,14 +36,6 @@
 #define BURST 32u
 #define NR_MBUFS 1023u
 #define POOL_SMALL 64u /* bytes of data in an mbuf: long chains */
-
-#define FUZZ_CHECK(cond, what)                                 \
-	do {                                                   \
-		if (!(cond)) {                                 \
-			fprintf(stderr, "broken: %s\n", what); \
-			abort();                               \
-		}                                              \
-	} while (0)
 
 enum {
 	CONF_TX = 1,
@@ -99,11 +90,6 @@ struct step {
 	uint16_t b, c, d;
 };
 
-struct input {
-	const uint8_t *at;
-	size_t left;
-};
-
 static struct rte_mempool *pool, *pool_small;
 
 /* What an input has chosen for as long as it is played. */
@@ -126,30 +112,12 @@ _Static_assert(RIG_MEM / QUEUE_LOG_PAGE == 8, "a bit each");
 
 static struct hash hash;
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static char arg[][20] = { "fuzz_ring",
-				  "--no-huge",
-				  "--no-pci",
-				  "--no-shconf",
-				  "--no-telemetry",
-				  "--lcores=0",
-				  "--iova-mode=va",
-				  "-m",
-				  "64" };
-	char *args[RTE_DIM(arg)];
-
 	(void)argc;
 	(void)argv;
-	for (size_t i = 0; i < RTE_DIM(arg); i++)
-		args[i] = arg[i];
-	rte_log_set_global_level(RTE_LOG_ERR);
-	if (rte_eal_init((int)RTE_DIM(args), args) < 0)
-		abort();
+	fuzz_eal_start();
 	pool = rte_pktmbuf_pool_create("big", NR_MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
 				       0);
 	pool_small = rte_pktmbuf_pool_create("small", NR_MBUFS, 0, 0,
@@ -158,17 +126,6 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 		abort();
 	hash_init(&hash, &(struct hash_conf){ .types = HASH_TYPES, .key = { 1, 2, 3 } });
 	return 0;
-}
-
-static bool
-take(struct input *in, void *to, size_t len)
-{
-	if (in->left < len)
-		return false;
-	memcpy(to, in->at, len);
-	in->at += len;
-	in->left -= len;
-	return true;
 }
 
 /* How far used entries are behind the heads that were taken; packed: behind the
@@ -466,13 +423,13 @@ is_ours(const struct step *s)
 }
 
 static void
-play(struct game *g, struct input *in)
+play(struct game *g, struct fuzz_input *in)
 {
 	struct rig *r = &g->r;
 	uint16_t behind = backlog(&r->q);
 	struct step s;
 
-	for (unsigned int i = 0; i < STEPS_MAX && take(in, &s, sizeof(s)); i++) {
+	for (unsigned int i = 0; i < STEPS_MAX && fuzz_take(in, &s, sizeof(s)); i++) {
 		memory_keep(r);
 		step_run(g, &s);
 		if (is_ours(&s))
@@ -490,13 +447,13 @@ play(struct game *g, struct input *in)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input in = { data, size };
+	struct fuzz_input in = { data, size };
 	static struct game g;
 	struct rig *r = &g.r;
 	struct conf c;
 	size_t len;
 
-	if (!take(&in, &c, sizeof(c)))
+	if (!fuzz_take(&in, &c, sizeof(c)))
 		return 0;
 	memset(&g, 0, sizeof(g));
 	memset(&area, 0, sizeof(area));

@@ -34,30 +34,16 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
+#include "fuzz.h"
 #include "vhost_peer.h"
 
 #define FDS_LOOKED_AT 256
 #define FILE_LEN (UINT64_C(1) << 40)
 
-#define FUZZ_CHECK(cond, what)                                 \
-	do {                                                   \
-		if (!(cond)) {                                 \
-			fprintf(stderr, "broken: %s\n", what); \
-			abort();                               \
-		}                                              \
-	} while (0)
-
-struct input {
-	const uint8_t *at;
-	size_t left;
-};
-
 static int files[5] = { -1 };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static void
-take(struct input *in, void *to, size_t len)
+take(struct fuzz_input *in, void *to, size_t len)
 {
 	size_t n = len < in->left ? len : in->left;
 
@@ -68,7 +54,7 @@ take(struct input *in, void *to, size_t len)
 }
 
 static uint8_t
-take_u8(struct input *in)
+take_u8(struct fuzz_input *in)
 {
 	uint8_t v;
 
@@ -106,7 +92,7 @@ files_open(void)
 }
 
 static struct weir_vhost_config
-take_offer(struct input *in)
+take_offer(struct fuzz_input *in)
 {
 	uint8_t a = take_u8(in), b = take_u8(in);
 	struct weir_vhost_config offer = {
@@ -131,7 +117,7 @@ take_offer(struct input *in)
 
 /* Descriptors for a message, as the byte says. @return how many. */
 static uint32_t
-take_fds(struct input *in, int *fds)
+take_fds(struct fuzz_input *in, int *fds)
 {
 	uint8_t what = take_u8(in);
 	uint32_t nr = what & 0xf;
@@ -145,7 +131,7 @@ take_fds(struct input *in, int *fds)
 
 /* @return what the port answers */
 static int
-take_msg(struct input *in, struct weir_vhost_msg *msg)
+take_msg(struct fuzz_input *in, struct weir_vhost_msg *msg)
 {
 	uint8_t result, small;
 	uint16_t size;
@@ -238,7 +224,7 @@ one_message(struct weir_vhost_session *s, const struct weir_vhost_config *offer,
 
 static void
 run_messages(struct weir_vhost_session *s, const struct weir_vhost_config *offer,
-	     struct input *in, unsigned int base_fds)
+	     struct fuzz_input *in, unsigned int base_fds)
 {
 	static struct weir_vhost_msg msg;
 
@@ -254,7 +240,7 @@ run_messages(struct weir_vhost_session *s, const struct weir_vhost_config *offer
 }
 
 static void
-send_piece(int sock, struct input *in)
+send_piece(int sock, struct fuzz_input *in)
 {
 	char ctl[CMSG_SPACE(16 * sizeof(int))] = { 0 };
 	uint8_t buf[256], len;
@@ -282,7 +268,7 @@ send_piece(int sock, struct input *in)
 
 static void
 run_stream(struct weir_vhost_session *s, const struct weir_vhost_config *offer,
-	   struct input *in)
+	   struct fuzz_input *in)
 {
 	static struct weir_vhost_msg msg;
 	int sv[2], ret = -EAGAIN;
@@ -310,7 +296,7 @@ run_stream(struct weir_vhost_session *s, const struct weir_vhost_config *offer,
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input in = { data, size };
+	struct fuzz_input in = { data, size };
 	struct weir_vhost_config offer;
 	struct weir_vhost_session *s;
 	unsigned int base_fds;
