@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * /weir/ports        every port in short
+ * /weir/ports,,PORT  the same, without the first PORT of them
  * /weir/ports,NAME   one, with each queue that was set up
  * /weir/ports,NAME,PAIR   the same, from that pair on
  *
- * An answer has room for some pairs only; `next` is the first that it lacks.
+ * An answer has room for some ports or pairs only; `next` is the first that it lacks.
  *
  * A request is answered on telemetry's thread; it has the control thread fill
  * in the answer, since all that is asked for belongs to that one.
@@ -23,9 +24,12 @@
 /* Rings in an answer, of which each takes some 250 of its 16384 characters. */
 #define NR_RINGS 32u
 
+/* Ports in an answer, of which each takes up to 900. */
+#define NR_PORTS 16u
+
 struct request {
 	char name[64];	/* empty: all ports */
-	uint32_t first; /* ring */
+	uint32_t first; /* pair, or port */
 	struct rte_tel_data *d;
 	int ret;
 };
@@ -148,17 +152,20 @@ do_port(void *arg)
 	rte_tel_data_start_dict(r->d);
 	tel_add_text(r->d, "name", p->name);
 	add_port(r->d, p);
-	r->ret = add_queues(r->d, p, r->first);
+	r->ret = add_queues(r->d, p, 2 * r->first);
 }
 
-/* As many ports as an answer takes. */
 static void
 do_ports(void *arg)
 {
 	struct request *r = arg;
+	const struct weir_port *p = port_first();
+	uint32_t at = 0;
 
 	rte_tel_data_start_dict(r->d);
-	for (const struct weir_port *p = port_first(); p != NULL; p = p->next) {
+	for (; p != NULL && at < r->first; at++)
+		p = p->next;
+	for (; p != NULL && at < r->first + NR_PORTS && r->ret == 0; at++, p = p->next) {
 		struct rte_tel_data *one = tel_new_dict();
 
 		if (one == NULL) {
@@ -166,17 +173,18 @@ do_ports(void *arg)
 			return;
 		}
 		add_port(one, p);
-		if (tel_add_named(r->d, p->name, one) != 0)
-			return;
+		r->ret = tel_add_named(r->d, p->name, one);
 	}
+	if (p != NULL)
+		tel_add_u64(r->d, "next", at);
 }
 
-/* "NAME" or "NAME,PAIR". 0; -EINVAL. */
+/* "NAME", "NAME,PAIR" or ",PORT". 0; -EINVAL. */
 static int
 request_parse(struct request *r, const char *params)
 {
 	const char *comma;
-	uint64_t pair = 0;
+	uint64_t first = 0;
 	size_t len;
 
 	if (params == NULL)
@@ -187,9 +195,10 @@ request_parse(struct request *r, const char *params)
 		return -EINVAL;
 	memcpy(r->name, params, len);
 	if (comma != NULL &&
-	    weir_arg_number(comma + 1, 0, WEIR_PORT_MAX_PAIRS - 1, &pair) != 0)
+	    weir_arg_number(comma + 1, 0, len != 0 ? WEIR_PORT_MAX_PAIRS - 1 : UINT16_MAX,
+			    &first) != 0)
 		return -EINVAL;
-	r->first = 2 * (uint32_t)pair;
+	r->first = (uint32_t)first;
 	return 0;
 }
 
@@ -215,5 +224,6 @@ RTE_INIT(port_tel_init)
 {
 	rte_telemetry_register_cmd("/weir/ports", ports_cmd,
 				   "All weir ports; with a port's name also its queues, "
-				   "with a pair's number from there on.");
+				   "with a pair's number from there on; ,N: ports from "
+				   "the N-th on.");
 }

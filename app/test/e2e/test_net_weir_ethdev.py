@@ -103,6 +103,23 @@ def many_queues_told_in_parts(ws):
     pmd.stop()
 
 
+def many_ports_told_in_parts(ws):
+    """20 ports: telemetry tells of 16 at a time, and where to go on."""
+    need_built("librte_net_weir.so")
+    pmd = TestPmd(ws, "ports", vdevs=[f"net_weir{i},iface={ws.socket(f'w{i}')}" for i in range(20)],
+                  plugins=WEIR_PLUGINS)
+    parts, ports = [pmd.telemetry("/weir/ports")], {}
+    while "next" in parts[-1]:
+        parts.append(pmd.telemetry("/weir/ports", "", parts[-1]["next"]))
+    for part in parts:
+        ports.update((name, port) for name, port in part.items() if name != "next")
+    check_equal(len(parts), 2, "the parts")
+    check_equal(sorted(ports), sorted(f"net_weir{i}" for i in range(20)), "the ports")
+    check_equal(pmd.telemetry("/weir/ports", "", 20), {}, "ports behind the last")
+    check_equal(pmd.telemetry("/weir/ports", "", "x"), None, "a port x")
+    pmd.stop()
+
+
 def link_unplugged(ws):
     """set link-down: packets wait in the guest, and none is lost; link-up: they go on."""
     switch, guest = traffic(ws, dmas(PAIRS))
@@ -198,7 +215,7 @@ main("net_weir_ethdev_e2e", [
     queues_and_modes_shown,
     queues_stopped_under_traffic,
     settings_taken,
-    many_queues_told_in_parts,
+    many_queues_told_in_parts, many_ports_told_in_parts,
     link_unplugged,
     port_reset,
     vlan_strip_switched,
