@@ -113,6 +113,7 @@ limbo_reader_that_does_not_say_keeps_what_it_may_see(void)
 	if (map_make(&m) != TEST_OK)
 		return TEST_FAILED;
 	slot = map_slots_enter(&m->slots);
+	map_slot_see(slot, SEEN_ANY);
 	root = atomic_load(&m->root);
 	if (map_change(m, CHANGES / 10) != TEST_OK)
 		return TEST_FAILED;
@@ -123,6 +124,58 @@ limbo_reader_that_does_not_say_keeps_what_it_may_see(void)
 	if (map_change(m, CHANGES) != TEST_OK)
 		return TEST_FAILED;
 	TEST_ASSERT(m->nodes.nr_used < NODES_KEPT);
+	weir_map_destroy(m);
+	return TEST_OK;
+}
+
+/* One that was stopped before it had a root. */
+static enum test_result
+limbo_reader_that_sees_nothing_keeps_nothing(void)
+{
+	struct map_slot *slot;
+	struct weir_map *m;
+
+	if (map_make(&m) != TEST_OK)
+		return TEST_FAILED;
+	slot = map_slots_enter(&m->slots);
+	if (map_change(m, CHANGES / 10) != TEST_OK)
+		return TEST_FAILED;
+	TEST_EQ(m->limbo.nr, 0);
+	map_slot_leave(slot);
+	weir_map_destroy(m);
+	return TEST_OK;
+}
+
+/* What a reader has come in to is the version that it says. */
+static enum test_result
+limbo_reader_says_what_it_sees(void)
+{
+	struct map_slot *slot;
+	struct map_node *root;
+	struct weir_map *m;
+	uint64_t seq;
+
+	if (map_make(&m) != TEST_OK)
+		return TEST_FAILED;
+	/* a change that was taken back is a version of its own */
+	TEST_EQ(change(m, 0, 0, false), 0);
+	slot = map_enter(m, &root, &seq);
+	TEST_EQ(seq, atomic_load(&m->seq));
+	TEST_EQ(atomic_load(&slot->seen), m->nr_edits);
+	TEST_EQ(root == atomic_load(&m->root), true);
+	if (map_change(m, CHANGES / 10) != TEST_OK)
+		return TEST_FAILED;
+	TEST_ASSERT(tree_is_first(root));
+	TEST_ASSERT(m->limbo.nr != 0 && m->limbo.nr < NODES_KEPT);
+	map_slot_leave(slot);
+	/* a writer that stays in the middle of publishing: who comes does not wait for it
+	 */
+	atomic_fetch_add(&m->seq, 1);
+	slot = map_enter(m, &root, &seq);
+	atomic_fetch_sub(&m->seq, 1);
+	TEST_EQ(seq, SEQ_NEVER);
+	TEST_EQ(atomic_load(&slot->seen), SEEN_ANY);
+	map_slot_leave(slot);
 	weir_map_destroy(m);
 	return TEST_OK;
 }
@@ -155,6 +208,9 @@ static const struct test_case map_limbo_cases[] = {
 	  limbo_reader_that_says_its_version_keeps_that_one },
 	{ "limbo_reader_that_does_not_say_keeps_what_it_may_see",
 	  limbo_reader_that_does_not_say_keeps_what_it_may_see },
+	{ "limbo_reader_that_sees_nothing_keeps_nothing",
+	  limbo_reader_that_sees_nothing_keeps_nothing },
+	{ "limbo_reader_says_what_it_sees", limbo_reader_says_what_it_sees },
 	{ "limbo_readers_in_turn_keep_little", limbo_readers_in_turn_keep_little },
 };
 AUTOTEST(map_limbo_autotest, map_limbo_cases);

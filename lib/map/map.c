@@ -271,18 +271,18 @@ region_set_has(const void *arg, uint64_t start)
 	return from < set->nr && set->r[from].iova.start == start;
 }
 
-/* Store a root, and wait for those who hold a region that is not in it. */
+/* Store a root, of the last edit's version, and wait for those who hold a region that is
+ * not in it. */
 static void
 publish(struct weir_map *m, struct map_node *root, struct region_set out,
 	struct weir_map_totals totals)
 {
-	uint64_t seq;
+	const uint64_t seq = 2 * m->nr_edits;
 
 	map_lock_take(&m->lock);
-	seq = atomic_load_explicit(&m->seq, memory_order_relaxed);
-	atomic_store_explicit(&m->seq, seq + 1, memory_order_relaxed);
+	atomic_store_explicit(&m->seq, seq - 1, memory_order_relaxed);
 	atomic_store_explicit(&m->root, root, memory_order_release);
-	atomic_store_explicit(&m->seq, seq + 2, memory_order_release);
+	atomic_store_explicit(&m->seq, seq, memory_order_release);
 	atomic_store_explicit(&m->nr_regions, totals.regions, memory_order_relaxed);
 	map_lock_drop(&m->lock);
 	m->totals = totals;
@@ -311,8 +311,9 @@ weir_map_revert(struct weir_map *m, struct weir_map_change *c)
 {
 	struct region_set out = { c->plan.add, c->plan.nr_add };
 
+	m->nr_edits++;
 	publish(m, c->edit.old_root, out, c->totals);
-	map_edit_revert(&c->edit, ++m->nr_edits);
+	map_edit_revert(&c->edit, m->nr_edits);
 	reclaim(m);
 	change_close(c);
 }

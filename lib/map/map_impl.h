@@ -27,10 +27,10 @@ struct weir_map_change {
 };
 
 struct weir_map {
-	/* stored when something is published; on lines of their own, since a writer
+	/* stored when something is published; on a line of their own, since a writer
 	 * waits for each line that a reader has looked at meanwhile */
 	_Alignas(64) _Atomic(struct map_node *) root;
-	_Alignas(64) _Atomic uint64_t seq; /* odd: just being published */
+	_Atomic uint64_t seq; /* twice root's version; odd: just being published */
 
 	/* held to store a root, and by readers that hold a region: map_slots.h */
 	_Alignas(64) struct map_lock lock;
@@ -46,5 +46,14 @@ struct weir_map {
 	struct map_limbo limbo;
 	struct weir_map_change change;
 };
+
+/* A sequence count that no map gets to. */
+#define SEQ_NEVER UINT64_MAX
+
+/*
+ * Come in to look at a root, until map_slot_leave(). @p seq: the sequence count that it
+ * belongs to, or SEQ_NEVER: it is not known, writers were too quick.
+ */
+struct map_slot *map_enter(struct weir_map *m, struct map_node **root, uint64_t *seq);
 
 #endif /* MAP_IMPL_H */

@@ -148,14 +148,14 @@ tables_walk(struct tables_look *l, const struct map_node *n)
 int
 weir_map_tables(struct weir_map *m, struct weir_map_tables *out)
 {
-	struct map_slot *slot = map_slots_enter(&m->slots);
-	struct map_node *root = atomic_load(&m->root);
+	struct map_node *root;
+	uint64_t seq;
+	struct map_slot *slot = map_enter(m, &root, &seq);
 	struct tables_look l = { .nr = 0 };
 	uint64_t addr[MAX_LOOKS];
 
 	*out = (struct weir_map_tables){ .node_len = sizeof(*root) };
 	if (root != NULL) {
-		map_slot_see(slot, root->edit);
 		tables_walk(&l, root);
 		out->nodes = l.nr;
 		l = (struct tables_look){

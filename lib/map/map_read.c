@@ -11,8 +11,8 @@
 /* Regions that a walk copies at a time: about a leaf's. */
 #define WALK_BATCH 16
 
-/* A sequence count that no map gets to. */
-#define SEQ_NEVER UINT64_MAX
+/* Attempts at a root before a reader looks at whichever there is. */
+#define SEE_TRIES 4
 
 /* Sequentially consistent: see map_slots.h. */
 static struct map_node *
@@ -21,23 +21,38 @@ root_load(struct weir_map *m)
 	return atomic_load(&m->root);
 }
 
-/* Inside: the root that is looked at until the slot is left, which says so. */
-static struct map_node *
-root_see(struct weir_map *m, struct map_slot *slot)
+/*
+ * The count is the same before its version is named in the slot and after the root was
+ * loaded: so that root is of that version, and a writer that retires it sees the name.
+ */
+struct map_slot *
+map_enter(struct weir_map *m, struct map_node **root, uint64_t *seq)
 {
-	struct map_node *root = root_load(m);
+	struct map_slot *slot = map_slots_enter(&m->slots);
+	uint64_t now = atomic_load(&m->seq);
 
-	if (root != NULL)
-		map_slot_see(slot, root->edit);
-	return root;
+	for (unsigned int i = 0; i < SEE_TRIES; i++) {
+		*seq = now;
+		map_slot_see(slot, now / 2);
+		*root = root_load(m);
+		now = atomic_load(&m->seq);
+		if (now == *seq && now % 2 == 0)
+			return slot;
+	}
+	map_slot_see(slot, SEEN_ANY);
+	*root = root_load(m);
+	*seq = SEQ_NEVER;
+	return slot;
 }
 
 /* Find the first region that ends at @at or later. @return false: there is none. */
 static bool
 region_find(struct weir_map *m, uint64_t at, struct weir_region *out)
 {
-	struct map_slot *slot = map_slots_enter(&m->slots);
-	bool found = map_tree_find(root_see(m, slot), at, out);
+	struct map_node *root;
+	uint64_t seq;
+	struct map_slot *slot = map_enter(m, &root, &seq);
+	bool found = map_tree_find(root, at, out);
 
 	map_slot_leave(slot);
 	return found;
@@ -106,6 +121,7 @@ weir_map_hold(struct weir_map *m, uint64_t iova, struct weir_map_held *h)
 	if (!map_slots_may_hold(&m->slots))
 		return -EBUSY;
 	slot = map_slots_enter(&m->slots);
+	map_slot_see(slot, SEEN_ANY);
 	ret = hold_try(m, slot, iova, &h->region);
 	if (ret == -EAGAIN)
 		ret = hold_locked(m, slot, iova, &h->region);
@@ -128,10 +144,12 @@ weir_map_release(struct weir_map_held *h)
 static size_t
 regions_copy(struct weir_map *m, uint64_t at, struct weir_region *r, size_t max)
 {
-	struct map_slot *slot = map_slots_enter(&m->slots);
+	struct map_node *root;
+	uint64_t seq;
+	struct map_slot *slot = map_enter(m, &root, &seq);
 	struct map_pos pos;
 	size_t nr = 0;
-	bool more = map_tree_seek(root_see(m, slot), at, &pos, &r[0]);
+	bool more = map_tree_seek(root, at, &pos, &r[0]);
 
 	while (more && ++nr < max)
 		more = map_tree_next(&pos, &r[nr]);
@@ -210,14 +228,13 @@ weir_map_query(struct weir_map *m, const struct weir_map_query *q,
 static int
 lookup_slow(struct weir_map *m, uint64_t iova, struct weir_map_hint *h)
 {
-	struct map_slot *slot = map_slots_enter(&m->slots);
-	uint64_t seq = atomic_load(&m->seq);
-	bool hit = map_tree_find(root_see(m, slot), iova, &h->region) &&
-		   h->region.iova.start <= iova;
+	struct map_node *root;
+	uint64_t seq;
+	struct map_slot *slot = map_enter(m, &root, &seq);
+	bool hit = map_tree_find(root, iova, &h->region) && h->region.iova.start <= iova;
 
-	/* an answer of a moment when the map changed is not remembered */
 	h->map = m;
-	h->seq = hit && (seq & 1) == 0 && atomic_load(&m->seq) == seq ? seq : SEQ_NEVER;
+	h->seq = hit ? seq : SEQ_NEVER;
 	map_slot_leave(slot);
 	return hit ? 0 : -ENOENT;
 }

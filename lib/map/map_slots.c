@@ -81,8 +81,10 @@ map_slots_look(struct map_slots *s, uint64_t version, struct map_view view[MAP_S
 			s->state[i] = state;
 			s->from[i] = s->version;
 		}
-		view[inside++] = seen != 0 ? (struct map_view){ seen, seen }
-					   : (struct map_view){ s->from[i], UINT64_MAX };
+		if (seen == SEEN_ANY)
+			view[inside++] = (struct map_view){ s->from[i], UINT64_MAX };
+		else if (seen != SEEN_NONE)
+			view[inside++] = (struct map_view){ seen, seen };
 	}
 	s->version = version;
 	return inside;

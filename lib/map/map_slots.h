@@ -4,10 +4,12 @@
 /*
  * Where readers say what they look at, so that writers know what to wait for.
  *
- * A reader takes one of 64 slots with a compare-and-swap. While it is *inside*,
- * for the few hundred nanoseconds of a lookup, no node that it may see is
- * freed (map_limbo.h). Once it has a root it can name that tree's version, so
- * that only that one is kept for it. It can leave, or keep the slot and *hold* one
+ * A reader takes one of 64 slots with a compare-and-swap, and is *inside*. There it
+ * says which version of the tree it looks at, or that it may be any from then on; for
+ * the few hundred nanoseconds of a lookup no node of those is freed (map_limbo.h). It
+ * looks at none before, and names the version before it has its root, so that a reader
+ * which the scheduler stops, wherever that is, keeps no more than one. It can leave, or
+ * keep the slot and *hold* one
  * region: the slot then names the region's start. That is the region's read lock; it is
  * kept with the reader and not with the region, so that regions stay small and an unmap
  * does not touch a lock a region. A writer that takes regions away looks through the
@@ -18,10 +20,10 @@
  * change of a map. (weir_epoch.h is the other bargain: readers pay nothing,
  * writers pay.)
  *
- * Two orders matter. *Inside*: the reader's swap and its load of the root are
- * sequentially consistent, and the writer fences between its store of the root
+ * Two orders matter. *Inside*: the reader's store of what it sees and its load of the
+ * root are sequentially consistent, and the writer fences between its store of the root
  * and its look at the slots, so either the reader sees the new root or the
- * writer sees the slot; it looks at them once for many changes. *Holding*: after
+ * writer sees what it says; it looks at them once for many changes. *Holding*: after
  * it has named a region the reader takes and drops the map's lock, under which
  * roots are stored, before it looks at the root again; so either it sees the
  * new root, or the writer sees the name. A writer whose map nobody holds
@@ -43,10 +45,13 @@
 /* slot.held of a slot that holds nothing; no region starts at an odd address. */
 #define HELD_NONE UINT64_C(1)
 
+#define SEEN_NONE UINT64_C(0) /* no tree; version 0 has none */
+#define SEEN_ANY UINT64_MAX   /* that was in force since */
+
 struct map_slot {
 	_Alignas(64) _Atomic uint64_t state;
 	_Atomic uint64_t held; /* start of the region that is held */
-	_Atomic uint64_t seen; /* inside: the version looked at, 0: not said */
+	_Atomic uint64_t seen; /* inside: the version looked at, or SEEN_* */
 };
 
 /* Versions of the tree, one of which a reader inside may look at. */
@@ -66,7 +71,8 @@ struct map_slots {
 
 void map_slots_init(struct map_slots *s);
 
-/* Take a slot and be inside. It waits only if more than 15 others are inside. */
+/* Take a slot and be inside, looking at nothing yet. It waits only if more than 15 others
+ * are inside. */
 struct map_slot *map_slots_enter(struct map_slots *s);
 
 /* Ask for leave to hold, before entering. @return false: too many do. */
@@ -79,11 +85,11 @@ map_slots_held(struct map_slots *s)
 	atomic_fetch_sub_explicit(&s->nr_holds, 1, memory_order_release);
 }
 
-/* Say which version is looked at from now on, inside. */
+/* Say which version is looked at from now on, inside: before its root is loaded. */
 static inline void
 map_slot_see(struct map_slot *s, uint64_t version)
 {
-	atomic_store_explicit(&s->seen, version, memory_order_relaxed);
+	atomic_store(&s->seen, version);
 }
 
 /* Give a slot back, from inside. */
@@ -92,7 +98,7 @@ map_slot_leave(struct map_slot *s)
 {
 	uint64_t c = atomic_load_explicit(&s->state, memory_order_relaxed);
 
-	map_slot_see(s, 0);
+	atomic_store_explicit(&s->seen, SEEN_NONE, memory_order_release);
 	atomic_store_explicit(&s->state, c - SLOT_INSIDE + SLOT_MASK + 1,
 			      memory_order_release);
 }
@@ -110,6 +116,7 @@ map_slot_stay(struct map_slot *s)
 {
 	uint64_t c = atomic_load_explicit(&s->state, memory_order_relaxed);
 
+	atomic_store_explicit(&s->seen, SEEN_NONE, memory_order_release);
 	atomic_store_explicit(&s->state, c - SLOT_INSIDE + SLOT_HOLDS,
 			      memory_order_release);
 }
