@@ -10,8 +10,7 @@
  * Nodes between two looks at readers' slots. Where readers come and go all the
  * time a look is a wait for each of those lines; some thirty changes share one.
  * More of them would make looks rarer, and the nodes that are written to next
- * colder: of a change among two readers the p99 was a fifth to a third higher with
- * 512 than with 64, and no lower with 24.
+ * colder.
  */
 #define LIMBO_BATCH 64
 
@@ -37,42 +36,78 @@ map_limbo_reserve(struct map_limbo *l, size_t more)
 	return 0;
 }
 
+/* Nodes that are looked through after a change, or a part of those there are: all at
+ * once would be the slowest of thirty changes. */
+#define LIMBO_STEP 4
+#define LIMBO_PART 16
+
 static bool
-is_seen(const struct limbo_node *n, const struct map_view *view, unsigned int nr)
+is_seen(const struct map_limbo *l, const struct limbo_node *n)
 {
-	for (unsigned int i = 0; i < nr; i++)
-		if (n->birth <= view[i].to && n->retired > view[i].from)
+	for (unsigned int i = 0; i < l->nr_views; i++)
+		if (n->birth <= l->view[i].to && n->retired > l->view[i].from)
 			return true;
 	return false;
+}
+
+/* Look at readers: what is here now is seen by none who comes later. */
+static void
+limbo_look(struct map_limbo *l, struct map_slots *s, uint64_t version)
+{
+	l->nr_views = map_slots_look(s, version, l->view);
+	l->todo = l->nr;
+	l->kept = 0;
+}
+
+/* How many to sift after this change. */
+static size_t
+limbo_share(const struct map_limbo *l)
+{
+	size_t part = l->todo / LIMBO_PART;
+
+	if (l->nr_views == 0)
+		return l->todo;
+	return part > LIMBO_STEP ? part : LIMBO_STEP;
+}
+
+/* The last first: a node that was a root tends to be one again, a leaf a leaf. */
+static void
+limbo_sift(struct map_limbo *l, size_t nr, struct map_slab *nodes)
+{
+	for (; nr > 0 && l->todo > 0; nr--) {
+		struct limbo_node *n = &l->at[--l->todo];
+
+		if (is_seen(l, n)) {
+			l->kept++;
+			continue;
+		}
+		map_slab_put(nodes, n->node);
+		*n = l->at[--l->nr];
+	}
 }
 
 bool
 map_limbo_reclaim(struct map_limbo *l, struct map_slots *s, uint64_t version,
 		  struct map_slab *nodes)
 {
-	struct map_view view[MAP_SLOTS];
-	unsigned int nr_views;
-
-	if (l->nr < l->full)
-		return true;
-	nr_views = map_slots_look(s, version, view);
-	/* the last first: a node that was a root tends to be one again, a leaf a leaf */
-	for (size_t i = l->nr; i-- > 0;) {
-		if (is_seen(&l->at[i], view, nr_views))
-			continue;
-		map_slab_put(nodes, l->at[i].node);
-		l->at[i] = l->at[--l->nr];
+	if (l->todo == 0) {
+		if (l->nr < l->full)
+			return true;
+		limbo_look(l, s, version);
 	}
+	limbo_sift(l, limbo_share(l), nodes);
+	if (l->todo > 0)
+		return true;
 	/* many that stay are not looked through for every few that come */
-	l->full = l->nr + (l->nr > LIMBO_BATCH ? l->nr : LIMBO_BATCH);
-	if (nr_views == 0)
+	l->full = l->kept + (l->kept > LIMBO_BATCH ? l->kept : LIMBO_BATCH);
+	if (l->nr_views == 0)
 		l->full = 0;
 	if (l->nr == 0 && l->room > LIMBO_ROOM) {
 		free(l->at);
 		l->at = NULL;
 		l->room = 0;
 	}
-	return nr_views != 0;
+	return l->nr_views != 0;
 }
 
 void

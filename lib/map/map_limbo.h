@@ -32,6 +32,10 @@ struct map_limbo {
 	} * at;
 	size_t nr, room;
 	size_t full; /* nodes at which readers are looked at */
+	/* the last look, by which the first todo nodes are sifted; how many it kept */
+	struct map_view view[MAP_SLOTS];
+	unsigned int nr_views;
+	size_t todo, kept;
 };
 
 /* Have room for some more. @return 0; -ENOMEM. */
