@@ -65,6 +65,16 @@ buffer(unsigned int pair, unsigned int n, const uint8_t **data)
 	return (const void *)buf;
 }
 
+/* Behind the header without it; newer systems' headers have two halves there. */
+static uint32_t
+hash_of(const struct virtio_net_hdr_v1_hash *h)
+{
+	uint32_t hash;
+
+	memcpy(&hash, (const uint8_t *)h + sizeof(h->hdr), sizeof(hash));
+	return hash;
+}
+
 static enum test_result
 port_spreads_by_rss(void)
 {
@@ -90,7 +100,7 @@ port_spreads_by_rss(void)
 			buffer(hash & 1, n[hash & 1]++, &data);
 
 		TEST_EQ(data[42], i);
-		TEST_EQ(h->hash_value, hash);
+		TEST_EQ(hash_of(h), hash);
 		TEST_EQ(h->hash_report, VIRTIO_NET_HASH_REPORT_UDPv4);
 		TEST_EQ(h->hdr.num_buffers, 1);
 	}

@@ -222,7 +222,7 @@ rx_offload(struct weir_queue *q, struct rte_mbuf *m, const void *header, uint16_
 /* How a header begins, wherever the guest put it: flags and the kind of segments. */
 struct head {
 	uint16_t first;
-} __rte_packed;
+} __attribute__((packed));
 
 /* Copy frames out of chains that are one piece into mbufs of one segment. */
 static __rte_always_inline void

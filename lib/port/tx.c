@@ -98,8 +98,8 @@ struct header {
 };
 
 static_assert(sizeof(struct header) == sizeof(struct virtio_net_hdr_v1_hash) &&
-		      offsetof(struct header, hash) ==
-			      offsetof(struct virtio_net_hdr_v1_hash, hash_value),
+		      offsetof(struct header, report) ==
+			      offsetof(struct virtio_net_hdr_v1_hash, hash_report),
 	      "it is virtio's");
 
 /* The guest wants to know a frame's hash. */
