@@ -20,6 +20,7 @@
 
 #include "map.h"
 #include "softvfio.h"
+#include "weir_space.h"
 #include "weir_vfio.h"
 
 #define DEVICES "ioat@0000:00:04.0;ioat@0000:00:04.1;ioat@0000:00:04.2"
@@ -196,7 +197,7 @@ int
 map_side_adopted(struct map_side *s)
 {
 	struct weir_vfio *v;
-	int ret = weir_vfio_adopt(rte_vfio_get_container_fd(), &v);
+	int ret = weir_vfio_adopt(weir_space_eal_container(), &v);
 
 	return ret == 0 ? side_mirror(s, v) : ret;
 }

@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 #include <rte_ethdev.h>
-#include <rte_vfio.h>
 
 #include "edu.h"
 #include "test.h"
 #include "weir_map.h"
 #include "weir_mirror.h"
+#include "weir_space.h"
 #include "weir_vfio.h"
 
 #define NR_PORTS 2u
@@ -78,7 +78,7 @@ container_adopted(struct churn *c)
 {
 	struct weir_iommu_caps caps;
 
-	TEST_EQ(weir_vfio_adopt(rte_vfio_get_container_fd(), &c->vfio), 0);
+	TEST_EQ(weir_vfio_adopt(weir_space_eal_container(), &c->vfio), 0);
 	/* EAL's choice, and the reason for chunks */
 	TEST_EQ(weir_vfio_iommu(c->vfio), WEIR_VFIO_TYPE1_V1);
 	TEST_EQ(weir_vfio_ops(c->vfio)->caps(c->vfio, &caps), 0);
@@ -209,7 +209,7 @@ leaves_nothing(struct churn *c)
 	edu_close(&c->edu);
 	weir_vfio_destroy(c->vfio);
 	c->vfio = NULL;
-	TEST_EQ(weir_vfio_adopt(rte_vfio_get_container_fd(), &again), 0);
+	TEST_EQ(weir_vfio_adopt(weir_space_eal_container(), &again), 0);
 	TEST_EQ(weir_vfio_ops(again)->caps(again, &caps), 0);
 	weir_vfio_destroy(again);
 	TEST_EQ(caps.max_entries, c->max_entries);

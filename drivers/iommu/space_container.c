@@ -10,8 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include <rte_vfio.h>
-
 #include "space_impl.h"
 #include "vfio_impl.h"
 #include "weir_log.h"
@@ -107,7 +105,7 @@ static const struct weir_iommu_ops container_ops = {
 static int
 container_adopt(struct weir_space *s, const char **why)
 {
-	int ret = space_container_adopt(rte_vfio_get_container_fd(), &s->vfio, why);
+	int ret = space_container_adopt(weir_space_eal_container(), &s->vfio, why);
 
 	if (ret != 0)
 		return ret;

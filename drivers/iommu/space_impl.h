@@ -3,8 +3,9 @@
 #define SPACE_IMPL_H
 /*
  * A space's inside: the process's one (space.c), EAL's memory (space_eal.c),
- * hardware engines (space_engine.c) and EAL's VFIO container (space_container.c), and
- * what a mirror sees of an IOMMU that it has not for itself (space_side.c).
+ * hardware engines (space_engine.c), EAL's VFIO container (space_container.c), which
+ * may have to be found (space_fd.c), and what a mirror sees of an IOMMU that it has not
+ * for itself (space_side.c).
  *
  * There are two mirrors, so that EAL, which waits for its memory to be mapped with
  * all of its allocations held up, does not wait for a guest to be pinned.
@@ -73,7 +74,7 @@ int space_eal_follow(struct weir_space *s);
 /*
  * Adopt EAL's container, if there is one with devices behind an IOMMU.
  *
- * @param fd   As of rte_vfio_get_container_fd(); below 0: there is none.
+ * @param fd   As of weir_space_eal_container(); below 0: there is none.
  * @param why  On failure, words for it.
  * @return 0; -EXDEV: devices in it, or not in it, do not see guest memory; or as
  *         weir_vfio_adopt().

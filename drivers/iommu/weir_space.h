@@ -108,6 +108,21 @@ int weir_space_engine_get(struct weir_space *s, const char *dma_name,
 void weir_space_engine_put(struct weir_space_engine *e);
 
 /**
+ * EAL's default VFIO container: the one that has the devices which EAL has probed.
+ *
+ * rte_vfio_get_container_fd() is that in some releases of DPDK (22.11.11, 25.11.2), and a
+ * new container each time in others (24.11.4). There it is looked for among the process's
+ * descriptors: a page is mapped and unmapped by EAL, which takes an entry of it for
+ * that long. That wants an IOMMU of type1 whose kernel tells of entries (5.10). Needs
+ * EAL. Any thread; not while another maps in a container of the process's, else it may
+ * not be found.
+ *
+ * @return its descriptor, which stays EAL's; -ENODEV: EAL has no device that is
+ *         bound to VFIO, or it was not found; -ENOMEM.
+ */
+int weir_space_eal_container(void);
+
+/**
  * Times that EAL's memory changed and the mirror could not follow.
  *
  * EAL cannot be told so: what was not mapped faults when a device uses it. Each

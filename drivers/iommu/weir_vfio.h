@@ -8,7 +8,7 @@
  * A container is one DMA address space; devices come into it by their IOMMU
  * group. There are two ways to one. weir_vfio_create() makes a container of our
  * own around a first device. weir_vfio_adopt() takes one that somebody else
- * has, EAL's above all (rte_vfio_get_container_fd()), and lives beside its
+ * has, EAL's above all (weir_space_eal_container()), and lives beside its
  * owner's maps: it counts against the same limit of entries, gets -EEXIST where
  * the owner has mapped the iova, and takes away its own entries alone when it is
  * closed. Either way:

@@ -24,14 +24,16 @@ class SoftSwitch(Switch):
     make  options of devtools/softvfio that make the devices, and others
     take  those that EAL probes, each with its device arguments
     hide  addresses that EAL leaves alone; only without take
+    preload  a library
     """
 
-    def __init__(self, ws, ports, make, take=(), hide=(), iova="va", name="switch", **kw):
+    def __init__(self, ws, ports, make, take=(), hide=(), iova="va", name="switch", preload="",
+                 **kw):
         need_built("libweir_softvfio.so")
         need_program("dpdk-testpmd")
         self.ctl = ws.socket(name + "-ctl")
         # its folder goes with the workspace, also if nobody is left to remove it
-        wrap = ["env", f"TMPDIR={ws.path}", WRAPPER, "--build", BUILD_ROOT, *make,
+        wrap = ["env", f"TMPDIR={ws.path}", f"LD_PRELOAD={preload}", WRAPPER, "--build", BUILD_ROOT, *make,
                 "--ctl", self.ctl, "--"]
         hidden = [arg for bdf in hide for arg in ("-b", bdf)]
         super().__init__(ws, ports, name=name, pci=take, wrap=wrap,

@@ -5,7 +5,9 @@
 The switch runs in the software VFIO, whose IOMMU knows what EAL has mapped and what
 weir has. An address that neither has is a fault, counted by the device.
 """
-from harness import check, check_equal, main, wait_for
+import os
+
+from harness import BUILD_ROOT, check, check_equal, main, wait_for
 from netweir import Guest, dmas, exchange, settle
 from softswitch import SoftSwitch
 
@@ -64,6 +66,23 @@ def all_by_device_with_virtual_iovas(ws):
 def all_by_device_with_physical_iovas(ws):
     """EAL's memory by physical address, the guest's by virtual, in one container."""
     all_by_device(ws, "pa")
+
+
+def container_that_eal_does_not_tell(ws):
+    """Where EAL opens another container when it is asked for its own: that is found, and the
+    other is closed."""
+    switch = IoatSwitch(ws, [BY_IOAT], preload=f"{BUILD_ROOT}/app/test/e2e/libweir_old_vfio.so")
+    switch.check_space([DEVICES[0]] * 2, 0)
+    guest = guest_of(ws)
+    exchange([guest.begin()], 5000)
+    check_equal(settle([guest], switch), 0, "packets dropped")
+    switch.check_copies(by_dma=True, by_cpu=False)
+    check_equal(switch.device()["faults"], 0, "faults")
+    folder = f"/proc/{switch.client.pid}/fd"
+    fds = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
+    check_equal(len([fd for fd in fds if "vfio-container" in fd]), 1, "containers that are open")
+    guest.stop()
+    switch.stop()
 
 
 def errors_of_the_device_lose_nothing(ws):
@@ -263,6 +282,7 @@ def full_container_refuses_the_guest(ws):
 main("net_weir_ioat_e2e", [
     all_by_device_with_virtual_iovas,
     all_by_device_with_physical_iovas,
+    container_that_eal_does_not_tell,
     errors_of_the_device_lose_nothing,
     two_guests_with_a_device_each,
     device_beside_software_engine,

@@ -40,6 +40,7 @@ class Telemetry:
             self.sock.close()
             raise Failed(f"telemetry at {path}: {e}") from e
         self.max_len = hello["max_output_len"]
+        self.pid = hello["pid"]
 
     def query(self, command, *params):
         """The answer to `/command,param,...`, without its outer level."""
