@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <rte_bus_vdev.h>
 #include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_dmadev.h>
@@ -215,7 +216,8 @@ ethdev_make(struct bench *b, const struct bench_backend *k, const struct port_na
 			 k->dma, k->dma, k->threshold);
 	snprintf(args, sizeof(args), "iface=%s,queues=1,tso=%d%s", n->path, b->conf.tso,
 		 dmas);
-	ret = rte_eal_hotplug_add("vdev", n->name, args);
+	/* rte_eal_hotplug_add() of DPDK 25.11.4 takes 127 characters */
+	ret = rte_vdev_init(n->name, args);
 	if (ret == 0)
 		ret = rte_eth_dev_get_port_by_name(n->name, &p->id);
 	return ret == 0 ? ethdev_start(b, p->id) : ret;

@@ -242,6 +242,7 @@ give(const struct give *g)
 {
 	struct weir_vring_at at;
 	struct weir_vring_run run;
+	uint16_t nr;
 
 	if (g->how == UNIT) {
 		for (uint16_t i = 0; i < g->nr; i++)
@@ -250,9 +251,8 @@ give(const struct give *g)
 		return;
 	}
 	weir_vring_open(&vr, true, &at);
-	weir_vring_run_publish_kept(
-		&vr, &at, WR, &run,
-		weir_vring_run(&vr, true, &at, WR, 1, UINT32_MAX, &run, g->nr));
+	nr = weir_vring_run(&vr, true, &at, WR, 1, UINT32_MAX, &run, g->nr);
+	weir_vring_run_publish_kept(&vr, &at, WR, &run, nr);
 	weir_vring_close(&vr, &at);
 }
 

@@ -135,6 +135,9 @@ container_search(const char *like)
 	containers_find(like, &c);
 	if (c.nr == 0)
 		return -ENODEV;
+	/* one that is full cannot be asked */
+	if (c.nr == 1 && c.at[0].left == 0)
+		return c.at[0].fd;
 	mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (mem == MAP_FAILED)
 		return -ENOMEM;
