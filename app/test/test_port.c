@@ -15,6 +15,7 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
+#include "ctl.h"
 #include "port_bench.h"
 #include "weir_copy.h"
 
@@ -420,6 +421,51 @@ second_peer_turned_away(void)
 	return TEST_OK;
 }
 
+static _Atomic bool control_waits;
+
+static void
+do_wait(void *arg)
+{
+	(void)arg;
+	atomic_store(&control_waits, true);
+	usleep(200000);
+}
+
+static void *
+control_wait(void *arg)
+{
+	ctl_run(do_wait, arg);
+	return NULL;
+}
+
+/* A frontend that dies in the middle of what it had to say, and its successor: the
+ * control thread finds both at once. */
+static enum test_result
+successor_of_one_that_was_not_heard_out_is_served(void)
+{
+	pthread_t control;
+	struct bench b;
+	struct fe f, g;
+
+	TEST_EQ(bench_open(&b, NULL, 0), 0);
+	TEST_EQ(fe_connect(&f, b.path, 1), 0);
+	TEST_EQ(fe_features(&f, ALL_FEATURES), 0);
+	atomic_store(&control_waits, false);
+	TEST_EQ(pthread_create(&control, NULL, control_wait, NULL), 0);
+	while (!atomic_load(&control_waits))
+		usleep(100);
+	for (int i = 0; i < 8; i++)
+		TEST_EQ(fe_msg(&f, WEIR_VHOST_SET_OWNER, NULL, 0, NULL, 0, NULL, 0), 0);
+	fe_close(&f);
+	TEST_EQ(fe_open(&g, b.path, 1, ALL_FEATURES), 0);
+	TEST_EQ(pthread_join(control, NULL), 0);
+	TEST_ASSERT(!said("second peer"));
+	TEST_EQ(to_host(&b, &g, 20), TEST_OK);
+	fe_close(&g);
+	TEST_EQ(bench_close(&b), 0);
+	return TEST_OK;
+}
+
 /* The guest's memory file is shorter than it says: touching it would be SIGBUS. */
 static enum test_result
 memory_beyond_its_file_refused(void)
@@ -645,6 +691,8 @@ static const struct test_case port_cases[] = {
 	{ "runt_and_giant_from_guest_are_dropped",
 	  runt_and_giant_from_guest_are_dropped },
 	{ "second_peer_turned_away", second_peer_turned_away },
+	{ "successor_of_one_that_was_not_heard_out_is_served",
+	  successor_of_one_that_was_not_heard_out_is_served },
 	{ "memory_beyond_its_file_refused", memory_beyond_its_file_refused },
 	{ "copies_that_outlast_a_stop_part_with_the_guest",
 	  copies_that_outlast_a_stop_part_with_the_guest },

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -393,13 +394,14 @@ conn_ready(struct ctl_fd *f)
 		port_conn_close(p, "%s", p->rx.why);
 }
 
-/* The port's peer has hung up, and its end of file was not read yet. */
+/* The port's peer has hung up, which was not noticed yet: there may be messages of its
+ * that were not read, and it may have left some of ours. */
 static bool
 conn_dead(struct weir_port *p)
 {
-	char byte;
+	struct pollfd fd = { .fd = p->conn.fd, .events = POLLRDHUP };
 
-	return recv(p->conn.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	return poll(&fd, 1, 0) == 1;
 }
 
 static void
@@ -434,6 +436,12 @@ listen_ready(struct ctl_fd *f)
 	struct weir_port *p = PORT_OF(f, listen);
 	int fd, ret;
 
+	/* a guest that was killed and started again may be here before its end */
+	if (p->state == PORT_CONNECTED && conn_dead(p))
+		port_conn_close(p, NULL);
+	/* it waits in the backlog */
+	if (p->state == PORT_CLOSING)
+		return;
 	ret = weir_vhost_accept(f->fd, &fd);
 	if (ret == -EAGAIN)
 		return;
@@ -444,9 +452,6 @@ listen_ready(struct ctl_fd *f)
 		retry_later(p, ACCEPT_US);
 		return;
 	}
-	/* a guest that was killed and started again may be here before its end */
-	if (p->state == PORT_CONNECTED && conn_dead(p))
-		port_conn_close(p, NULL);
 	if (p->state == PORT_WAITING) {
 		conn_begin(p, fd);
 		return;
