@@ -94,7 +94,7 @@ def restarted(ws, how):
     near.check_intact()
     far.check_intact()
     switch.check_no_errors()
-    check_equal(switch.port(0)["peers_disconnected"], 0, "peers disconnected for a fault")
+    check_equal(switch.port(0)["last_error"], "", "why a peer was parted with")
     for vm in (near, far):
         vm.power_off()
     switch.stop()
