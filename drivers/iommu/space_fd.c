@@ -74,6 +74,7 @@ containers_find(const char *like, struct containers *c)
 	char name[64];
 
 	c->nr = 0;
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours */
 	while (dir != NULL && c->nr < MAX_CONTAINERS && (e = readdir(dir)) != NULL) {
 		struct container *one = &c->at[c->nr];
 
