@@ -91,6 +91,8 @@ def stands_for_a_while(switch, guest, place, ms):
     """It goes on by itself, sooner or later than the watchdog looks."""
     switch.plan(f"delay @{place}:{ms * 1000}")
     exchange([guest], 300)
+    # else what stands next may be what stood still
+    wait_used(switch)
 
 
 def stands_until_resumed(switch, guest, place):
