@@ -14,6 +14,7 @@
 #include <rte_dmadev_pmd.h>
 #include <rte_memory.h>
 
+#include "deadline.h"
 #include "fake_dma.h"
 #include "test.h"
 #include "weir_copy.h"
@@ -110,6 +111,17 @@ tend_until(bool down)
 		rte_delay_us_sleep(500);
 	}
 	return is_down() == down;
+}
+
+/* Tend for so long; whether the channel is down. */
+static bool
+tend_for_ms(unsigned int ms)
+{
+	for (uint64_t end = deadline_in(ms * 1000); deadline_left_us(end) != 0;) {
+		weir_copy_tend();
+		rte_delay_us_sleep(500);
+	}
+	return is_down();
 }
 
 static enum test_result
@@ -239,17 +251,11 @@ engine_idle_or_unwatched_is_left_alone(void)
 {
 	TEST_EQ(open_chan(), 0);
 	TEST_EQ(submit(0, 4), 4);
-	weir_copy_tend();
-	rte_delay_us_sleep(50000);
-	weir_copy_tend();
-	TEST_ASSERT(!is_down());
+	TEST_ASSERT(!tend_for_ms(50));
 	weir_copy_set_watchdog(0);
 	dev->credit = 0;
 	TEST_EQ(submit(4, 4), 4);
-	weir_copy_tend();
-	rte_delay_us_sleep(50000);
-	weir_copy_tend();
-	TEST_ASSERT(!is_down());
+	TEST_ASSERT(!tend_for_ms(50));
 	dev->credit = UINT64_MAX;
 	TEST_EQ(weir_copy_drain(chan, 8, 1000000), 0);
 	return close_chan();
@@ -262,11 +268,24 @@ engine_polled_by_nobody_is_polled_before_judged(void)
 	dev->credit = 0;
 	TEST_EQ(submit(0, 4), 4);
 	dev->credit = UINT64_MAX;
-	weir_copy_tend();
-	rte_delay_us_sleep(50000);
-	weir_copy_tend();
-	TEST_ASSERT(!is_down());
+	TEST_ASSERT(!tend_for_ms(50));
 	TEST_ASSERT(weir_copy_done(chan, 4));
+	return close_chan();
+}
+
+/* As after a pause of the whole machine, when this is who runs first. */
+static enum test_result
+engine_is_not_judged_by_time_without_a_look(void)
+{
+	TEST_EQ(open_chan(), 0);
+	dev->credit = 0;
+	TEST_EQ(submit(0, 4), 4);
+	for (unsigned int look = 0; look < 3; look++) {
+		weir_copy_tend();
+		TEST_ASSERT(!is_down());
+		rte_delay_us_sleep(50000);
+	}
+	TEST_ASSERT(tend_until(true));
 	return close_chan();
 }
 
@@ -559,6 +578,8 @@ static const struct test_case copy_cases[] = {
 	  engine_idle_or_unwatched_is_left_alone },
 	{ "engine_polled_by_nobody_is_polled_before_judged",
 	  engine_polled_by_nobody_is_polled_before_judged },
+	{ "engine_is_not_judged_by_time_without_a_look",
+	  engine_is_not_judged_by_time_without_a_look },
 	{ "engine_unplugged_and_plugged_in_again",
 	  engine_unplugged_and_plugged_in_again },
 	{ "engine_put_while_down_is_left_stopped",

@@ -55,7 +55,7 @@ vchan_init(struct copy_vchan *v, int16_t dev_id, uint16_t nr,
 {
 	struct weir_copy_chan *c = &v->chan;
 
-	v->since = rte_get_timer_cycles();
+	v->since = v->looked_at = rte_get_timer_cycles();
 	rte_spinlock_init(&c->lock);
 	c->dev_id = dev_id;
 	c->vchan = nr;

@@ -37,6 +37,7 @@ struct copy_vchan {
 	unsigned int users;
 	uint64_t seen_done; /* chan.done at the last look */
 	uint64_t since;	    /* when `done` moved last, or nothing was under way */
+	uint64_t looked_at;
 	/* from where on failures are counted: chan.done and .errors then, and when */
 	uint64_t base_done, base_errors, base_at;
 	bool probed; /* its test copy has come back */

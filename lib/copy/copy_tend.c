@@ -22,6 +22,10 @@
 /* Longer than any engine needs for a full ring, shorter than a user waits. */
 #define WATCHDOG_DEFAULT_US 500000u
 
+/* A copy is too old after so many looks at the least. While nobody looked, nothing else
+ * may have run either: a machine that was paused is no fault of its devices. */
+#define WATCHDOG_LOOKS 4u
+
 /* So many failed, and more than one in so many: of the last copies, that many or those
  * of that time. */
 #define FAILED_MIN 16u
@@ -108,6 +112,9 @@ vchan_look(struct copy_vchan *v, uint64_t now)
 
 	if (done != v->seen_done || done == submitted)
 		v->since = now;
+	else if (limit != 0 && now - v->looked_at > limit / WATCHDOG_LOOKS)
+		v->since += now - v->looked_at - limit / WATCHDOG_LOOKS;
+	v->looked_at = now;
 	v->seen_done = done;
 	if (vchan_fails(v, done, now))
 		return "too many copies fail";
@@ -370,7 +377,7 @@ dev_back(struct copy_dev *d, uint64_t now)
 		struct copy_vchan *vc = &d->vchan[v];
 
 		vc->seen_done = vc->chan.done;
-		vc->since = now;
+		vc->since = vc->looked_at = now;
 		vchan_base(vc, vc->chan.done, vc->chan.errors, now);
 		weir_copy_lock(&vc->chan);
 		__atomic_store_n(&vc->chan.down, false, __ATOMIC_RELAXED);

@@ -141,7 +141,9 @@ void weir_copy_tend(void);
  *
  * @param timeout_us  Microseconds, at most 10^9; 500000 at first. Too short, and a
  *                    device that is merely busy is reset, which costs speed and
- *                    loses nothing. 0: as long as it likes. For all devices.
+ *                    loses nothing. 0: as long as it likes. For all devices. Time
+ *                    between two looks of weir_copy_tend() counts for a quarter of
+ *                    this at most: a machine that stood still accuses no device.
  */
 void weir_copy_set_watchdog(uint64_t timeout_us);
 
