@@ -239,7 +239,7 @@ def interrupt(number, _):
 
 
 def run_case(case):
-    """Run one; its word in the output and the reason of a skip."""
+    """Run one; its word in the output and the reason why it is not ok."""
     with Workspace() as ws:
         try:
             case(ws)
@@ -248,12 +248,13 @@ def run_case(case):
             return "skipped", f": {reason}"
         except Failed as e:
             where = traceback.extract_tb(e.__traceback__)[1]
-            print(f"    {os.path.basename(where.filename)}:{where.lineno}: {e}")
-        except Exception:
+            reason = f"{os.path.basename(where.filename)}:{where.lineno}: {e}"
+        except Exception as e:
             print("".join(f"    {line}\n" for line in traceback.format_exc().splitlines()),
                   end="")
+            reason = f"{type(e).__name__}: {e}"
         ws.show_logs()
-        return "FAILED", ""
+        return "FAILED", f": {reason}"
 
 
 def main(name, cases):

@@ -162,7 +162,9 @@ def output_is_weir_tests(ws):
         lines = p.stdout.splitlines()
         check_equal((lines[0], lines[-1], p.returncode), ("name", last, code), words)
         check_equal("  skipped   dull: no fun" in lines, "dull" in words, "the skip's line")
-        check_equal("  FAILED    bad" in lines, "bad" in words, "the failure's line")
+        reasons = [line for line in lines if line.startswith("  FAILED    bad: ")]
+        check_equal([line.endswith(": wrong") for line in reasons],
+                    [True] if "bad" in words else [], "the failure's line")
 
 
 class Counters:

@@ -4,7 +4,8 @@
 import os
 
 from harness import check, check_equal, main, wait_for
-from netweir import BOTH_BY_DMA, WEIR_PLUGINS, Guest, Switch, dmas, exchange, settle
+from netweir import (BOTH_BY_DMA, UNWATCHED, WEIR_PLUGINS, Guest, Switch, dmas, exchange,
+                     settle)
 from testpmd import TestPmd, huge_folder
 
 VIRTIO_USER = "queues=1,queue_size=1024"
@@ -234,7 +235,7 @@ def check_modes(ws, modes):
     """A switch in each mode of IOVAs and memory, a guest with memory small or huge."""
     for number, (iova, memory) in enumerate(modes):
         wrap = huge_folder(f"{ws.path}/huge{number}") if memory == "files" else ()
-        switch = Switch(ws, ["client=0," + BOTH_BY_DMA], engine="mode=thread", wrap=wrap,
+        switch = Switch(ws, [f"client=0,{UNWATCHED},{BOTH_BY_DMA}"], engine="mode=thread", wrap=wrap,
                         name=f"switch{number}", memory=memory, eal=["--iova-mode=" + iova])
         guest = Guest(ws, f"guest{number}", [(ws.socket("w0"), VIRTIO_USER)],
                       gen="size=60-9000,window=128", memory="small" if memory == "small" else "huge")

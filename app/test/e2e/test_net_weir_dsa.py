@@ -7,7 +7,7 @@ happens to a descriptor, a batch or the function, guests get every packet as it 
 in order.
 """
 from harness import check, check_equal, main, wait_for
-from netweir import Guest, exchange, settle
+from netweir import UNWATCHED, Guest, exchange, settle
 from softswitch import SoftSwitch
 
 DSA = "0000:00:05.0"
@@ -40,7 +40,7 @@ def guest_of(ws, number=0, gen=GEN):
 
 def all_by_device(ws):
     """Every byte is copied by the device, and it meets no address that is not mapped."""
-    switch = DsaSwitch(ws)
+    switch = DsaSwitch(ws, [f"{UNWATCHED},{BY_DSA}"])
     switch.check_space(ENGINES, 0)
     guest = guest_of(ws)
     exchange([guest.begin()], 5000)

@@ -8,11 +8,12 @@ weir has. An address that neither has is a fault, counted by the device.
 import os
 
 from harness import BUILD_ROOT, check, check_equal, main, wait_for
-from netweir import Guest, dmas, exchange, settle
+from netweir import UNWATCHED, Guest, dmas, exchange, settle
 from softswitch import SoftSwitch
 
 DEVICES = ["0000:00:04.0", "0000:00:04.1"]
 BY_IOAT = dmas(1, DEVICES[0])
+ONLY_BY_IOAT = f"{UNWATCHED},{BY_IOAT}"
 GEN = "size=60-9000,window=128"
 
 
@@ -37,7 +38,7 @@ def guest_of(ws, number=0, args="queues=1,queue_size=1024", gen=GEN):
 
 def all_by_device(ws, iova):
     """Every byte is copied by the device, and it meets no address that is not mapped."""
-    switch = IoatSwitch(ws, [BY_IOAT], iova=iova, name=f"switch-{iova}")
+    switch = IoatSwitch(ws, [ONLY_BY_IOAT], iova=iova, name=f"switch-{iova}")
     switch.check_space([DEVICES[0]] * 2, 0)
     check("guest memory is mapped in EAL's VFIO container (vfio/type1" in switch.log(),
           "the log does not tell of the container")
@@ -71,7 +72,8 @@ def all_by_device_with_physical_iovas(ws):
 def container_that_eal_does_not_tell(ws):
     """Where EAL opens another container when it is asked for its own: that is found, and the
     other is closed."""
-    switch = IoatSwitch(ws, [BY_IOAT], preload=f"{BUILD_ROOT}/app/test/e2e/libweir_old_vfio.so")
+    switch = IoatSwitch(ws, [ONLY_BY_IOAT],
+                        preload=f"{BUILD_ROOT}/app/test/e2e/libweir_old_vfio.so")
     switch.check_space([DEVICES[0]] * 2, 0)
     guest = guest_of(ws)
     exchange([guest.begin()], 5000)
@@ -106,7 +108,8 @@ def errors_of_the_device_lose_nothing(ws):
 
 def two_guests_with_a_device_each(ws):
     """Two ports, two devices, one container; guests come and go."""
-    switch = IoatSwitch(ws, [dmas(1, bdf) for bdf in DEVICES], devices=2, paired=True)
+    switch = IoatSwitch(ws, [f"{UNWATCHED},{dmas(1, bdf)}" for bdf in DEVICES], devices=2,
+                        paired=True)
     guests = [guest_of(ws, i, gen="size=60-1514,window=200") for i in (0, 1)]
     for guest in guests:
         guest.begin()
@@ -127,7 +130,7 @@ def two_guests_with_a_device_each(ws):
 
 def device_beside_software_engine(ws):
     """One port by each kind of engine: both see both guests, each by its own IOMMU."""
-    switch = IoatSwitch(ws, [BY_IOAT, dmas(1)], engine="", paired=True)
+    switch = IoatSwitch(ws, [ONLY_BY_IOAT, dmas(1)], engine="", paired=True)
     guests = [guest_of(ws, i, gen="size=60-1514,window=200") for i in (0, 1)]
     for guest in guests:
         guest.begin()
