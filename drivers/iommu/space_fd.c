@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,6 +18,7 @@
 #include <rte_common.h>
 #include <rte_vfio.h>
 
+#include "weir_fd.h"
 #include "weir_space.h"
 #include "weir_vfio.h"
 
@@ -33,21 +33,6 @@ struct containers {
 	struct container at[MAX_CONTAINERS];
 	unsigned int nr;
 };
-
-/* What a descriptor is open on. */
-static bool
-fd_name(int fd, char name[64])
-{
-	char path[32];
-	ssize_t len;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	len = readlink(path, name, 63);
-	if (len < 0)
-		return false;
-	name[len] = '\0';
-	return true;
-}
 
 /* Entries that a container has left; false: it has no device. */
 static bool
@@ -79,8 +64,8 @@ containers_find(const char *like, struct containers *c)
 		struct container *one = &c->at[c->nr];
 
 		one->fd = (int)strtol(e->d_name, NULL, 10);
-		if (fd_name(one->fd, name) && strcmp(name, like) == 0 &&
-		    entries_left(one->fd, &one->left))
+		if (weir_fd_name(one->fd, name, sizeof(name)) == 0 &&
+		    strcmp(name, like) == 0 && entries_left(one->fd, &one->left))
 			c->nr++;
 	}
 	if (dir != NULL)
@@ -160,7 +145,7 @@ weir_space_eal_container(void)
 	if (again == fd)
 		return fd;
 	/* they are ours, then */
-	named = fd_name(fd, name);
+	named = weir_fd_name(fd, name, sizeof(name)) == 0;
 	close(fd);
 	if (again >= 0)
 		close(again);

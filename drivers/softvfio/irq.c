@@ -7,13 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "sv_dev.h"
 #include "weir_fail.h"
+#include "weir_fd.h"
 
 _Static_assert(SV_NR_IRQ_KINDS == VFIO_PCI_NUM_IRQS, "a kind for each index");
 
@@ -162,18 +162,15 @@ set_check(const struct sv_dev *d, const struct vfio_irq_set *set)
 static int
 eventfd_check(int fd)
 {
-	static const char wanted[] = "anon_inode:[eventfd]";
-	char path[32], is[sizeof(wanted)];
-	ssize_t n;
+	char name[sizeof(WEIR_FD_EVENTFD) + 1]; /* a longer one is not cut to it */
+	int ret;
 
 	if (fd == -1)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, is, sizeof(is));
-	if (n < 0)
-		return -EBADF;
-	return n == sizeof(wanted) - 1 && memcmp(is, wanted, (size_t)n) == 0 ? 0
-									     : -EINVAL;
+	ret = weir_fd_name(fd, name, sizeof(name));
+	if (ret != 0)
+		return ret;
+	return strcmp(name, WEIR_FD_EVENTFD) == 0 ? 0 : -EINVAL;
 }
 
 /* Replace event descriptors; a bad one changes none. */

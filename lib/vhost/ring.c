@@ -3,14 +3,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <linux/virtio_config.h>
 
 #include "vhost_priv.h"
+#include "weir_fd.h"
 
 #define BASE_IDX_MASK 0x7fffu
 #define BASE_WRAP 0x8000u
@@ -82,12 +81,10 @@ vhost_rings_touch(struct weir_vhost_session *s)
 static bool
 is_eventfd(int fd)
 {
-	static const char want[] = "anon_inode:[eventfd]";
-	char path[32], name[sizeof(want)];
+	char name[sizeof(WEIR_FD_EVENTFD) + 1]; /* a longer one is not cut to it */
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return readlink(path, name, sizeof(name)) == (ssize_t)strlen(want) &&
-	       memcmp(name, want, strlen(want)) == 0;
+	return weir_fd_name(fd, name, sizeof(name)) == 0 &&
+	       strcmp(name, WEIR_FD_EVENTFD) == 0;
 }
 
 int
