@@ -51,7 +51,7 @@ def end(vm, switch, by_dma=True):
     """All was copied by whom it should be; everyone ends well."""
     switch.check_copies(by_dma, not by_dma)
     for port in (0, 1):
-        check_equal(switch.port(port)["last_error"], "", "why a peer was parted with")
+        switch.check_none_parted(port)
         for name, q in switch.queues(port).items():
             check_equal(q["dropped"], 0, f"frames dropped by {name} of port {port}")
     vm.power_off()

@@ -104,6 +104,13 @@ class Switch(TestPmd):
             for what in ("iommu_faults", "iommu_broken", "eal_failures"):
                 check_equal(space[what], 0, what)
 
+    def check_none_parted(self, *ports):
+        """The ports parted with no peer for what it did; else why is shown."""
+        for port in ports:
+            state = self.port(port)
+            check_equal((state["peers_disconnected"], state["last_error"]), (0, ""),
+                        f"peers that port {port} parted with")
+
     def wait_waiting(self, port=0):
         """The port has no peer, maps nothing of one, and waits for the next."""
         def free():

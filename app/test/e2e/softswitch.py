@@ -33,7 +33,8 @@ class SoftSwitch(Switch):
         need_program("dpdk-testpmd")
         self.ctl = ws.socket(name + "-ctl")
         # its folder goes with the workspace, also if nobody is left to remove it
-        wrap = ["env", f"TMPDIR={ws.path}", f"LD_PRELOAD={preload}", WRAPPER, "--build", BUILD_ROOT, *make,
+        env = [f"TMPDIR={ws.path}", *([f"LD_PRELOAD={preload}"] if preload else [])]
+        wrap = ["env", *env, WRAPPER, "--build", BUILD_ROOT, *make,
                 "--ctl", self.ctl, "--"]
         hidden = [arg for bdf in hide for arg in ("-b", bdf)]
         super().__init__(ws, ports, name=name, pci=take, wrap=wrap,

@@ -94,7 +94,7 @@ def restarted(ws, how):
     near.check_intact()
     far.check_intact()
     switch.check_no_errors()
-    check_equal(switch.port(0)["last_error"], "", "why a peer was parted with")
+    switch.check_none_parted(0)
     for vm in (near, far):
         vm.power_off()
     switch.stop()

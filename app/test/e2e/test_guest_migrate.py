@@ -94,7 +94,7 @@ def migrate(ws, args, engine=None, postcopy=False):
     stream.end()
     switch.check_no_errors()
     for port in range(4):
-        check_equal(switch.port(port)["last_error"], "", "why a peer was parted with")
+        switch.check_none_parted(port)
     vm.power_off()
     switch.stop()
 
