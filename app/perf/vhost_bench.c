@@ -133,11 +133,11 @@ measured(struct bench *b, struct bench_port *p, const struct bench_job *j)
 		break;
 	case BENCH_DEQUEUE:
 		for (unsigned int i = 0; i < j->nr_ports; i++)
-			p[i].done = bench_rx(b, &p[i], p[i].pkts, j->burst);
+			p[i].done = bench_rx(b, &p[i], p[i].pkts, BENCH_MAX_BURST);
 		break;
 	case BENCH_POLL:
 		for (unsigned int i = 0; i < POLLS; i++)
-			p->done = bench_rx(b, p, p->pkts, j->burst);
+			p->done = bench_rx(b, p, p->pkts, BENCH_MAX_BURST);
 		break;
 	case BENCH_COPY:
 		for (unsigned int i = 0; i < j->burst; i++)

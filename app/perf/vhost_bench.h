@@ -36,7 +36,7 @@ enum bench_side { BENCH_WEIR, BENCH_PEER, BENCH_NR_SIDES };
 
 enum bench_op {
 	BENCH_ENQUEUE, /* tx burst: mbufs to the guest */
-	BENCH_DEQUEUE, /* rx burst: the guest's frames to mbufs */
+	BENCH_DEQUEUE, /* rx burst, which asks for 32: the guest's frames to mbufs */
 	BENCH_POLL,    /* rx burst on an empty queue */
 	BENCH_COPY,    /* the copies of a dequeue, and nothing else */
 };
