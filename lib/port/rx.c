@@ -252,8 +252,8 @@ rx_run(struct weir_queue *q, unsigned int mode, const struct weir_vring_run *run
 	t->cpu_copies += n;
 }
 
-/* The chain at @p at, whatever it is. 1: *m is a frame; 0: it was none; or
- * -EAGAIN: the burst ends here. */
+/* The chain at @p at, of which weir_vring_has() spoke, whatever it is. 1: *m is a frame;
+ * 0: it was none; or -EAGAIN: the burst ends here. */
 static __rte_noinline int
 rx_odd(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **m)
 {
@@ -263,8 +263,6 @@ rx_odd(struct weir_queue *q, struct weir_vring_at *at, struct rte_mbuf **m)
 	enum rx_result r;
 	uint64_t seq;
 
-	if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
-		return -EAGAIN;
 	*m = rte_pktmbuf_alloc(q->pool);
 	r = *m == NULL ? RX_LATER : rx_shape(q, at, *m, &hdr, &chain, &seq);
 	if (r == RX_LATER)
@@ -300,9 +298,9 @@ rx_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	const uint32_t hdr_len = queue_hdr_len(q, mode);
 	struct tally t = { 0 };
 	struct weir_vring_run run;
-	uint16_t got = 0, nr;
+	uint16_t got = 0, left = n, nr;
 
-	for (uint16_t left = n; left != 0; left = (uint16_t)(left - nr)) {
+	while (left != 0) {
 		nr = weir_vring_run(&q->vr, mode & QUEUE_PACKED, at, 0,
 				    hdr_len + RTE_ETHER_HDR_LEN, hdr_len + longest, &run,
 				    RTE_MIN(left, WEIR_VRING_RUN));
@@ -316,12 +314,15 @@ rx_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 				break;
 			got = (uint16_t)(got + ret);
 			nr = 1;
-			continue;
+		} else {
+			rx_run(q, mode, &run, &pkts[got], nr, &t);
+			publish_run(q, mode, at, 0, &run, nr);
+			queue_log_run(q);
+			got = (uint16_t)(got + nr);
 		}
-		rx_run(q, mode, &run, &pkts[got], nr, &t);
-		publish_run(q, mode, at, 0, &run, nr);
-		queue_log_run(q);
-		got = (uint16_t)(got + nr);
+		left = (uint16_t)(left - nr);
+		if (left != 0 && !weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
+			break;
 	}
 	tally_add(q, mode, &t);
 	return got;
