@@ -105,7 +105,9 @@ vring_packed_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t
 	const uint64_t *half = vring_packed_half(vr, at->pos);
 	uint32_t end = vr->size - (at->pos & WEIR_VRING_POS_IDX);
 	struct weir_gmem_near near = weir_gmem_near_first(gmem, vr->hint);
-	uint16_t i;
+	struct weir_gpa gpa;
+	uint16_t i = 0;
+	uint32_t len;
 
 	if (n > at->left)
 		n = at->left;
@@ -113,24 +115,30 @@ vring_packed_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t
 		n = (uint16_t)end;
 	/* wanted last, and nowhere near */
 	__builtin_prefetch(vr->driver);
-	for (i = 0; i < n; i++, half += 2) {
-		uint64_t word = __atomic_load_n(half, __ATOMIC_ACQUIRE);
-		uint32_t len = (uint32_t)word;
-		struct weir_gpa gpa;
+	while (i < n) {
+		/* nothing is called in here, so that the loop keeps its registers */
+		for (;;) {
+			uint64_t word = __atomic_load_n(half, __ATOMIC_ACQUIRE);
 
-		if (__builtin_expect(word >> 48 != offer || len - min > max - min, 0))
-			break;
-		gpa.v = __atomic_load_n(half - 1, __ATOMIC_RELAXED);
-		if (__builtin_expect(!weir_gmem_near_has(&near, gpa, len), 0)) {
-			near = weir_gmem_near_find(gmem, gpa, &vr->hint);
-			if (!weir_gmem_near_has(&near, gpa, len))
+			len = (uint32_t)word;
+			if (__builtin_expect(word >> 48 != offer || len - min > max - min,
+					     0))
+				return i;
+			gpa.v = __atomic_load_n(half - 1, __ATOMIC_RELAXED);
+			if (__builtin_expect(!weir_gmem_near_has(&near, gpa, len), 0))
 				break;
+			weir_vring_run_add(run, i, weir_gmem_near_hva(&near, gpa), word,
+					   dir);
+			if (iova != NULL)
+				iova[i] = weir_gmem_near_iova(&near, gpa);
+			if (++i == n)
+				return i;
+			half += 2;
 		}
-		run->hva[i] = weir_gmem_near_hva(&near, gpa);
-		weir_vring_run_ask(run, i, dir);
-		if (iova != NULL)
-			iova[i] = weir_gmem_near_iova(&near, gpa);
-		run->word[i] = word;
+		/* then it is looked at anew */
+		near = weir_gmem_near_find(gmem, gpa, &vr->hint);
+		if (!weir_gmem_near_has(&near, gpa, len))
+			return i;
 	}
 	return i;
 }

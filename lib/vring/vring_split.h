@@ -44,37 +44,44 @@ vring_split_run(struct weir_vring *vr, const struct weir_vring_at *at, uint16_t 
 	const struct vring_desc *const desc = vr->desc;
 	const uint16_t mask = vr->mask;
 	struct weir_gmem_near near = weir_gmem_near_first(gmem, vr->hint);
-	uint16_t i;
+	struct weir_gpa gpa;
+	uint16_t i = 0;
+	uint32_t len;
 
 	if (n > at->left)
 		n = at->left;
-	for (i = 0; i < n; i++) {
-		uint16_t head = __atomic_load_n(
-			&avail->ring[(uint16_t)(at->pos + i) & mask], __ATOMIC_RELAXED);
-		const uint64_t *half;
-		struct weir_gpa gpa;
-		uint64_t word;
-		uint32_t len;
+	while (i < n) {
+		/* nothing is called in here, so that the loop keeps its registers */
+		for (;;) {
+			uint16_t head = __atomic_load_n(
+				&avail->ring[(uint16_t)(at->pos + i) & mask],
+				__ATOMIC_RELAXED);
+			const uint64_t *half;
+			uint64_t word;
 
-		if (__builtin_expect(head > mask, 0))
-			break;
-		half = (const uint64_t *)(const void *)&desc[head];
-		gpa.v = __atomic_load_n(&half[0], __ATOMIC_RELAXED);
-		word = __atomic_load_n(&half[1], __ATOMIC_RELAXED);
-		len = (uint32_t)word;
-		if (__builtin_expect(
-			    (uint16_t)(word >> 32) != dir || len - min > max - min, 0))
-			break;
-		if (__builtin_expect(!weir_gmem_near_has(&near, gpa, len), 0)) {
-			near = weir_gmem_near_find(gmem, gpa, &vr->hint);
-			if (!weir_gmem_near_has(&near, gpa, len))
+			if (__builtin_expect(head > mask, 0))
+				return i;
+			half = (const uint64_t *)(const void *)&desc[head];
+			gpa.v = __atomic_load_n(&half[0], __ATOMIC_RELAXED);
+			word = __atomic_load_n(&half[1], __ATOMIC_RELAXED);
+			len = (uint32_t)word;
+			if (__builtin_expect((uint16_t)(word >> 32) != dir ||
+						     len - min > max - min,
+					     0))
+				return i;
+			if (__builtin_expect(!weir_gmem_near_has(&near, gpa, len), 0))
 				break;
+			weir_vring_run_add(run, i, weir_gmem_near_hva(&near, gpa),
+					   (uint64_t)head << 32 | len, dir);
+			if (iova != NULL)
+				iova[i] = weir_gmem_near_iova(&near, gpa);
+			if (++i == n)
+				return i;
 		}
-		run->hva[i] = weir_gmem_near_hva(&near, gpa);
-		weir_vring_run_ask(run, i, dir);
-		if (iova != NULL)
-			iova[i] = weir_gmem_near_iova(&near, gpa);
-		run->word[i] = (uint64_t)head << 32 | len;
+		/* then it is looked at anew */
+		near = weir_gmem_near_find(gmem, gpa, &vr->hint);
+		if (!weir_gmem_near_has(&near, gpa, len))
+			return i;
 	}
 	return i;
 }

@@ -162,13 +162,14 @@ weir_vring_run_wrote(struct weir_vring_run *run, uint16_t i, uint32_t len)
 	run->word[i] = (run->word[i] >> 32 << 32) | len;
 }
 
-/** Ask for the first two cache lines of a chain: a header and a short frame. What is
- * behind them the CPU asks for by itself. */
+/** A chain at @p p, and the word of it. Its first two cache lines are asked for: a header
+ * and a short frame. What is behind them the CPU asks for by itself. */
 WEIR_VRING_OP void
-weir_vring_run_ask(const struct weir_vring_run *run, uint16_t i, uint16_t dir)
+weir_vring_run_add(struct weir_vring_run *run, uint16_t i, char *p, uint64_t word,
+		   uint16_t dir)
 {
-	const char *p = run->hva[i];
-
+	run->hva[i] = p;
+	run->word[i] = word;
 	if (dir != 0) {
 		__builtin_prefetch(p, 1);
 		__builtin_prefetch(p + 64, 1);
