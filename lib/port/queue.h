@@ -94,6 +94,11 @@ stat_add(_Atomic uint64_t *c, uint64_t n)
 			      memory_order_relaxed);
 }
 
+/* Fields of an mbuf from data_off to ol_flags that are the same in each. */
+struct queue_rearm {
+	uint64_t v[2];
+};
+
 /* A packet in the window. */
 struct queue_pkt {
 	struct rte_mbuf *m; /* NULL: its chain goes back, nothing else */
@@ -127,8 +132,7 @@ struct weir_queue {
 	struct weir_queue *pair __attribute__((aligned(64))); /* rx: the tx queue to
 								 collect for */
 	struct rte_mempool *pool;			      /* rx */
-	uint64_t mbuf_rearm; /* rx: the first fields of an mbuf for a frame, */
-	uint64_t mbuf_flags; /* rx: and its flags; see rx.c */
+	struct queue_rearm mbuf_rearm;			      /* rx */
 	struct queue_stats stats;
 
 	bool shared;	   /* its guest may have a vIOMMU; set while nobody bursts */

@@ -43,7 +43,7 @@ get_header(struct weir_queue *q, unsigned int mode, struct cursor *c,
 void
 queue_rx_mbuf_init(struct weir_queue *q)
 {
-	const struct rte_mbuf m = {
+	struct rte_mbuf m = {
 		.data_off = RTE_PKTMBUF_HEADROOM,
 		.refcnt = 1,
 		.nb_segs = 1,
@@ -52,19 +52,17 @@ queue_rx_mbuf_init(struct weir_queue *q)
 	uint32_t pinned =
 		rte_pktmbuf_priv_flags(q->pool) & RTE_PKTMBUF_POOL_F_PINNED_EXT_BUF;
 
+	m.ol_flags = pinned != 0 ? RTE_MBUF_F_EXTERNAL : 0;
 	memcpy(&q->mbuf_rearm, (const char *)&m + offsetof(struct rte_mbuf, data_off),
 	       sizeof(q->mbuf_rearm));
-	q->mbuf_flags = pinned != 0 ? RTE_MBUF_F_EXTERNAL : 0;
 	q->mbuf_room = rte_pktmbuf_data_room_size(q->pool) - RTE_PKTMBUF_HEADROOM;
 }
 
 /* An mbuf as the pool has it, made ready for a frame but for its lengths. */
 static __rte_always_inline void
-mbuf_rearm(const struct weir_queue *q, struct rte_mbuf *m)
+mbuf_rearm(struct rte_mbuf *m, struct queue_rearm rearm)
 {
-	memcpy((char *)m + offsetof(struct rte_mbuf, data_off), &q->mbuf_rearm,
-	       sizeof(q->mbuf_rearm));
-	m->ol_flags = q->mbuf_flags;
+	memcpy((char *)m + offsetof(struct rte_mbuf, data_off), &rearm, sizeof(rearm));
 	m->packet_type = 0;
 	m->pkt_len = 0;
 	m->data_len = 0;
@@ -123,7 +121,7 @@ mbuf_chain(const struct weir_queue *q, struct rte_mbuf *m, uint32_t left)
 		if (rte_mempool_get_bulk(q->pool, (void **)more, n) != 0)
 			goto err_chain;
 		for (unsigned int i = 0; i < n; i++) {
-			mbuf_rearm(q, more[i]);
+			mbuf_rearm(more[i], q->mbuf_rearm);
 			more[i]->data_len = (uint16_t)RTE_MIN(left, q->mbuf_room);
 			left -= more[i]->data_len;
 			last->next = more[i];
@@ -230,13 +228,14 @@ rx_run(struct weir_queue *q, unsigned int mode, const struct weir_vring_run *run
        struct rte_mbuf **pkts, uint16_t n, struct tally *t)
 {
 	const uint32_t hdr_len = queue_hdr_len(q, mode);
+	const struct queue_rearm rearm = q->mbuf_rearm;
 
 	for (uint16_t i = 0; i < n; i++) {
 		const char *from = run->hva[i];
 		uint32_t len = weir_vring_run_len(run, i) - hdr_len;
 		struct rte_mbuf *m = pkts[i];
 
-		mbuf_rearm(q, m);
+		mbuf_rearm(m, rearm);
 		m->pkt_len = len;
 		m->data_len = (uint16_t)len;
 		copy_frame(rte_pktmbuf_mtod(m, void *), from + hdr_len, len);
@@ -383,6 +382,7 @@ rx_window_run(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	      uint16_t n, uint32_t *head, struct tally *t)
 {
 	const uint32_t hdr_len = queue_hdr_len(q, mode), first = *head;
+	const struct queue_rearm rearm = q->mbuf_rearm;
 	struct rte_mbuf *pkts[WEIR_VRING_RUN];
 	uint64_t iova[WEIR_VRING_RUN];
 	struct weir_vring_run run;
@@ -401,7 +401,7 @@ rx_window_run(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 		struct queue_pkt *p = rx_window_add(q, head, m);
 		struct weir_copy_piece piece;
 
-		mbuf_rearm(q, m);
+		mbuf_rearm(m, rearm);
 		m->pkt_len = len;
 		m->data_len = (uint16_t)len;
 		piece = (struct weir_copy_piece){
