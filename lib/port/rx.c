@@ -5,6 +5,7 @@
  * What is `always_inline` here is a template: `mode` is a constant where it is
  * called from a burst function made for one mode, and the choices fall away.
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -57,6 +58,10 @@ queue_rx_mbuf_init(struct weir_queue *q)
 	       sizeof(q->mbuf_rearm));
 	q->mbuf_room = rte_pktmbuf_data_room_size(q->pool) - RTE_PKTMBUF_HEADROOM;
 }
+
+static_assert(offsetof(struct rte_mbuf, ol_flags) + sizeof(uint64_t) ==
+		      offsetof(struct rte_mbuf, data_off) + sizeof(struct queue_rearm),
+	      "its fields follow each other");
 
 /* An mbuf as the pool has it, made ready for a frame but for its lengths. */
 static __rte_always_inline void
@@ -307,8 +312,11 @@ rx_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 		 * are fewer than that they are taken one by one */
 		if (nr == 0 ||
 		    rte_mempool_get_bulk(q->pool, (void **)&pkts[got], nr) != 0) {
-			int ret = odd ? rx_odd(q, at, &pkts[got]) : -EAGAIN;
+			/* a copy, so that what all others use needs no memory */
+			struct weir_vring_at odd_at = *at;
+			int ret = odd ? rx_odd(q, &odd_at, &pkts[got]) : -EAGAIN;
 
+			*at = odd_at;
 			if (ret < 0)
 				break;
 			got = (uint16_t)(got + ret);
@@ -334,8 +342,6 @@ rx_burst_cpu(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	const uint16_t began = q->vr.used_idx;
 	uint16_t got;
 
-	if (!weir_vring_has(&q->vr, mode & QUEUE_PACKED, at))
-		return 0;
 	got = rx_cpu(q, mode, at, pkts, n, q->mbuf_room, true);
 	weir_vring_close(&q->vr, at);
 	if (q->vr.used_idx != began)
@@ -560,26 +566,44 @@ rx_burst_dma(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at,
 	return (uint16_t)(got + rx_collect(q, mode, pkts + got, (uint16_t)(n - got)));
 }
 
-static __rte_always_inline uint16_t
-rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, unsigned int mode)
+/* Open the ring. False: there is nothing for a burst. */
+static __rte_always_inline bool
+rx_open(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at)
 {
-	struct weir_vring_at at;
-	int ret;
+	int ret = weir_vring_open(&q->vr, mode & QUEUE_PACKED, at);
 
-	ret = weir_vring_open(&q->vr, mode & QUEUE_PACKED, &at);
 	if (__builtin_expect(ret < 0, 0)) {
 		queue_break(q, -ret);
-		return 0;
+		return false;
 	}
+	/* with a channel there may be copies that have ended */
+	return (mode & QUEUE_CHAN) != 0 ||
+	       weir_vring_has(&q->vr, mode & QUEUE_PACKED, at);
+}
+
+static __rte_always_inline uint16_t
+rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, unsigned int mode,
+	 struct weir_vring_at at)
+{
 	if ((mode & QUEUE_CHAN) != 0)
 		return rx_burst_dma(q, mode, &at, pkts, n);
 	return rx_burst_cpu(q, mode, &at, pkts, n);
 }
 
+/* To find nothing takes no more registers than that needs. */
 #define RX_BURST(name, mode)                                                           \
+	static __rte_noinline uint16_t name##_from(struct weir_queue *q,               \
+						   struct rte_mbuf **pkts, uint16_t n, \
+						   struct weir_vring_at at)            \
+	{                                                                              \
+		return rx_burst(q, pkts, n, (mode) | QUEUE_HDR12, at);                 \
+	}                                                                              \
+                                                                                       \
 	static uint16_t name(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n) \
 	{                                                                              \
-		return rx_burst(q, pkts, n, (mode) | QUEUE_HDR12);                     \
+		struct weir_vring_at at;                                               \
+                                                                                       \
+		return rx_open(q, mode, &at) ? name##_from(q, pkts, n, at) : 0;        \
 	}
 
 RX_BURST(rx_split, 0)
@@ -594,7 +618,9 @@ RX_BURST(rx_packed_dma_offload, QUEUE_OFFLOAD | QUEUE_PACKED | QUEUE_CHAN)
 uint16_t
 queue_rx_any(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n)
 {
-	return rx_burst(q, pkts, n, q->mode);
+	struct weir_vring_at at;
+
+	return rx_open(q, q->mode, &at) ? rx_burst(q, pkts, n, q->mode, at) : 0;
 }
 
 queue_burst_t
