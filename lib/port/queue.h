@@ -69,6 +69,13 @@
 #define QUEUE_KEPT 64u	  /* packed: with an in-flight area, see weir_inflight.h */
 #define QUEUE_NR_MODES 8u /* those with a function of their own */
 
+/* How a burst is declared that those functions are made of, or share. */
+#ifdef WEIR_BURST_SHARED
+#define QUEUE_BURST static __rte_noinline
+#else
+#define QUEUE_BURST static __rte_always_inline
+#endif
+
 struct weir_port;
 struct weir_queue;
 typedef uint16_t (*queue_burst_t)(struct weir_queue *q, struct rte_mbuf **pkts,

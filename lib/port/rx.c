@@ -581,7 +581,7 @@ rx_open(struct weir_queue *q, unsigned int mode, struct weir_vring_at *at)
 	       weir_vring_has(&q->vr, mode & QUEUE_PACKED, at);
 }
 
-static __rte_always_inline uint16_t
+QUEUE_BURST uint16_t
 rx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, unsigned int mode,
 	 struct weir_vring_at at)
 {

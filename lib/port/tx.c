@@ -571,7 +571,7 @@ queue_collect_idle(struct weir_queue *q)
 	queue_leave(q);
 }
 
-static __rte_always_inline uint16_t
+QUEUE_BURST uint16_t
 tx_burst(struct weir_queue *q, struct rte_mbuf **pkts, uint16_t n, unsigned int mode)
 {
 	struct weir_vring_at at;
