@@ -206,6 +206,7 @@ do_close(void *arg)
 		return;
 	ctl_timer_clear(&p->retry);
 	ctl_timer_clear(&p->idle);
+	ctl_timer_clear(&p->discard);
 	ctl_timer_clear(&p->reap);
 	ctl_timer_clear(&p->resubmit);
 	ctl_timer_clear(&p->inband_again);

@@ -47,7 +47,8 @@ struct weir_port {
 	struct ctl_fd listen, conn, fault;
 	struct ctl_timer retry; /* CLOSING: look again; WAITING: connect, accept again */
 	struct ctl_timer idle;	/* collect for tx queues that nobody calls */
-	struct ctl_timer reap;	/* look again at `out` */
+	struct ctl_timer discard;      /* look at tx rings that are off */
+	struct ctl_timer reap;	       /* look again at `out` */
 	struct ctl_timer inband_again; /* calls that could not be sent */
 	struct ctl_timer resubmit;     /* chains of another backend's are under way */
 	struct ctl_timer coal;	       /* calls that are held back */

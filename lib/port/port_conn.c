@@ -18,6 +18,7 @@
 
 #include "offload.h"
 #include "port.h"
+#include "port_discard.h"
 #include "port_coal.h"
 #include "port_config.h"
 #include "port_conn.h"
@@ -506,6 +507,7 @@ port_conn_open(struct weir_port *p)
 	p->listen.ready = listen_ready;
 	p->retry.expired = retry_expired;
 	p->idle.expired = port_idle_expired;
+	p->discard.expired = port_discard_expired;
 	p->resubmit.expired = port_resubmit_expired;
 	if (!p->conf.client) {
 		ret = weir_vhost_listen(p->path, &p->listen.fd);

@@ -15,6 +15,7 @@
 
 #include "offload.h"
 #include "port.h"
+#include "port_discard.h"
 #include "port_log.h"
 #include "port_steer.h"
 #include "port_wake.h"
@@ -54,6 +55,21 @@ port_ring_base(const struct weir_vring *vr)
 				    vr->packed);
 }
 
+void
+port_ring_put(struct weir_port *p, uint32_t i)
+{
+	struct port_ring *r = &p->ring[i];
+
+	queue_coal_release(&r->q);
+	call_fd_close(r);
+	port_inband_stop(&r->inband);
+	port_wake_stop(r);
+	queue_log_stop(&r->q);
+	port_inflight_end(p, i);
+	r->base = port_ring_base(&r->q.vr);
+	r->own_base = true;
+}
+
 int
 port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 {
@@ -73,15 +89,8 @@ port_ring_stop(struct weir_port *p, uint32_t i, uint64_t timeout_us)
 	}
 	r->overdue = false;
 	p->announce |= queue_announces(&r->q);
-	queue_coal_release(&r->q);
-	call_fd_close(r);
-	port_inband_stop(&r->inband);
-	port_wake_stop(r);
 	r->running = false;
-	queue_log_stop(&r->q);
-	port_inflight_end(p, i);
-	r->base = port_ring_base(&r->q.vr);
-	r->own_base = true;
+	port_ring_put(p, i);
 	port_notify(p, WEIR_PORT_EV_QUEUE);
 	return 0;
 }
@@ -219,10 +228,9 @@ ring_place(uint32_t base, bool packed)
 	return b.used_idx | (b.used_wrap ? WEIR_VRING_POS_WRAP : 0);
 }
 
-/* Find the ring and all that its queue works with. Nothing is kept on failure. */
-static int
-ring_find(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want,
-	  struct weir_vring_addr *addr)
+int
+port_ring_get(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want,
+	      struct weir_vring_addr *addr)
 {
 	struct port_ring *r = &p->ring[i];
 	int ret;
@@ -310,7 +318,7 @@ ring_start(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want)
 	/* not yet: it starts with the update that is the last one */
 	if (!port_iotlb_ring_ready(p, i, &addr))
 		return 0;
-	ret = ring_find(p, i, want, &addr);
+	ret = port_ring_get(p, i, want, &addr);
 	if (ret != 0) {
 		weir_log(WEIR_LOG_ERR, "%s: ring %u does not start: %s", p->name, i,
 			 weir_strerror(ret));
@@ -348,13 +356,26 @@ port_announce(struct weir_port *p)
 	port_wake_started(r);
 }
 
+/* The guest has started it, and it can be run. */
+static bool
+ring_there(const struct weir_port *p, uint32_t i)
+{
+	return p->state == PORT_CONNECTED && port_plugged(p) && p->ring[i].set_up &&
+	       !port_postcopy_holds(p) && weir_vhost_ring_started(p->session, i);
+}
+
 /* Both sides want it to run, whether or not it is held. */
 static bool
 ring_wanted(const struct weir_port *p, uint32_t i)
 {
-	return p->state == PORT_CONNECTED && port_plugged(p) && p->ring[i].set_up &&
-	       !port_postcopy_holds(p) && port_ctrl_wants(p, i) &&
+	return ring_there(p, i) && port_ctrl_wants(p, i) &&
 	       weir_vhost_ring_ready(p->session, i);
+}
+
+bool
+port_ring_off(const struct weir_port *p, uint32_t i)
+{
+	return ring_there(p, i) && !ring_wanted(p, i);
 }
 
 static int
@@ -428,6 +449,7 @@ port_rings_sync(struct weir_port *p)
 	port_steer_sync(p);
 	port_link_sync(p);
 	idle_sync(p);
+	port_discard_sync(p);
 	return ret;
 }
 

@@ -72,6 +72,18 @@ int port_rings_leave(struct weir_port *p, const struct weir_gmem *table);
 int port_rings_unmap(struct weir_port *p, struct weir_range iova, uint64_t out_us);
 int port_rings_moved(struct weir_port *p, struct weir_range iova, uint64_t out_us);
 
+/*
+ * Find a ring and all that its queue works with, and put that away; the queue is not
+ * live. 0; -errno, and nothing is kept.
+ */
+int port_ring_get(struct weir_port *p, uint32_t i, const struct weir_vhost_ring *want,
+		  struct weir_vring_addr *addr);
+void port_ring_put(struct weir_port *p, uint32_t i);
+
+/* The guest has started a ring, but turned it off: by SET_VRING_ENABLE, or by its number
+ * of pairs. */
+bool port_ring_off(const struct weir_port *p, uint32_t i);
+
 /* How a ring of the session's is to be found. @p base: as on the wire. */
 struct weir_vring_addr port_ring_addr(const struct weir_port *p,
 				      const struct weir_vhost_ring *want, uint32_t base);

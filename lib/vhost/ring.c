@@ -370,8 +370,8 @@ weir_vhost_ring(const struct weir_vhost_session *s, uint32_t idx)
  * Size and base are looked at again: they may have come before the features
  * that say what they mean.
  */
-const char *
-weir_vhost_ring_waits_for(const struct weir_vhost_session *s, uint32_t idx)
+static const char *
+ring_waits_for(const struct weir_vhost_session *s, uint32_t idx, bool enabled)
 {
 	struct vhost_why scratch = { .name = "" };
 	const struct weir_vhost_ring *r;
@@ -388,7 +388,7 @@ weir_vhost_ring_waits_for(const struct weir_vhost_session *s, uint32_t idx)
 		return "SET_VRING_ADDR";
 	if (!r->started)
 		return "SET_VRING_KICK";
-	if (!r->enabled)
+	if (enabled && !r->enabled)
 		return "SET_VRING_ENABLE";
 	if (vhost_check_ring_num(idx, r->num, is_packed(s), &scratch) != 0)
 		return "a size that is a power of two";
@@ -399,10 +399,22 @@ weir_vhost_ring_waits_for(const struct weir_vhost_session *s, uint32_t idx)
 	return NULL;
 }
 
+const char *
+weir_vhost_ring_waits_for(const struct weir_vhost_session *s, uint32_t idx)
+{
+	return ring_waits_for(s, idx, true);
+}
+
 bool
 weir_vhost_ring_ready(const struct weir_vhost_session *s, uint32_t idx)
 {
 	return weir_vhost_ring_waits_for(s, idx) == NULL;
+}
+
+bool
+weir_vhost_ring_started(const struct weir_vhost_session *s, uint32_t idx)
+{
+	return ring_waits_for(s, idx, false) == NULL;
 }
 
 struct weir_vhost_base

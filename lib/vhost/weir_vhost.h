@@ -346,6 +346,8 @@ const struct weir_vhost_ring *weir_vhost_ring(const struct weir_vhost_session *s
 
 /** True if a ring is to be processed. */
 bool weir_vhost_ring_ready(const struct weir_vhost_session *s, uint32_t idx);
+/** The same, whether or not it is enabled. */
+bool weir_vhost_ring_started(const struct weir_vhost_session *s, uint32_t idx);
 /** What a ring still needs to be ready ("SET_VRING_KICK"). @return NULL: nothing. */
 const char *weir_vhost_ring_waits_for(const struct weir_vhost_session *s, uint32_t idx);
 
