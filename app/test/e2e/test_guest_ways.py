@@ -110,6 +110,8 @@ def addresses_and_filters_set(ws):
     vm = two_nics(ws, switch)
     vm.serve(1)
     stream = Stream(vm, 0, vm.nics[1].address)
+    # one that has not begun finds no route while the other end is down
+    stream.advance(1)
     for number in range(3):
         mac = f"52:54:00:00:01:{number:02x}"
         vm.on_nic(1, f"ip link set net1 down; ip link set net1 address {mac}; "
